@@ -1,0 +1,181 @@
+// Delivery: feeds one sink from its queue, batch by batch, and outlasts its faults.
+import { type Clock, type Timer, within } from '../clock.ts'
+import { reasonOf } from '../errors.ts'
+import type { EventFields } from '../events.ts'
+import { below, type Random } from '../random.ts'
+import type { Logger } from '../runtime.ts'
+import type { Batch, Feed, LogName, Sink } from '../sink.ts'
+import { LineQueue } from './queue.ts'
+
+const feedDefaults: Feed = { lines: 500, bytes: 1 << 20, intervalMs: 1000, timeoutMs: 10_000, queueBytes: 32 << 20 }
+
+/** The pause before the n-th retry is drawn from 0 to min(cap, base · 2ⁿ): full jitter (M. Brooker, AWS, 2015). */
+const pauseBaseMs = 250
+const pauseCapMs = 30_000
+
+export interface DeliveryOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly onChanged: (fields: EventFields<'audit.sink_changed'>['log']) => void
+  readonly onGap: (log: LogName, fields: EventFields<'audit.gap'>['log']) => void
+}
+
+export class Delivery {
+  readonly sink: Sink
+  readonly #options: DeliveryOptions
+  readonly #feed: Feed
+  readonly #queue: LineQueue
+  #timer: Timer | undefined
+  #pumping: Promise<void> | undefined
+  #failures = 0
+  #inFlight = 0
+  #wake: (() => void) | undefined
+  #givenUp = false
+
+  constructor(sink: Sink, options: DeliveryOptions) {
+    this.sink = sink
+    this.#options = options
+    this.#feed = { ...feedDefaults, ...sink.feed }
+    this.#queue = new LineQueue(this.#feed.queueBytes)
+  }
+
+  /** Lines that the sink has not accepted yet. */
+  get waiting(): number {
+    return this.#queue.count + this.#inFlight
+  }
+
+  push(log: LogName, origin: string, index: number, line: string): void {
+    this.#queue.push(log, origin, index, line)
+    if (this.#pumping !== undefined) return
+    if (this.#queue.count >= this.#feed.lines || this.#queue.bytes >= this.#feed.bytes) this.#start()
+    else this.#timer ??= this.#options.clock.after(this.#feed.intervalMs, () => this.#start())
+  }
+
+  /** Delivers what waits, for at most `deadlineMs`; returns how many lines the sink did not get. */
+  async close(deadlineMs: number): Promise<number> {
+    const { clock } = this.#options
+    const deadline = clock.monoUs() + deadlineMs * 1000
+    const left = (): number => Math.max(0, (deadline - clock.monoUs()) / 1000)
+    while (this.waiting > 0 && left() > 0) {
+      if (this.#pumping === undefined) this.#start()
+      this.#wake?.()
+      await within(clock, this.#pumping ?? Promise.resolve(), left(), undefined)
+    }
+    this.#givenUp = true
+    this.#wake?.()
+    this.#timer?.cancel()
+    try {
+      // A sink that hangs in close would keep the whole trail open.
+      await within(clock, Promise.resolve(this.sink.close?.()), Math.max(left(), 100), undefined)
+    } catch (error) {
+      this.#options.logger.error({ sink: this.sink.name, error: reasonOf(error) }, 'an audit sink failed to close')
+    }
+    return this.waiting
+  }
+
+  #start(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#pumping ??= this.#pump().finally(() => {
+      this.#pumping = undefined
+    })
+  }
+
+  async #pump(): Promise<void> {
+    while (!this.#givenUp) {
+      const next = this.#queue.take(this.#feed.lines, this.#feed.bytes)
+      if (next === undefined) return
+      this.#inFlight = next.batch.lines.length
+      await this.#deliver(next.log, next.batch)
+      if (!this.#givenUp) this.#inFlight = 0
+    }
+  }
+
+  async #deliver(log: LogName, batch: Batch): Promise<void> {
+    while (!this.#givenUp) {
+      try {
+        await this.#write(batch)
+        this.#recovered()
+        return
+      } catch (error) {
+        const { permanent, retryAfterMs } = faultOf(error)
+        if (permanent) {
+          this.#gap(log, batch.origin, batch.first, batch.last, 'rejected')
+          this.#options.logger.error(
+            { sink: this.sink.name, error: reasonOf(error), lines: batch.lines.length },
+            'an audit sink refused lines for good',
+          )
+          return
+        }
+        await this.#pause(error, retryAfterMs)
+      }
+    }
+  }
+
+  #write(batch: Batch): Promise<void> {
+    const { timeoutMs } = this.#feed
+    const abort = new AbortController()
+    return new Promise((resolve, reject) => {
+      const timer = this.#options.clock.after(timeoutMs, () => {
+        reject(new Error(`no answer within ${timeoutMs} ms`))
+        abort.abort()
+      })
+      // A sink may throw where it should reject.
+      Promise.resolve()
+        .then(() => this.sink.write(batch, abort.signal))
+        .then(() => resolve(), reject)
+        .finally(() => timer.cancel())
+    })
+  }
+
+  async #pause(error: unknown, atLeastMs: number): Promise<void> {
+    const { clock, random, logger, onChanged } = this.#options
+    if (++this.#failures === 1) {
+      const fault = reasonOf(error)
+      logger.warn({ sink: this.sink.name, error: fault }, 'an audit sink fails; its lines wait, and are tried again')
+      onChanged({
+        sink: this.sink.name,
+        from: 'ok',
+        to: 'failing',
+        failures: 1,
+        waiting: this.waiting,
+        last_error: fault,
+      })
+    }
+    const most = Math.min(pauseCapMs, pauseBaseMs * 2 ** Math.min(this.#failures - 1, 20))
+    const ms = Math.max(atLeastMs, below(random, most))
+    await new Promise<void>((resolve) => {
+      const timer = clock.after(ms, resolve)
+      this.#wake = () => {
+        timer.cancel()
+        resolve()
+      }
+      if (this.#givenUp) this.#wake()
+    })
+    this.#wake = undefined
+  }
+
+  #recovered(): void {
+    const failures = this.#failures
+    this.#failures = 0
+    for (const { log, range } of this.#queue.takeLost())
+      this.#gap(log, range.origin, range.first, range.last, 'backlog')
+    if (failures === 0) return
+    this.#options.logger.warn({ sink: this.sink.name, failures }, 'an audit sink accepts lines again')
+    this.#options.onChanged({ sink: this.sink.name, from: 'failing', to: 'ok', failures, waiting: this.waiting })
+  }
+
+  #gap(log: LogName, origin: string, first: number, last: number, reason: 'backlog' | 'rejected'): void {
+    this.#options.onGap(log, { sink: this.sink.name, origin, first, last, count: last - first + 1, reason })
+  }
+}
+
+function faultOf(error: unknown): { permanent: boolean; retryAfterMs: number } {
+  const told =
+    typeof error === 'object' && error !== null ? (error as { permanent?: unknown; retryAfterMs?: unknown }) : {}
+  return {
+    permanent: told.permanent === true,
+    retryAfterMs: typeof told.retryAfterMs === 'number' ? told.retryAfterMs : 0,
+  }
+}

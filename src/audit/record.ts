@@ -1,0 +1,77 @@
+// The host's own entries in the log: its denials, and its `app.*` events.
+import { z } from 'zod'
+import type { Json } from '../canonical.ts'
+import { BalancerError } from '../errors.ts'
+import { actorSchema } from '../event-parts.ts'
+import type { Emit, EventFields } from '../events.ts'
+import { parseOptions } from '../parse.ts'
+import { safeText } from './text.ts'
+
+const denialSchema = z.looseObject({
+  rule: z.string().min(1).max(256),
+  phase: z.enum(['connection', 'request', 'admin']).default('request'),
+  detail: z.string().optional(),
+  request_id: z.string().max(256).optional(),
+  actor: actorSchema.optional(),
+  client: z.looseObject({ address: z.string().max(256) }).optional(),
+})
+
+/** What the host tells of a denial: `rule` at least; members that it adds are kept under `app`. */
+export type Denial = z.input<typeof denialSchema>
+
+function denialFields(given: unknown): EventFields<'access.denied'> {
+  const { rule, phase, detail, request_id, actor, client, ...rest } = parseOptions(
+    denialSchema,
+    given,
+    "record('access.denied')",
+  )
+  return {
+    outcome: 'failure',
+    access: { rule: safeText(rule), phase, ...(detail === undefined ? {} : { detail: safeText(detail) }) },
+    ...(request_id === undefined ? {} : { lb: { request_id: safeText(request_id) } }),
+    ...(actor === undefined ? {} : { actor }),
+    ...(client === undefined ? {} : { client: { address: safeText(client.address), source: 'given' as const } }),
+    ...(Object.keys(rest).length === 0 ? {} : { app: bounded(rest, 0) }),
+  }
+}
+
+/** Hands an entry of the host's own to the trail. Throws `config-invalid` or `event-unknown` for one that is not well-formed. */
+export function recordInto(emit: Emit, name: string, fields: unknown): void {
+  if (name === 'access.denied') emit(name, denialFields(fields))
+  else emit(name as `app.${string}`, appFields(name, fields))
+}
+
+const appName = /^app\.[a-z0-9_.]{1,120}$/
+
+function appFields(name: string, given: unknown): EventFields<`app.${string}`> {
+  if (!appName.test(name))
+    throw new BalancerError('event-unknown', `${JSON.stringify(name)}; the host's own begin with app.`)
+  return { app: bounded(given, 0) }
+}
+
+const mostMembers = 64
+const mostDepth = 8
+
+/** Any value as a line can hold it: bounded in depth, breadth and length, text escaped, other numbers than integers as text. */
+function bounded(value: unknown, depth: number): Json {
+  switch (typeof value) {
+    case 'string':
+      return safeText(value)
+    case 'boolean':
+      return value
+    case 'number':
+      return Number.isSafeInteger(value) ? value : String(value)
+    case 'object':
+      if (value === null) return null
+      if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid date' : value.toISOString()
+      if (depth === mostDepth) return '[too deep]'
+      if (Array.isArray(value)) return value.slice(0, mostMembers).map((item) => bounded(item, depth + 1))
+      return Object.fromEntries(
+        Object.entries(value)
+          .slice(0, mostMembers)
+          .map(([key, member]) => [safeText(key, 128), bounded(member, depth + 1)]),
+      )
+    default:
+      return safeText(String(value))
+  }
+}

@@ -1,0 +1,29 @@
+// A trail as one balancer has it: every event carries its pool and the configuration in force.
+import type { Emit, EventFields, EventName } from '../events.ts'
+import type { Audit } from './audit.ts'
+import { recordInto } from './record.ts'
+import type { Trail } from './trail.ts'
+
+/** What the balancer stamps on its events. */
+export interface Stamp {
+  readonly config_hash: string
+  readonly config_revision: number
+  readonly pool: string
+}
+
+export function scopeOf(trail: Trail, stamp: () => Stamp): { emit: Emit; audit: Audit } {
+  // What an event says of its own goes before the stamp: a change carries the revision that it makes.
+  const emit: Emit = <N extends EventName>(name: N, fields: EventFields<N>) =>
+    trail.emit(name, { ...fields, lb: { ...stamp(), ...(fields as { lb?: object }).lb } } as EventFields<N>)
+  return {
+    emit,
+    audit: {
+      on: (name, listener) => trail.on(name, listener),
+      off: (name, listener) => trail.off(name, listener),
+      addSink: (sink) => trail.addSink(sink),
+      record: (name: string, fields: object) => recordInto(emit, name, fields),
+      ready: () => trail.ready(),
+      close: (options) => trail.close(options),
+    },
+  }
+}

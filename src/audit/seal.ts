@@ -1,0 +1,69 @@
+// The seal: gives an event its place in a log, and makes it the line that the log proves.
+import { canonical, type Json } from '../canonical.ts'
+import type { AuditEvent } from '../events.ts'
+import type { LogHead, LogName } from '../sink.ts'
+
+/** The limit of one log entry in C2SP tlog-tiles (its length is a uint16 there). */
+export const maxLineBytes = 65_535
+
+/** The parts of an event that grow with what a client sends. Dropped, in this order, from a line that is too long. */
+const droppable: readonly (readonly string[])[] = [
+  ['http', 'request', 'header'],
+  ['url', 'query'],
+  ['lb', 'decision', 'excluded'],
+  ['app'],
+  ['config', 'attempted'],
+  ['balancer', 'config'],
+  ['config', 'before'],
+  ['config', 'after'],
+  ['config', 'changes'],
+]
+
+export class Sealer {
+  #heads: Record<LogName, { origin: string; next: number }>
+
+  constructor(heads: Readonly<Record<LogName, LogHead>>) {
+    this.#heads = structuredClone(heads)
+  }
+
+  head(log: LogName): LogHead {
+    return this.#heads[log]
+  }
+
+  /**
+   * The line of this event at the head of its log. `take` must be called if the line was accepted, and only then: an index
+   * stands for exactly one line.
+   */
+  line(log: LogName, event: AuditEvent): string {
+    const { origin, next } = this.#heads[log]
+    event.audit.origin = origin
+    event.audit.index = next
+    const line = canonical(event as unknown as Json)
+    // A character is at most three bytes of UTF-8: short lines need no count.
+    return line.length * 3 > maxLineBytes && Buffer.byteLength(line) > maxLineBytes ? shorten(event) : line
+  }
+
+  take(log: LogName): number {
+    return this.#heads[log].next++
+  }
+}
+
+function shorten(event: AuditEvent): string {
+  const copy = structuredClone(event) as unknown as Record<string, unknown>
+  copy.audit = { ...event.audit, truncated: true }
+  for (const path of droppable) {
+    drop(copy, path)
+    const line = canonical(copy as Json)
+    if (Buffer.byteLength(line) <= maxLineBytes) return line
+  }
+  return canonical(copy as Json)
+}
+
+// A member that the schema demands stays, empty; one that it does not, goes.
+function drop(event: Record<string, unknown>, path: readonly string[]): void {
+  let at: Record<string, unknown> | undefined = event
+  for (const key of path.slice(0, -1)) at = at?.[key] as Record<string, unknown> | undefined
+  const key = path[path.length - 1]!
+  if (at?.[key] === undefined) return
+  at[key] = Array.isArray(at[key]) ? [] : {}
+}

@@ -1,0 +1,25 @@
+// Text from outside, made safe to keep: escaped, and bounded.
+
+/** How much of one value is kept, in characters: enough for a user agent or a long path, too little to flood the log. */
+export const valueLimit = 1024
+
+// Printable ASCII without the backslash.
+const printable = /^[\x20-\x5b\x5d-\x7e]*$/
+const unprintable = /[^\x20-\x5b\x5d-\x7e]/gu
+
+/**
+ * The text with everything outside printable ASCII as `\xHH` or `\u{H}`, and the backslash doubled. Done to the value, not
+ * in its JSON form, so that a line shown raw in a terminal or a browser can neither break nor steer it, and so that no
+ * lone surrogate reaches canonical JSON, which has no form for one. What is cut off is marked with its length.
+ */
+export function safeText(text: string, limit = valueLimit): string {
+  const kept = text.length > limit ? text.slice(0, limit) : text
+  const safe = printable.test(kept) ? kept : kept.replace(unprintable, escaped)
+  return text.length > limit ? `${safe}[+${text.length - limit}]` : safe
+}
+
+function escaped(character: string): string {
+  if (character === '\\') return '\\\\'
+  const code = character.codePointAt(0)!
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
+}

@@ -1,0 +1,248 @@
+// The balancer: wires the parts to each other, and owns start and close.
+import { compileAccess } from './access/addresses.ts'
+import type { Audit, AuditClosed } from './audit/audit.ts'
+import { scopeOf } from './audit/scope.ts'
+import { Trail } from './audit/trail.ts'
+import type { BackendState } from './backend.ts'
+import { systemClock, within } from './clock.ts'
+import {
+  type BalancerOptions,
+  describe,
+  describeConfig,
+  mergeConfig,
+  type PoolChanges,
+  type PoolConfig,
+  parseConfig,
+} from './config.ts'
+import { createOperator, type Operator } from './control/operator.ts'
+import { Revisions } from './control/revisions.ts'
+import type { Lease } from './decision.ts'
+import { type Actor, actorSchema } from './event-parts.ts'
+import type { Emit } from './events.ts'
+import type { Balancer } from './face.ts'
+import { HealthWatch } from './health/watch.ts'
+import type { AttemptResult } from './outcome.ts'
+import { parseOptions } from './parse.ts'
+import { handle } from './proxy/exchange.ts'
+import type { AdapterPort, Ports } from './proxy/ports.ts'
+import { decisionReport } from './proxy/report.ts'
+import { undiciTransport } from './proxy/undici.ts'
+import { randomHex, systemRandom } from './random.ts'
+import type { PickRequest } from './request.ts'
+import { InFlight } from './routing/in-flight.ts'
+import { openLease } from './routing/lease.ts'
+import { Picker } from './routing/picker.ts'
+import { Pool } from './routing/pool.ts'
+import { mayRetry } from './routing/retry.ts'
+import { type BalancerSnapshot, backendSnapshots } from './routing/snapshot.ts'
+import { createStrategy } from './strategies/index.ts'
+import type { Transport } from './transport.ts'
+import { version } from './version.ts'
+
+/** Starts at once. Throws {@link BalancerError} `config-invalid`, which lists everything that is wrong. */
+export function createBalancer(options: BalancerOptions): Balancer {
+  return new Wiring(options)
+}
+
+class Wiring implements Balancer {
+  readonly name: string
+  readonly audit: Audit
+  readonly port: AdapterPort
+  readonly #clock
+  readonly #random
+  readonly #emit: Emit
+  readonly #trail: Trail
+  readonly #ownsTrail: boolean
+  readonly #pool = new Pool()
+  readonly #inFlight = new InFlight()
+  readonly #picker: Picker
+  readonly #health: HealthWatch
+  readonly #revisions: Revisions<PoolConfig>
+  #inForce: PoolConfig
+  #transport: Transport
+  #denies: (address: string) => string | undefined
+  #state: BalancerSnapshot['state'] = 'open'
+  #closing: Promise<AuditClosed> | undefined
+
+  constructor(options: BalancerOptions) {
+    const config = parseConfig(options)
+    const { name, control, audit, pool: initial } = config
+    this.name = name
+    this.#clock = config.clock ?? systemClock
+    this.#random = config.random ?? systemRandom
+    this.#ownsTrail = !(audit instanceof Trail)
+    this.#trail =
+      audit instanceof Trail ? audit : new Trail({ clock: config.clock, random: config.random, ...audit }, name)
+    const scope = scopeOf(this.#trail, () => this.#stamp())
+    this.audit = scope.audit
+    this.#emit = scope.emit
+    this.#inForce = initial
+    this.#transport = this.#newTransport(initial)
+    this.#denies = compileAccess(initial.access)
+    this.#pool.sync(initial.backends)
+    const strategy = createStrategy(initial.strategy, this.#random)
+    this.#picker = new Picker(this.#pool, strategy, this.#random, (at, fault) =>
+      this.#trail.tellOnce(`strategy ${at}`, fault),
+    )
+    this.#health = new HealthWatch({
+      clock: this.#clock,
+      random: this.#random,
+      eligible: () => this.#pool.snapshot.candidates.length,
+      refresh: () => this.#pool.refresh(),
+      emit: this.#emit,
+    })
+    this.#revisions = new Revisions<PoolConfig>({
+      initial,
+      describe: describeConfig,
+      authorize: control.authorize,
+      emit: this.#emit,
+      recordable: () => this.#trail.recordable,
+      durable: (ticket) => this.#trail.durable(ticket),
+      apply: (next) => this.#apply(next),
+    })
+    const ports = this.#ports()
+    this.port = {
+      handle: (request, response, given = {}) => handle(ports, request, response, given),
+      denies: (address) => this.#denies(address),
+      refused: (fields) => void this.#emit('access.denied', fields),
+    }
+    const { number, hash, record } = this.#revisions.current
+    this.#emit('balancer.started', { balancer: { version, revision: number, hash, config: record } })
+    this.#health.watch(this.#pool.states, initial.health)
+    this.ready().then(
+      () => this.#emit('balancer.ready', {}),
+      () => undefined,
+    )
+  }
+
+  pick(request: PickRequest = {}): Lease {
+    const picked = this.#picker.pick(request, [])
+    return openLease(picked, request, {
+      clock: this.#clock,
+      emit: this.#emit,
+      take: (backend) => {
+        this.#inFlight.opened()
+        this.#inFlight.take(backend)
+      },
+      release: (backend, { result, status }) => {
+        this.#release(backend, result, status)
+        this.#inFlight.closed()
+      },
+      report: decisionReport,
+    })
+  }
+
+  as(actor: Actor): Operator<PoolChanges> {
+    return createOperator<PoolConfig, PoolChanges>({
+      actor: Object.freeze(parseOptions(actorSchema, actor, 'as')),
+      revisions: this.#revisions,
+      merge: mergeConfig,
+      describe,
+      emptied: (id) => {
+        const backend = this.#pool.state(id)
+        return () => (backend === undefined ? Promise.resolve() : this.#inFlight.empty(backend))
+      },
+    })
+  }
+
+  snapshot(): BalancerSnapshot {
+    const { number, hash, config } = this.#revisions.current
+    const strategy = typeof config.strategy === 'string' ? config.strategy : config.strategy.name
+    const backends = backendSnapshots(this.#pool.states, this.#pool.snapshot)
+    return {
+      name: this.name,
+      state: this.#state,
+      revision: number,
+      hash,
+      strategy,
+      inFlight: this.#inFlight.total,
+      backends,
+    }
+  }
+
+  ready(): Promise<void> {
+    return this.#trail.ready()
+  }
+
+  close(options: { deadlineMs?: number } = {}): Promise<AuditClosed> {
+    this.#closing ??= this.#close(options.deadlineMs ?? 10_000)
+    return this.#closing
+  }
+
+  async #close(deadlineMs: number): Promise<AuditClosed> {
+    const deadline = this.#clock.monoUs() + deadlineMs * 1000
+    const left = (): number => Math.max(0, (deadline - this.#clock.monoUs()) / 1000)
+    this.#state = 'closing'
+    this.#emit('balancer.draining', { balancer: { in_flight: this.#inFlight.total } })
+    await within(this.#clock, this.#inFlight.empty(), left(), undefined)
+    const cutOff = this.#inFlight.total
+    this.#health.close()
+    await this.#transport.close()
+    // What was cut off has its record once its client's connection is closed too.
+    if (cutOff > 0) await within(this.#clock, this.#inFlight.empty(), 1000, undefined)
+    this.#state = 'closed'
+    this.#emit('balancer.stopped', { balancer: { in_flight: cutOff }, outcome: cutOff === 0 ? 'success' : 'failure' })
+    return this.#ownsTrail ? this.#trail.close({ deadlineMs: Math.max(left(), 1000) }) : { undelivered: {} }
+  }
+
+  /** Puts a configuration in force; called with revisions in their order. */
+  #apply(next: PoolConfig): void {
+    const before = this.#inForce
+    this.#inForce = next
+    const { left } = this.#pool.sync(next.backends)
+    for (const state of this.#pool.states)
+      this.#health.setAdmin(state, next.draining.includes(state.config.id) ? 'draining' : 'ready')
+    this.#pool.refresh()
+    if (next.strategy !== before.strategy) this.#picker.use(createStrategy(next.strategy, this.#random))
+    this.#denies = compileAccess(next.access)
+    this.#health.watch(this.#pool.states, next.health)
+    for (const state of left) {
+      this.#health.forget(state)
+      this.#transport.forget(state.config)
+    }
+    if (next.timeouts !== before.timeouts || next.connections !== before.connections) {
+      const old = this.#transport
+      this.#transport = this.#newTransport(next)
+      for (const backend of before.backends) old.forget(backend)
+    }
+  }
+
+  #newTransport({ connections, timeouts }: PoolConfig): Transport {
+    return undiciTransport({ connections, timeouts, clock: this.#clock })
+  }
+
+  #release(backend: BackendState, result: AttemptResult, status: number | undefined): void {
+    this.#inFlight.release(backend, this.#health.observe(backend, result, status))
+  }
+
+  #stamp() {
+    const { number, hash } = this.#revisions.current
+    return { config_hash: hash, config_revision: number, pool: this.name }
+  }
+
+  #ports(): Ports {
+    const trail = this.#trail
+    return {
+      clock: this.#clock,
+      via: `auditlb-${randomHex(4)}`,
+      pick: (request, tried) => this.#picker.pick(request, tried),
+      take: (backend) => this.#inFlight.take(backend),
+      release: (backend, result, status) => this.#release(backend, result, status),
+      transport: () => this.#transport,
+      mayRetry: (failure, facts) => mayRetry(this.#inForce.retry, failure, facts),
+      denies: (address) => this.#denies(address),
+      keepsHost: () => this.#inForce.host === 'keep',
+      closing: () => this.#state !== 'open',
+      emit: this.#emit,
+      redactor: trail.redactor,
+      log: {
+        waits: trail.waitsForDisk,
+        refuses: trail.whenUnavailable === 'refuse',
+        recordable: () => trail.recordable,
+        durable: (ticket) => trail.durable(ticket),
+      },
+      opened: () => this.#inFlight.opened(),
+      closed: () => this.#inFlight.closed(),
+    }
+  }
+}

@@ -1,0 +1,51 @@
+// `auditlb query`: the events of a folder that match.
+import { canonical, type Json } from '../canonical.ts'
+import type { LogFilters } from '../log/filters.ts'
+import { queryLog } from '../log/query.ts'
+import { readArgs } from './args.ts'
+import { summary } from './summary.ts'
+import { UsageError, type Verb } from './verb.ts'
+
+const texts = ['type', 'since', 'until', 'backend', 'status', 'client', 'path', 'actor', 'result', 'pool'] as const
+
+export const query: Verb = {
+  name: 'query',
+  summary: 'prints the events in a folder that match, in the order of time',
+  usage: `Usage: auditlb query DIR [filters] [--json]
+
+  --type T        name of the event, or its beginning with a * behind: 'audit.*'
+  --since T       not before: 2026-01-31T12:00:00Z, or a duration back from now such as 30m, 1h, 7d
+  --until T       before: as --since
+  --backend B     id of a backend that was chosen, tried, or is what the event is about
+  --status S      503, or a class: 5xx
+  --client C      address, or network: 10.0.0.0/8
+  --path P        path, or its beginning with a * behind
+  --actor A       id of who made a change
+  --request-id R  id of a request
+  --revision N    revision of the configuration that was in force
+  --result R      result code: connect-refused
+  --pool P        name of a balancer
+  --limit N       at most so many
+  --json          each event as a line of JSON, as it was recorded
+
+Exit codes: 0, also if nothing matches; 2 unusable arguments or input.
+`,
+  async run(args, terminal) {
+    const { dir, values, flags } = readArgs(args, [...texts, 'request-id', 'revision', 'limit'], ['json'])
+    const filters: { -readonly [K in keyof LogFilters]: LogFilters[K] } = {}
+    for (const name of texts) if (values[name] !== undefined) filters[name] = values[name]
+    if (values['request-id'] !== undefined) filters.requestId = values['request-id']
+    if (values.revision !== undefined) filters.revision = wholeNumber('--revision', values.revision)
+    if (values.limit !== undefined) filters.limit = wholeNumber('--limit', values.limit)
+    for await (const event of queryLog(dir, filters)) {
+      const line = flags.has('json') ? canonical(event as Json) : summary(event)
+      if (!(await terminal.out(`${line}\n`))) break
+    }
+    return 0
+  },
+}
+
+function wholeNumber(name: string, text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`${name}: expected a whole number, got ${JSON.stringify(text)}`)
+  return Number(text)
+}

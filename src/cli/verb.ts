@@ -1,0 +1,23 @@
+// The contract of a verb of the command.
+
+/** `0`: it holds. `1`: it does not hold. `2`: unusable arguments or input. */
+export type ExitCode = 0 | 1 | 2
+
+/** Where a command writes. Both resolve to false once nobody reads any more: then there is no point in going on. */
+export interface Terminal {
+  out(text: string): Promise<boolean>
+  err(text: string): Promise<boolean>
+}
+
+export interface Verb {
+  readonly name: string
+  /** What it does, in one line. */
+  readonly summary: string
+  /** What `--help` prints. */
+  readonly usage: string
+  /** May throw a UsageError, and a BalancerError for input that is not usable. */
+  run(args: readonly string[], terminal: Terminal): Promise<ExitCode>
+}
+
+/** Arguments that cannot be used; the message names what is wrong. */
+export class UsageError extends Error {}

@@ -1,0 +1,155 @@
+// The whole configuration, assembled from the parts' own schemas.
+import { z } from 'zod'
+import { accessSchema } from './access/addresses.ts'
+import { auditSchema } from './audit/options.ts'
+import { Trail } from './audit/trail.ts'
+import { type BackendOptions, backendSchema } from './backend.ts'
+import type { Json } from './canonical.ts'
+import type { Clock } from './clock.ts'
+import type { Authorize } from './control/authorize.ts'
+import type { PoolPart } from './control/operator.ts'
+import { BalancerError } from './errors.ts'
+import { activeSchema } from './health/active.ts'
+import { passiveSchema } from './health/passive.ts'
+import { parseOptions } from './parse.ts'
+import { connectionsSchema, timeoutsSchema } from './proxy/connections.ts'
+import type { Random } from './random.ts'
+import { retrySchema } from './routing/retry.ts'
+import { type StrategyOptions, strategySchema } from './strategies/index.ts'
+import type { Strategy } from './strategy.ts'
+
+const off = z.literal(false).transform(() => undefined)
+const functionOf = <F>(what: string) => z.custom<F>((value) => typeof value === 'function', `expected ${what}`)
+const objectWith = <T>(name: string) =>
+  z.custom<T>(
+    (value) => typeof value === 'object' && value !== null && name in value,
+    `expected an object with \`${name}\``,
+  )
+
+const backends = z.array(backendSchema).superRefine((list, context) => {
+  const seen = new Set<string>()
+  list.forEach(({ id }, i) => {
+    if (seen.has(id))
+      context.addIssue({
+        code: 'custom',
+        path: [i, 'id'],
+        message: `expected distinct ids, got ${JSON.stringify(id)} twice`,
+      })
+    seen.add(id)
+  })
+})
+
+/** What `update` can change while traffic flows. */
+const poolShape = {
+  /** The backends: URLs, or objects with `url` and optionally `id`, `weight`, `zone`. May be empty. */
+  backends,
+  /** How one is chosen. Default `power-of-two`. */
+  strategy: strategySchema.default('power-of-two'),
+  health: z
+    .strictObject({
+      /** Probes. Off unless given. */
+      active: z.union([off, activeSchema]).optional(),
+      /** Ejection by what the traffic shows. On unless `false`. */
+      passive: z.union([off, passiveSchema]).prefault({}),
+    })
+    .prefault({}),
+  /** Further attempts on other backends. */
+  retry: retrySchema.prefault({}),
+  timeouts: timeoutsSchema.prefault({}),
+  connections: connectionsSchema.prefault({}),
+  /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */
+  host: z.enum(['keep', 'backend']).default('keep'),
+  /** Which client addresses are served. */
+  access: accessSchema.prefault({}),
+}
+
+const poolSchema = z.strictObject(poolShape)
+
+const balancerSchema = z.strictObject({
+  ...poolShape,
+  /** The pool's name in every event. Default `balancer`. */
+  name: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected 1 to 64 of the characters A-Z a-z 0-9 . _ -')
+    .default('balancer'),
+  control: z
+    .strictObject({
+      /** Decides who may change what. Without it every actor may: the calls are the host's own. */
+      authorize: functionOf<Authorize>('a function (actor, change) => boolean').optional(),
+    })
+    .prefault({}),
+  /** A trail made by `createAudit`, which its maker closes, or the options of one of its own. */
+  audit: z.union([z.instanceof(Trail), auditSchema]).prefault({}),
+  /** Time, for tests. */
+  clock: objectWith<Clock>('monoUs').optional(),
+  /** Chance, for tests. */
+  random: objectWith<Random>('uint32').optional(),
+})
+
+type PoolInput = Omit<z.input<typeof poolSchema>, 'backends' | 'strategy'> & {
+  backends: readonly BackendOptions[]
+  strategy?: StrategyOptions
+}
+export type BalancerOptions = PoolInput & Omit<z.input<typeof balancerSchema>, keyof typeof poolShape>
+/** The parts of the configuration that `update` replaces. */
+export type PoolChanges = Partial<PoolInput>
+
+/** The part of the configuration that is in force at a revision. Immutable. */
+export type PoolConfig = Readonly<z.output<typeof poolSchema>> & PoolPart
+
+export type BalancerConfig = Readonly<Omit<z.output<typeof balancerSchema>, keyof typeof poolShape>> & {
+  readonly pool: PoolConfig
+}
+
+export function parseConfig(options: unknown): BalancerConfig {
+  const { name, control, audit, clock, random, ...pool } = parseOptions(balancerSchema, options, 'createBalancer')
+  return { name, control, audit, clock, random, pool: Object.freeze({ ...pool, draining: [] }) }
+}
+
+/** The configuration with these parts replaced. Backends that left are draining no more. */
+export function mergeConfig(config: PoolConfig, changes: unknown): PoolConfig {
+  if (typeof changes !== 'object' || changes === null)
+    throw new BalancerError('config-invalid', 'update expects an object')
+  const parsed = parseOptions(poolSchema.partial(), changes, 'update')
+  // A partial schema still fills in defaults: only what was named is taken over.
+  const named = Object.fromEntries(Object.entries(parsed).filter(([key]) => key in changes))
+  const merged = { ...config, ...named } as PoolConfig
+  const ids = new Set(merged.backends.map(({ id }) => id))
+  return Object.freeze({ ...merged, draining: config.draining.filter((id) => ids.has(id)) })
+}
+
+/** The configuration as records hold it: backends by id, what an operator set on them beside what was declared. */
+export function describeConfig(config: PoolConfig): { readonly [key: string]: Json } {
+  const { backends: list, draining, strategy, ...rest } = config
+  const byId = list.map(({ id, address, port, ...backend }) => [
+    id,
+    { ...backend, admin: draining.includes(id) ? 'draining' : 'ready' },
+  ])
+  return {
+    ...(describe(rest) as { [key: string]: Json }),
+    backends: Object.fromEntries(byId),
+    strategy: typeof strategy === 'string' ? { name: strategy } : { custom: true, name: (strategy as Strategy).name },
+  }
+}
+
+/** Any value as a record holds it: functions by name, what JSON does not have as text. */
+export function describe(value: unknown): Json {
+  switch (typeof value) {
+    case 'string':
+      return value.toWellFormed()
+    case 'boolean':
+      return value
+    case 'number':
+      return Number.isSafeInteger(value) ? value : String(value)
+    case 'function':
+      return `[function ${value.name}]`
+    case 'object':
+      if (value === null) return null
+      if (Array.isArray(value)) return value.map(describe)
+      return Object.fromEntries(
+        Object.entries(value).flatMap(([key, member]) => (member === undefined ? [] : [[key, describe(member)]])),
+      )
+    default:
+      return String(value)
+  }
+}

@@ -1,0 +1,127 @@
+// The operator: the changes that an actor can ask for.
+import { z } from 'zod'
+import { type Backend, type BackendOptions, backendSchema } from '../backend.ts'
+import type { Json } from '../canonical.ts'
+import { BalancerError } from '../errors.ts'
+import type { Actor } from '../event-parts.ts'
+import { parseOptions } from '../parse.ts'
+import type { ChangeRequest } from './authorize.ts'
+import type { ChangeNote, Revision, Revisions } from './revisions.ts'
+
+const noteSchema = z.strictObject({
+  message: z.string().max(1024).optional(),
+  ticket: z.string().max(256).optional(),
+  breakGlass: z.boolean().optional(),
+  wait: z.boolean().optional(),
+})
+
+/** What can be said with `drain` and `remove`. */
+export interface LeaveNote extends ChangeNote {
+  /** Resolve only when nothing is in flight on the backend any more. Default false: once no new pick can reach it. */
+  readonly wait?: boolean
+}
+
+/**
+ * The changes that one actor makes. Each is checked, authorised, recorded with before and after, and then put in force, one
+ * at a time; each resolves with the revision that is in force then, and rejects with a {@link BalancerError} if it is not.
+ */
+export interface Operator<U> {
+  addBackend(backend: BackendOptions, note?: ChangeNote): Promise<number>
+  /** Takes a backend out; what is in flight on it finishes. */
+  remove(id: string, note?: LeaveNote): Promise<number>
+  /** No new picks; what is in flight finishes. */
+  drain(id: string, note?: LeaveNote): Promise<number>
+  undrain(id: string, note?: ChangeNote): Promise<number>
+  /** 0 means no new picks. */
+  setWeight(id: string, weight: number, note?: ChangeNote): Promise<number>
+  /** Replaces the given parts of the configuration, each as a whole. */
+  update(changes: U, note?: ChangeNote): Promise<number>
+}
+
+/** The part of a configuration that the verbs about backends work on. */
+export interface PoolPart {
+  readonly backends: readonly Backend[]
+  /** The ids that an operator has set to draining. */
+  readonly draining: readonly string[]
+}
+
+export interface OperatorOptions<C extends PoolPart, U> {
+  readonly actor: Actor
+  readonly revisions: Revisions<C>
+  /** The configuration with these changes in it. Throws `config-invalid`. */
+  readonly merge: (config: C, changes: U) => C
+  /** Arguments as records hold them. */
+  readonly describe: (value: unknown) => Json
+  /** A wait for the backend that has this id now: it resolves when nothing is in flight there. */
+  readonly emptied: (id: string) => () => Promise<void>
+}
+
+export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C, U>): Operator<U> {
+  const { actor, revisions, merge, describe, emptied } = options
+  const change = async (
+    type: ChangeRequest['type'],
+    about: { backend?: string; attempted: unknown },
+    given: LeaveNote | undefined,
+    edit: (config: C) => C,
+  ): Promise<Revision<C>> => {
+    const note = parseOptions(noteSchema, given ?? {}, `the note of ${type}`) as LeaveNote
+    const backend = typeof about.backend === 'string' ? { backend: about.backend } : {}
+    return revisions.change(actor, { type, ...backend, attempted: describe(about.attempted) }, note, edit)
+  }
+  const leave = async (type: 'drain' | 'remove', id: string, note: LeaveNote | undefined, edit: (config: C) => C) => {
+    // Taken before the change: a removed backend cannot be asked for by its id any more.
+    const whenEmpty = emptied(id)
+    const { number } = await change(type, { backend: id, attempted: { id } }, note, edit)
+    if (note?.wait === true) await whenEmpty()
+    return number
+  }
+  return {
+    async addBackend(backend, note) {
+      const id = typeof backend === 'object' && backend !== null ? backend.id : undefined
+      const about = { ...(id === undefined ? {} : { backend: id }), attempted: { backend } }
+      const { number } = await change('add-backend', about, note, (config) => {
+        const added = parseOptions(backendSchema, backend, 'addBackend')
+        if (config.backends.some((known) => known.id === added.id)) throw new BalancerError('backend-exists', added.id)
+        return { ...config, backends: [...config.backends, added] }
+      })
+      return number
+    },
+    remove: (id, note) =>
+      leave('remove', id, note, (config) => {
+        requireBackend(config, id)
+        const backends = config.backends.filter((backend) => backend.id !== id)
+        return { ...config, backends, draining: config.draining.filter((other) => other !== id) }
+      }),
+    drain: (id, note) =>
+      leave('drain', id, note, (config) => {
+        requireBackend(config, id)
+        return config.draining.includes(id) ? config : { ...config, draining: [...config.draining, id].sort() }
+      }),
+    async undrain(id, note) {
+      const { number } = await change('undrain', { backend: id, attempted: { id } }, note, (config) => {
+        requireBackend(config, id)
+        return { ...config, draining: config.draining.filter((other) => other !== id) }
+      })
+      return number
+    },
+    async setWeight(id, weight, note) {
+      const { number } = await change('set-weight', { backend: id, attempted: { id, weight } }, note, (config) => {
+        const known = requireBackend(config, id)
+        const { id: _, address, port, ...rest } = known
+        const changed = parseOptions(backendSchema, { ...rest, id, weight }, 'setWeight')
+        return { ...config, backends: config.backends.map((backend) => (backend === known ? changed : backend)) }
+      })
+      return number
+    },
+    async update(changes, note) {
+      const { number } = await change('update', { attempted: changes }, note, (config) => merge(config, changes))
+      return number
+    },
+  }
+}
+
+function requireBackend(config: PoolPart, id: string): Backend {
+  const known = config.backends.find((backend) => backend.id === id)
+  if (known === undefined) throw new BalancerError('backend-unknown', String(id))
+  return known
+}

@@ -1,0 +1,141 @@
+// Revisions: every configuration that was in force has a number and a hash, and every change of it an actor.
+import { hash } from 'node:crypto'
+import { canonical, type Json } from '../canonical.ts'
+import { BalancerError, reasonOf } from '../errors.ts'
+import type { Actor } from '../event-parts.ts'
+import type { Emit, Ticket } from '../events.ts'
+import { type Authorize, type ChangeRequest, requireRight } from './authorize.ts'
+import { difference } from './diff.ts'
+
+type Members = { readonly [key: string]: Json | undefined }
+
+/** A configuration in force. Immutable. */
+export interface Revision<C> {
+  readonly number: number
+  /** SHA-256 of the canonical record, as hex: equal on all nodes that have the same configuration. */
+  readonly hash: string
+  readonly config: C
+  /** The configuration as records hold it: backends by id, functions by name, no secrets. */
+  readonly record: Members
+}
+
+/** What an actor may say with a change. */
+export interface ChangeNote {
+  /** Why. Recorded. */
+  readonly message?: string
+  /** The ticket that asked for it. Recorded. */
+  readonly ticket?: string
+  /** Makes the change also when it cannot be recorded now; it is recorded as soon as it can be. Default false. */
+  readonly breakGlass?: boolean
+}
+
+export interface RevisionsOptions<C> {
+  readonly initial: C
+  readonly describe: (config: C) => Members
+  readonly authorize: Authorize | undefined
+  readonly emit: Emit
+  /** Whether lines can be recorded now. */
+  readonly recordable: () => boolean
+  /** Resolves once the line is durable, rejects if it is lost or that takes too long. */
+  readonly durable: (ticket: Ticket) => Promise<void>
+  /** Puts a configuration in force. Must not throw. */
+  readonly apply: (config: C) => void
+}
+
+export class Revisions<C> {
+  readonly #options: RevisionsOptions<C>
+  #current: Revision<C>
+  /** Changes run one after the other, so that each one's `before` is what the last one left. */
+  #tail: Promise<unknown> = Promise.resolve()
+
+  constructor(options: RevisionsOptions<C>) {
+    this.#options = options
+    this.#current = revisionOf(1, options.initial, options.describe(options.initial))
+  }
+
+  get current(): Revision<C> {
+    return this.#current
+  }
+
+  /**
+   * Makes one change: asks for the right, builds the new configuration by `edit`, records it durably, puts it in force,
+   * and resolves with the revision. A change that alters nothing makes no revision. Whatever stops it is recorded as
+   * `config.rejected`, a missing right as `access.denied` too, and rejects.
+   */
+  change(actor: Actor, request: ChangeRequest, note: ChangeNote, edit: (config: C) => C): Promise<Revision<C>> {
+    const run = this.#tail.then(() => this.#change(actor, request, note, edit))
+    this.#tail = run.catch(() => undefined)
+    return run
+  }
+
+  async #change(actor: Actor, request: ChangeRequest, note: ChangeNote, edit: (config: C) => C): Promise<Revision<C>> {
+    const said = noteFields(note)
+    let next: Revision<C>
+    try {
+      await requireRight(this.#options.authorize, actor, request)
+      const config = edit(this.#current.config)
+      next = revisionOf(this.#current.number + 1, config, this.#options.describe(config))
+    } catch (error) {
+      throw this.#rejected(actor, request, said, error)
+    }
+    if (next.hash === this.#current.hash) return this.#current
+    const glass = note.breakGlass === true
+    if (!glass && !this.#options.recordable()) {
+      throw this.#rejected(
+        actor,
+        request,
+        said,
+        new BalancerError('change-unrecorded', 'the log cannot be written now'),
+      )
+    }
+    const { changes, before, after } = difference(this.#current.record, next.record)
+    const stamp = { config_revision: next.number, config_hash: next.hash }
+    const config = { ...said, revision: next.number, hash: next.hash, before, after, changes: [...changes] }
+    const ticket = this.#options.emit('config.changed', { actor, lb: stamp, config })
+    if (!glass) {
+      try {
+        await this.#options.durable(ticket)
+      } catch (error) {
+        throw this.#rejected(
+          actor,
+          request,
+          said,
+          new BalancerError('change-unrecorded', reasonOf(error), { cause: error }),
+        )
+      }
+    }
+    this.#current = next
+    this.#options.apply(next.config)
+    return next
+  }
+
+  #rejected(actor: Actor, request: ChangeRequest, said: ReturnType<typeof noteFields>, error: unknown): unknown {
+    const code = error instanceof BalancerError ? error.code : 'internal'
+    const detail = reasonOf(error)
+    const attempted = {
+      type: request.type,
+      ...(request.backend === undefined ? {} : { backend: request.backend }),
+      arguments: request.attempted,
+    }
+    this.#options.emit('config.rejected', { actor, outcome: 'failure', config: { ...said, code, detail, attempted } })
+    if (code === 'change-refused') {
+      this.#options.emit('access.denied', {
+        actor,
+        outcome: 'failure',
+        access: { rule: 'control.authorize', phase: 'admin', detail },
+      })
+    }
+    return error
+  }
+}
+
+const noteFields = (note: ChangeNote) => ({
+  source: 'api' as const,
+  ...(note.message === undefined ? {} : { message: note.message.toWellFormed() }),
+  ...(note.ticket === undefined ? {} : { ticket: note.ticket.toWellFormed() }),
+  ...(note.breakGlass === true ? { break_glass: true } : {}),
+})
+
+function revisionOf<C>(number: number, config: C, record: Members): Revision<C> {
+  return Object.freeze({ number, hash: hash('sha256', canonical(record), 'hex'), config, record })
+}

@@ -1,0 +1,76 @@
+// The parts that events share: their zod schemas, each once.
+import { z } from 'zod'
+import { exclusionReasons, pickReasons } from './decision.ts'
+import { attemptResults } from './outcome.ts'
+
+/** A count, a size or a duration. Lines hold integers only. */
+export const int = z.int().nonnegative()
+export const text = z.string()
+export const obj = z.strictObject
+
+/** A value that is not kept: only how long it was. */
+const withheld = obj({ length: int })
+export const values = z.record(text, z.union([z.array(text), withheld]))
+export const json: z.ZodType<unknown> = z.unknown()
+
+export const actorSchema = obj({
+  id: z.string().min(1).max(256),
+  type: z.enum(['user', 'service', 'system']),
+  /** How the actor was authenticated, in the words of the host: `mtls`, `oidc`. */
+  auth: z.string().max(256).optional(),
+})
+/** Who makes a change. */
+export type Actor = z.infer<typeof actorSchema>
+
+const exclusion = obj({ backend: text, reason: z.enum(exclusionReasons) })
+export const decision = obj({
+  strategy: text,
+  reason: z.enum(pickReasons),
+  backend: text.optional(),
+  candidates: int,
+  excluded: z.array(exclusion),
+  /** Set with `excluded_count` when the list was too long to keep whole. */
+  excluded_count: int.optional(),
+  snapshot: int,
+})
+export const attempt = obj({
+  backend: text,
+  address: text,
+  port: int,
+  reason: z.enum(pickReasons),
+  result: z.enum(attemptResults),
+  detail: text.optional(),
+  status_code: int.optional(),
+  reused: z.boolean().optional(),
+  queue_us: int,
+  connect_us: int,
+  duration_us: int,
+})
+export const timing = obj({ queue_us: int, connect_us: int, first_byte_us: int.optional(), total_us: int })
+
+export const client = obj({ address: text, port: int.optional(), source: z.enum(['peer', 'given']) })
+export const network = obj({ peer: obj({ address: text, port: int.optional() }) })
+export const requestHead = {
+  method: text,
+  header: values,
+  headers_omitted: int.optional(),
+}
+export const url = obj({ path: text, query: values.optional(), original_path: text.optional() })
+
+export const access = obj({
+  rule: text,
+  phase: z.enum(['connection', 'request', 'admin']),
+  detail: text.optional(),
+})
+export const backend = obj({
+  id: text,
+  from: text,
+  to: text,
+  axis: z.enum(['admin', 'active', 'passive']),
+  cause: text,
+  failures: int,
+  successes: int,
+  threshold: int.optional(),
+  downtime_us: int.optional(),
+  last_error: text.optional(),
+})

@@ -1,0 +1,109 @@
+// Health as a whole: the axes of every backend, each change of which is one event.
+import type { BackendState } from '../backend.ts'
+import type { Clock } from '../clock.ts'
+import { type Emit, type EventFields, severity } from '../events.ts'
+import { type AttemptResult, isBackendFault } from '../outcome.ts'
+import type { Random } from '../random.ts'
+import { type ActiveConfig, ActiveHealth } from './active.ts'
+import { type PassiveConfig, PassiveHealth } from './passive.ts'
+import type { Transition } from './transition.ts'
+
+export interface HealthConfig {
+  readonly active?: ActiveConfig | undefined
+  readonly passive?: PassiveConfig | undefined
+}
+
+export interface HealthWatchOptions {
+  readonly clock: Clock
+  readonly random: Random
+  /** How many backends are eligible now. */
+  readonly eligible: () => number
+  /** Brings the pool up to date after a change. */
+  readonly refresh: () => void
+  readonly emit: Emit
+}
+
+export class HealthWatch {
+  readonly #options: HealthWatchOptions
+  readonly #active: ActiveHealth
+  readonly #passive: PassiveHealth
+
+  constructor(options: HealthWatchOptions) {
+    this.#options = options
+    const { clock, random, eligible } = options
+    const onTransition = (transition: Transition): void => this.#changed(transition)
+    this.#active = new ActiveHealth({ clock, random, onTransition })
+    this.#passive = new PassiveHealth(undefined, { clock, eligible, onTransition })
+  }
+
+  /** Watches exactly these backends by this configuration. */
+  watch(backends: readonly BackendState[], config: HealthConfig): void {
+    this.#passive.config = config.passive
+    this.#active.watch(backends, config.active)
+  }
+
+  /** Sets what an operator said of a backend; the pool is brought up to date by who calls. */
+  setAdmin(backend: BackendState, to: BackendState['admin']): void {
+    const from = backend.admin
+    if (from === to) return
+    backend.admin = to
+    this.#tell(
+      { id: backend.config.id, axis: 'admin', from, to, cause: 'operator', failures: 0, successes: 0 },
+      severity.info,
+    )
+  }
+
+  /** Takes in how one request or lease went; returns whether it counts as a failure of the backend. */
+  observe(backend: BackendState, result: AttemptResult, status: number | undefined): boolean {
+    const badStatus = result === 'ok' && status !== undefined && this.#passive.failed(status)
+    const failed = badStatus || isBackendFault(result)
+    // What the client or we broke off says nothing about the backend.
+    if (failed || result === 'ok') this.#passive.observe(backend, !failed, badStatus ? `status ${status}` : result)
+    return failed
+  }
+
+  forget(backend: BackendState): void {
+    this.#passive.forget(backend)
+  }
+
+  close(): void {
+    this.#active.close()
+    this.#passive.close()
+  }
+
+  #changed({
+    backend,
+    axis,
+    from,
+    to,
+    cause,
+    failures,
+    successes,
+    threshold,
+    downtimeUs,
+    lastError,
+  }: Transition): void {
+    this.#options.refresh()
+    const fields = {
+      id: backend.config.id,
+      axis,
+      from,
+      to,
+      cause,
+      failures,
+      successes,
+      ...(threshold === undefined ? {} : { threshold }),
+      ...(downtimeUs === undefined ? {} : { downtime_us: downtimeUs }),
+      ...(lastError === undefined ? {} : { last_error: lastError }),
+    }
+    this.#tell(fields, to === 'unhealthy' || to === 'ejected' ? severity.warn : severity.info)
+  }
+
+  #tell(backend: EventFields<'backend.health_changed'>['backend'], level: number): void {
+    this.#options.emit('backend.health_changed', {
+      backend,
+      severity: level,
+      outcome: level === severity.warn ? 'failure' : 'success',
+    })
+  }
+}

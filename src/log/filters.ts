@@ -1,0 +1,140 @@
+// Which events a reader asks for.
+import { BlockList, isIP } from 'node:net'
+import { z } from 'zod'
+import type { Clock } from '../clock.ts'
+import { parseOptions } from '../parse.ts'
+import { type LoggedEvent, member } from './envelope.ts'
+
+const name = z.string().min(1)
+const units = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const rfc3339 = /^\d{4}-\d\d-\d\d([Tt]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/
+
+const instant = z
+  .string()
+  .refine(
+    (text) => /^\d+[smhd]$/.test(text) || (rfc3339.test(text) && !Number.isNaN(Date.parse(text))),
+    'expected a time such as 2026-01-31T12:00:00Z, or a duration such as 30m, 1h or 7d',
+  )
+
+const subnet = (text: string): { address: string; bits: number; family: 'ipv4' | 'ipv6' } | undefined => {
+  const [address = '', prefix, ...rest] = text.split('/')
+  const version = isIP(address)
+  const longest = version === 4 ? 32 : 128
+  const bits = prefix === undefined ? longest : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN
+  if (version === 0 || rest.length > 0 || !(bits <= longest)) return undefined
+  return { address, bits, family: version === 4 ? 'ipv4' : 'ipv6' }
+}
+
+export const logFilterSchema = z.strictObject({
+  /** Name of the event, or the beginning of it with a `*` behind: `audit.*`. */
+  type: name.optional(),
+  /** RFC 3339, or a duration back from now. The time itself is included. */
+  since: instant.optional(),
+  /** RFC 3339, or a duration back from now. The time itself is left out. */
+  until: instant.optional(),
+  /** Id of a backend that was chosen, tried, or is what the event is about. */
+  backend: name.optional(),
+  /** `503`, or a class: `5xx`. */
+  status: z
+    .string()
+    .regex(/^[1-9](\d\d|xx)$/, 'expected a status such as 503, or a class such as 5xx')
+    .optional(),
+  /** Address, or network in CIDR form. */
+  client: z
+    .string()
+    .refine((text) => subnet(text) !== undefined, 'expected an address, or a network such as 10.0.0.0/8')
+    .optional(),
+  /** Path, or the beginning of it with a `*` behind. */
+  path: name.optional(),
+  /** Id of an actor. */
+  actor: name.optional(),
+  requestId: name.optional(),
+  /** Revision of the configuration that was in force. */
+  revision: z.int().min(0).optional(),
+  /** Result code: `connect-refused`. */
+  result: name.optional(),
+  /** Name of a balancer. */
+  pool: name.optional(),
+  /** At most this many events. */
+  limit: z.int().min(1).optional(),
+})
+
+export type LogFilters = z.input<typeof logFilterSchema>
+
+export interface EventFilter {
+  readonly matches: (event: LoggedEvent) => boolean
+  /** Bytes that the line of each matching event contains: a test that spares parsing. */
+  readonly needles: readonly Buffer[]
+  /** In ms since the epoch; -Infinity if there is no bound. */
+  readonly since: number
+  readonly limit: number
+}
+
+type Test = (event: LoggedEvent) => boolean
+
+/** Throws `config-invalid` that names each filter that is not valid. */
+export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
+  const given = parseOptions(logFilterSchema, filters, 'the query')
+  const time = (text: string): number => {
+    const unit = units[text.at(-1) as keyof typeof units]
+    return unit === undefined || text.includes('-') ? Date.parse(text) : clock.now() - Number(text.slice(0, -1)) * unit
+  }
+  const since = given.since === undefined ? -Infinity : time(given.since)
+  const until = given.until === undefined ? Infinity : time(given.until)
+  const tests: Test[] = []
+  const needles: Buffer[] = []
+  const equal = (value: string | number | undefined, ...places: string[][]): void => {
+    if (value === undefined) return
+    tests.push((event) => places.some((place) => member(event, ...place) === value))
+    needles.push(Buffer.from(JSON.stringify(value)))
+  }
+  const like = (pattern: string | undefined, ...place: string[]): void => {
+    if (pattern?.endsWith('*')) {
+      const start = pattern.slice(0, -1)
+      tests.push((event) => String(member(event, ...place) ?? '').startsWith(start))
+    } else equal(pattern, place)
+  }
+  if (since > -Infinity || until < Infinity) {
+    tests.push((event) => {
+      const at = timeOf(event)
+      return at >= since && at < until
+    })
+  }
+  like(given.type, 'event_name')
+  like(given.path, 'url', 'path')
+  equal(given.actor, ['actor', 'id'])
+  equal(given.requestId, ['lb', 'request_id'])
+  equal(given.revision, ['lb', 'config_revision'], ['config', 'revision'])
+  equal(given.result, ['lb', 'result'])
+  equal(given.pool, ['lb', 'pool'])
+  if (given.backend !== undefined) {
+    const { backend } = given
+    const attempts = (event: LoggedEvent) => (member(event, 'lb', 'attempts') ?? []) as LoggedEvent[]
+    const one = (event: LoggedEvent, ...place: string[]) => member(event, ...place) === backend
+    needles.push(Buffer.from(JSON.stringify(backend)))
+    tests.push(
+      (event) =>
+        one(event, 'lb', 'decision', 'backend') ||
+        one(event, 'backend', 'id') ||
+        (Array.isArray(attempts(event)) && attempts(event).some((attempt) => attempt?.backend === backend)),
+    )
+  }
+  if (given.status !== undefined) {
+    const pattern = new RegExp(`^${given.status.replace('xx', '\\d\\d')}$`)
+    tests.push((event) => pattern.test(String(member(event, 'http', 'response', 'status_code'))))
+  }
+  const network = given.client === undefined ? undefined : subnet(given.client)
+  if (network !== undefined) {
+    const list = new BlockList()
+    list.addSubnet(network.address, network.bits, network.family)
+    tests.push((event) => {
+      const address = String(member(event, 'client', 'address') ?? member(event, 'network', 'peer', 'address') ?? '')
+      const version = isIP(address)
+      return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6')
+    })
+  }
+  return { matches: (event) => tests.every((test) => test(event)), needles, since, limit: given.limit ?? Infinity }
+}
+
+/** When an event happened, in ms since the epoch; NaN if it does not say. */
+export const timeOf = (event: LoggedEvent): number => Date.parse(String(member(event, 'time')))

@@ -1,0 +1,120 @@
+// Holds lines against the hash tiles, and the tiles against the signed root.
+import { join } from 'node:path'
+import { checkpointPath } from './checkpoint-file.ts'
+import type { LogProblem, LogReport } from './log-report.ts'
+import { emptyRoot, type Hash, Tree } from './merkle.ts'
+import { readTile, tilePath, tileWidth } from './tiles.ts'
+
+// What is kept of differences until the root tells what they mean. All are counted.
+const maxKept = 100
+
+/** Where a line stands. */
+export interface LinePlace {
+  readonly file: string
+  readonly line: number
+  readonly index: number
+}
+
+/**
+ * When a line and its hash differ, either may be the altered one: two trees are then built, one of the tiles and one of the lines,
+ * and the signed root says which of them is true.
+ */
+export class HashAudit {
+  private next = 0
+  private tile: { readonly index: number; readonly hashes: readonly Hash[] | undefined } | undefined
+  private readonly ofTiles = new Tree((level, value) => this.collect(level, value))
+  /** Apart from the first tree from the first difference on. */
+  private ofLines: Tree | undefined
+  private readonly differences: LinePlace[] = []
+  private differenceCount = 0
+  /** By level: hashes that the tiles below yield, and how many tiles of them were compared. */
+  private readonly rows: { hashes: Hash[]; compared: number }[] = []
+  private readonly upperProblems: LogProblem[] = []
+
+  constructor(
+    private readonly dir: string,
+    private readonly size: number,
+    private readonly report: LogReport,
+  ) {}
+
+  /** Whether the leaf of a signed line is the one that was kept of it. Lines that were left out count as skipped. */
+  async matches(index: number, leaf: Hash, place: LinePlace): Promise<boolean> {
+    if (index > this.next) await this.skip(index)
+    if (Math.floor(index / tileWidth) !== this.tile?.index) await this.load(Math.floor(index / tileWidth))
+    const kept = this.tile?.hashes?.[index % tileWidth] ?? leaf
+    const same = kept === leaf
+    if (!same && ++this.differenceCount <= maxKept) this.differences.push(place)
+    // A line that stands in two segments is compared twice, and belongs to the trees once.
+    if (index === this.next) {
+      if (!same) this.ofLines ??= this.ofTiles.fork()
+      this.ofLines?.push(leaf)
+      this.ofTiles.push(kept)
+      this.next++
+      if (this.next % tileWidth === 0) await this.compareRows()
+    }
+    return same
+  }
+
+  /** Goes on at `index`; for the lines up to there, which are deleted, their hashes stand alone. */
+  async skip(index: number): Promise<void> {
+    while (this.next < index) {
+      const number = Math.floor(this.next / tileWidth)
+      if (number !== this.tile?.index) await this.load(number)
+      const kept = this.tile?.hashes?.[this.next % tileWidth] ?? emptyRoot
+      this.ofLines?.push(kept)
+      this.ofTiles.push(kept)
+      this.next++
+      if (this.next % tileWidth === 0) await this.compareRows()
+    }
+  }
+
+  /** Tells what the differences mean. Called once, behind the last signed line. */
+  async finish(root: Hash): Promise<void> {
+    await this.compareRows(true)
+    const tilesAreTrue = this.ofTiles.root() === root
+    const linesAreTrue = !tilesAreTrue && this.ofLines?.root() === root
+    for (const { file, line, index } of this.differences) {
+      const tile = join(this.dir, tilePath(0, Math.floor(index / tileWidth)))
+      if (linesAreTrue)
+        this.report.add({ file: tile, index, fact: 'the hash is not that of the line, which is the signed one' })
+      else if (tilesAreTrue) this.report.add({ file, line, index, fact: 'the line is not the one that was signed' })
+      else this.report.add({ file, line, index, fact: 'the line does not match its hash' })
+    }
+    this.report.problemCount += this.differenceCount - this.differences.length
+    if (tilesAreTrue) for (const problem of this.upperProblems) this.report.add(problem)
+    else if (!linesAreTrue) {
+      this.report.add({ file: checkpointPath(this.dir), fact: 'the lines and hashes do not yield the signed root' })
+    }
+  }
+
+  private async load(index: number): Promise<void> {
+    const hashes = await readTile(this.dir, 0, index, Math.min(tileWidth, this.size - index * tileWidth))
+    this.tile = { index, hashes }
+    if (hashes === undefined) this.missing(0, index)
+  }
+
+  private missing(level: number, index: number): void {
+    this.report.add({ file: join(this.dir, tilePath(level, index)), fact: 'the hashes are missing or cut off' })
+  }
+
+  private collect(level: number, value: Hash): void {
+    if (level === 0) return
+    this.rows[level] ??= { hashes: [], compared: 0 }
+    this.rows[level].hashes.push(value)
+  }
+
+  /** Compares the tiles above level 0 that are full, or all. Only the root tells whether what is below them is true. */
+  private async compareRows(all = false): Promise<void> {
+    for (const [level, row] of this.rows.entries()) {
+      if (row === undefined || (row.hashes.length < tileWidth && !(all && row.hashes.length > 0))) continue
+      const kept = await readTile(this.dir, level, row.compared, row.hashes.length)
+      if (kept === undefined) this.missing(level, row.compared)
+      else if (row.hashes.some((one, i) => one !== kept[i])) {
+        const file = join(this.dir, tilePath(level, row.compared))
+        this.upperProblems.push({ file, fact: 'the hashes are not those of the tiles below' })
+      }
+      row.hashes = []
+      row.compared++
+    }
+  }
+}

@@ -1,0 +1,77 @@
+// Reads a segment as blocks of whole lines, in bounded memory.
+import { type FileHandle, open } from 'node:fs/promises'
+
+/** Longest line that a log holds, in bytes: an entry of C2SP tlog-tiles counts its size in 16 bits. */
+export const maxLineBytes = 65_535
+
+const chunkBytes = 262_144
+const lf = 0x0a
+
+/**
+ * Whole lines. Line `i` is `buffer[i === 0 ? start : ends[i - 1] + 1, ends[i])`; the byte before each of them may be written
+ * to for the time of a call (see leafHashIn). Valid until the next block is read.
+ */
+export interface Block {
+  readonly buffer: Buffer
+  readonly start: number
+  readonly ends: readonly number[]
+}
+
+export const lineStart = (block: Block, i: number): number => (i === 0 ? block.start : block.ends[i - 1]! + 1)
+
+export class LineReader {
+  // One byte ahead of the first line, for leafHashIn; a line that ends in the next chunk is carried to the front.
+  private readonly buffer = Buffer.alloc(1 + maxLineBytes + 1 + chunkBytes)
+  private from = 1
+  private carried = 0
+  private position = 0
+
+  private constructor(private readonly handle: FileHandle) {}
+
+  static async open(path: string): Promise<LineReader> {
+    return new LineReader(await open(path, 'r'))
+  }
+
+  /** Offset behind the last line end that was read: where an unfinished line begins. */
+  get tail(): number {
+    return this.position - this.carried
+  }
+
+  /** Bytes behind the last line end that were read. */
+  get rest(): Buffer {
+    return this.buffer.subarray(this.from, this.from + this.carried)
+  }
+
+  /** Whether reading stopped at a line that is longer than a line can be. */
+  get overlong(): boolean {
+    return this.carried > maxLineBytes
+  }
+
+  /** The next whole lines; undefined at the end of the file, and at an overlong line. */
+  async next(): Promise<Block | undefined> {
+    this.buffer.copyWithin(1, this.from, this.from + this.carried)
+    this.from = 1
+    while (!this.overlong) {
+      const fresh = 1 + this.carried
+      const { bytesRead } = await this.handle.read(this.buffer, fresh, chunkBytes, this.position)
+      if (bytesRead === 0) return undefined
+      this.position += bytesRead
+      const filled = this.buffer.subarray(0, fresh + bytesRead)
+      const ends: number[] = []
+      for (let at = filled.indexOf(lf, fresh); at >= 0; at = filled.indexOf(lf, at + 1)) ends.push(at)
+      const last = ends.at(-1)
+      if (last === undefined) {
+        this.carried += bytesRead
+        continue
+      }
+      this.from = last + 1
+      this.carried = filled.length - this.from
+      return { buffer: this.buffer, start: 1, ends }
+    }
+    return undefined
+  }
+
+  async close(): Promise<void> {
+    await this.handle.close()
+  }
+}

@@ -1,0 +1,105 @@
+// Signed notes and verifier keys, as C2SP signed-note defines them, with Ed25519 signatures (type 0x01).
+import { createPrivateKey, createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto'
+
+const ed25519 = 1
+const idBytes = 4
+const keyBytes = 32
+const signatureBytes = 64
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** Who may sign notes: a key under a name. */
+export interface Signer {
+  readonly name: string
+  readonly key: KeyObject
+  /** The key for verifiers: `<name>+<key id, hex>+<base64 of 0x01 and the public key>`. */
+  readonly vkey: string
+}
+
+/** A public key under a name. */
+export interface Verifier {
+  readonly name: string
+  readonly id: Buffer
+  readonly key: KeyObject
+}
+
+const validName = (name: string): boolean => /^[^\s+]+$/u.test(name)
+
+/** First 4 bytes of SHA-256 over name, 0x0A, 0x01 and public key: a hint that tells keys apart. */
+const keyId = (name: string, raw: Buffer): Buffer =>
+  hash('sha256', Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([ed25519]), raw]), 'buffer').subarray(0, idBytes)
+
+// The last 32 bytes of an Ed25519 SubjectPublicKeyInfo are the key itself (RFC 8410 section 4).
+const rawKey = (key: KeyObject): Buffer =>
+  createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-keyBytes)
+
+/** A signer from a private key in PKCS #8 PEM. Throws when it is none, or not of Ed25519. */
+export function signerOf(name: string, pem: string): Signer {
+  const key = createPrivateKey(pem)
+  if (key.asymmetricKeyType !== 'ed25519') throw new TypeError(`expected an Ed25519 key, got ${key.asymmetricKeyType}`)
+  if (!validName(name)) throw new TypeError(`expected a key name without spaces and +, got ${JSON.stringify(name)}`)
+  const raw = rawKey(key)
+  const body = Buffer.concat([Buffer.from([ed25519]), raw]).toString('base64')
+  return { name, key, vkey: `${name}+${keyId(name, raw).toString('hex')}+${body}` }
+}
+
+/** Reads a verifier key. Throws an error that names what is wrong with it. */
+export function parseVkey(text: string): Verifier {
+  const [, name, id, body] = /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/u.exec(text.trim()) ?? []
+  if (name === undefined || id === undefined || body === undefined) {
+    throw new TypeError('a verifier key has the form <name>+<8 hex digits>+<base64>')
+  }
+  const bytes = Buffer.from(body, 'base64')
+  if (bytes[0] !== ed25519 || bytes.length !== 1 + keyBytes) {
+    throw new TypeError(`the verifier key of ${name} is not an Ed25519 key`)
+  }
+  const raw = bytes.subarray(1)
+  if (keyId(name, raw).toString('hex') !== id) throw new TypeError(`the verifier key of ${name} has a wrong key id`)
+  const jwk = { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }
+  return { name, id: Buffer.from(id, 'hex'), key: createPublicKey({ key: jwk, format: 'jwk' }) }
+}
+
+/** Signs a text, which must end with a line end. */
+export function signNote(text: string, signer: Signer): string {
+  const id = Buffer.from(signer.vkey.split('+')[1]!, 'hex')
+  const signature = Buffer.concat([id, sign(null, Buffer.from(text), signer.key)]).toString('base64')
+  return `${text}\n— ${signer.name} ${signature}\n`
+}
+
+export type OpenedNote =
+  | { readonly text: string; readonly signedBy: string }
+  | { readonly fault: string; readonly names: readonly string[] }
+
+/**
+ * The text of a note that one of these keys signed, or what is wrong with it and who claims to have signed. Signatures of
+ * unknown keys are passed over; a wrong one of a known key refuses the note.
+ */
+export function openNote(note: Buffer, verifiers: readonly Verifier[]): OpenedNote {
+  let decoded: string
+  try {
+    decoded = utf8.decode(note)
+  } catch {
+    return { fault: 'it is not UTF-8', names: [] }
+  }
+  const split = decoded.lastIndexOf('\n\n')
+  if (split < 0 || !decoded.endsWith('\n')) return { fault: 'it is not a signed note', names: [] }
+  const text = decoded.slice(0, split + 1)
+  const names: string[] = []
+  let signedBy: string | undefined
+  for (const line of decoded.slice(split + 2, -1).split('\n')) {
+    const [, name, body] = /^— ([^\s+]+) ([A-Za-z0-9+/]+=*)$/u.exec(line) ?? []
+    const bytes = Buffer.from(body ?? '', 'base64')
+    // Base64 of the same bytes has one form: another would be a change that no signature covers.
+    if (name === undefined || bytes.toString('base64') !== body || bytes.length <= idBytes) {
+      return { fault: 'it has a malformed signature line', names }
+    }
+    names.push(name)
+    const verifier = verifiers.find((one) => one.name === name && one.id.equals(bytes.subarray(0, idBytes)))
+    if (verifier === undefined) continue
+    const signature = bytes.subarray(idBytes)
+    if (signature.length !== signatureBytes || !verify(null, Buffer.from(text), verifier.key, signature)) {
+      return { fault: `the signature of ${name} is wrong`, names }
+    }
+    signedBy = name
+  }
+  return signedBy === undefined ? { fault: 'it is not signed by a known key', names } : { text, signedBy }
+}

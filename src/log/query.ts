@@ -1,0 +1,49 @@
+// Reads an audit folder: the events of all its logs in the order of time.
+import { type Clock, systemClock } from '../clock.ts'
+import type { LoggedEvent } from './envelope.ts'
+import { type LogFilters, parseFilters, timeOf } from './filters.ts'
+import { findInstances } from './folder.ts'
+import { Heap } from './heap.ts'
+import { readLog } from './reader.ts'
+
+/** The next event of one log. */
+interface Head {
+  readonly event: LoggedEvent
+  /** Time of the event, or of the latest before it: within a log the index is the order, whatever the clock did. */
+  readonly time: number
+  readonly log: number
+  readonly source: AsyncGenerator<LoggedEvent>
+}
+
+/**
+ * The events of all instances and logs that match, merged by time, and by index within a log. One event of each log is in memory
+ * at a time. Throws at the first step: `config-invalid` for filters that are not valid, `log-invalid` for a folder that
+ * cannot be read.
+ */
+export async function* queryLog(
+  dir: string,
+  filters: LogFilters = {},
+  clock: Clock = systemClock,
+): AsyncGenerator<LoggedEvent, void, undefined> {
+  const filter = parseFilters(filters, clock)
+  const instances = await findInstances(dir)
+  const sources = instances.flatMap((instance) => instance.logs.map((log) => readLog(log.dir, filter)))
+  const heads = new Heap<Head>((a, b) => a.time < b.time || (a.time === b.time && a.log < b.log))
+  const advance = async (source: AsyncGenerator<LoggedEvent>, log: number, after: number): Promise<void> => {
+    const { done, value: event } = await source.next()
+    if (done === true) return
+    const time = timeOf(event)
+    heads.push({ event, time: Number.isNaN(time) ? after : Math.max(time, after), log, source })
+  }
+  try {
+    for (const [log, source] of sources.entries()) await advance(source, log, -Infinity)
+    for (let given = 0; given < filter.limit; given++) {
+      const head = heads.pop()
+      if (head === undefined) return
+      yield head.event
+      await advance(head.source, head.log, head.time)
+    }
+  } finally {
+    for (const source of sources) await source.return(undefined)
+  }
+}

@@ -1,0 +1,70 @@
+// Reads the lines of a log again to rebuild its tree, and holds them against the checkpoint.
+import type { Checkpoint } from './checkpoint.ts'
+import { envelopeFault } from './envelope.ts'
+import { LineReader, lineStart } from './lines.ts'
+import { leafHashIn } from './merkle.ts'
+import type { Segment } from './segments.ts'
+import { TileWriter } from './tile-writer.ts'
+
+/** Where the last whole and valid line ends: what follows there, and in later segments, is torn. */
+export interface Torn {
+  readonly segment: Segment
+  readonly offset: number
+}
+
+export interface Replayed {
+  readonly tiles: TileWriter
+  readonly torn?: Torn
+}
+
+/** Reads `segments`, the last of the log; the tiles stand for what is before them. A string says what does not fit. */
+export async function replay(
+  dir: string,
+  segments: readonly Segment[],
+  checkpoint: Checkpoint,
+  mode: number,
+): Promise<Replayed | string> {
+  const missing = 'lines that the checkpoint covers are missing'
+  const altered = 'the lines do not match the checkpoint'
+  const tiles = await TileWriter.load(dir, mode, segments[0]!.first)
+  if (tiles === undefined) return 'the hashes of deleted lines are missing'
+  // Reached when exactly the signed lines are read: before the next one, or at the end.
+  const fits = (): boolean => {
+    tiles.assumeSaved()
+    return tiles.root() === checkpoint.root
+  }
+  for (const segment of segments) {
+    if (segment.first !== tiles.size) {
+      if (tiles.size < checkpoint.size) return missing
+      if (tiles.size === checkpoint.size && !fits()) return altered
+      return { tiles, torn: { segment, offset: 0 } }
+    }
+    const reader = await LineReader.open(segment.path)
+    try {
+      let offset = 0
+      for (let block = await reader.next(); block !== undefined; block = await reader.next()) {
+        for (let i = 0; i < block.ends.length; i++) {
+          const [start, end] = [lineStart(block, i), block.ends[i]!]
+          if (tiles.size === checkpoint.size && !fits()) return altered
+          if (tiles.size >= checkpoint.size) {
+            const line = block.buffer.toString('utf8', start, end)
+            if (envelopeFault(line, checkpoint.origin, tiles.size) !== undefined) {
+              return { tiles, torn: { segment, offset } }
+            }
+          }
+          tiles.push(leafHashIn(block.buffer, start, end))
+          offset += end + 1 - start
+        }
+      }
+      if (reader.rest.length > 0) {
+        if (tiles.size < checkpoint.size) return missing
+        if (tiles.size === checkpoint.size && !fits()) return altered
+        return { tiles, torn: { segment, offset } }
+      }
+    } finally {
+      await reader.close()
+    }
+  }
+  if (tiles.size < checkpoint.size) return missing
+  return tiles.size === checkpoint.size && !fits() ? altered : { tiles }
+}

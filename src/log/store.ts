@@ -1,0 +1,97 @@
+// The logs of one instance, open for writing.
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { safeName } from '../runtime.ts'
+import { type LogName, logNames, type OpenedStore, type SinkContext, type StoreNotice } from '../sink.ts'
+import { claimInstance, type Instance } from './instance.ts'
+import { instanceKey, publishVkey } from './key.ts'
+import { recoverLog } from './recovery.ts'
+import { Retention } from './retention.ts'
+import { orMissing } from './segments.ts'
+import { LogWriter, type WriterOptions } from './writer.ts'
+
+export interface StoreOptions extends WriterOptions {
+  readonly dir: string
+  readonly instance?: string | undefined
+  /** Budget of the instance's folder. */
+  readonly maxBytes: number
+}
+
+// Segments are what the budget is kept by. Where it is small they must be smaller, or the three that are being written,
+// which are never deleted, would exceed it.
+const segmentsPerBudget = 8
+
+export class Store {
+  private constructor(
+    readonly opened: OpenedStore,
+    readonly writers: Readonly<Record<LogName, LogWriter>>,
+    private readonly instance: Instance,
+    private readonly retention: Retention,
+  ) {}
+
+  static async open(
+    options: StoreOptions,
+    context: SinkContext,
+    notify: (notice: StoreNotice) => void,
+  ): Promise<Store> {
+    await mkdir(options.dir, { recursive: true, mode: 0o750 })
+    const instance = await claimInstance(options.dir, options.instance)
+    try {
+      return await Store.openInstance(instance, options, context, notify)
+    } catch (error) {
+      await instance.release()
+      throw error
+    }
+  }
+
+  private static async openInstance(
+    instance: Instance,
+    options: StoreOptions,
+    context: SinkContext,
+    notify: (notice: StoreNotice) => void,
+  ): Promise<Store> {
+    const { clock, logger } = context
+    const name = `${safeName(context.service)}/${instance.name}`
+    const signer = await instanceKey(instance.dir, name)
+    const oldVkey = await orMissing(readFile(join(instance.dir, 'vkey'), 'utf8'), undefined)
+    const retention = new Retention(options.maxBytes, logger)
+    const segmentBytes = Math.min(options.segment.maxBytes, Math.ceil(options.maxBytes / segmentsPerBudget))
+    const limits = { ...options, segment: { ...options.segment, maxBytes: segmentBytes } }
+    const tell = (notice: StoreNotice) => {
+      notify(notice)
+      if (notice.event === 'audit.rotated') retention.check()
+    }
+    const open = async (log: LogName): Promise<LogWriter> => {
+      const recovered = await recoverLog(join(instance.dir, log), {
+        signer,
+        prefix: `${name}/${log}/`,
+        mode: options.mode,
+        now: clock.now(),
+        oldVkey,
+      })
+      const writer = new LogWriter(log, recovered, limits, { clock, logger, notify: tell })
+      if (recovered.facts !== undefined) notify({ event: 'audit.recovered', log, facts: recovered.facts })
+      return writer
+    }
+    const [traffic, security, control] = [await open('traffic'), await open('security'), await open('control')]
+    // Last, so that a folder with a verifier key has all its logs.
+    await publishVkey(instance.dir, signer, options.mode)
+    const writers = { traffic, security, control }
+    const head = ({ origin, nextIndex: next }: LogWriter) => ({ origin, next })
+    const heads = { traffic: head(traffic), security: head(security), control: head(control) }
+    retention.start(logNames.map((log) => writers[log]))
+    return new Store({ instance: instance.name, heads }, writers, instance, retention)
+  }
+
+  get healthy(): boolean {
+    return logNames.every((log) => this.writers[log].healthy)
+  }
+
+  async close(deadlineMs: number): Promise<{ readonly unwritten: number }> {
+    const results = await Promise.all(logNames.map((log) => this.writers[log].close(deadlineMs)))
+    await this.retention.stop()
+    // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
+    if (!results.some((one) => one.stuck)) await this.instance.release()
+    return { unwritten: results.reduce((sum, one) => sum + one.unwritten, 0) }
+  }
+}

@@ -1,0 +1,151 @@
+// The tree of a log that is being written, and the tiles that keep its hashes.
+import { mkdir, open, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fromHash, type Hash, hashBytes, Tree } from './merkle.ts'
+import { isMissing, orMissing, syncDir } from './segments.ts'
+import { readTile, tileEdge, tilePath, tileWidth } from './tiles.ts'
+
+/**
+ * Nothing may be pushed while `save` or `sync` runs. Both may be called again after they failed.
+ *
+ * Tiles are not fsynced one by one: until a segment is closed they can be computed again from its lines. `sync`, at the end of
+ * each segment, makes them durable, and from then on they outlive the lines.
+ */
+export class TileWriter {
+  /** Bytes of all tiles, near enough for a budget: 32 for each line and for each 256th. */
+  get bytes(): number {
+    return Math.ceil(this.tree.size * hashBytes * (tileWidth / (tileWidth - 1)))
+  }
+
+  /** By level: the hashes of its last, partial tile. Written by push. */
+  private readonly edges: Hash[][]
+  private readonly tree: Tree
+  /** Full tiles that are not written yet. */
+  private readonly full: { readonly path: string; readonly bytes: Buffer }[] = []
+  /** Partial tiles that are on disk: those of the last save, and those of the last sync, which stay until the next. */
+  private partials: string[] = []
+  private kept: string[] = []
+  private obsolete: string[] = []
+  private readonly unsynced = new Set<string>()
+
+  private constructor(
+    private readonly logDir: string,
+    private readonly mode: number,
+    size: number,
+    edges: Hash[][],
+  ) {
+    this.edges = edges
+    this.tree = Tree.resume(
+      size,
+      (level) => edges[level] ?? [],
+      (level, value) => this.keep(level, value),
+    )
+  }
+
+  /** Goes on after `size` lines. Undefined if a tile that this needs cannot be read. */
+  static async load(logDir: string, mode: number, size: number): Promise<TileWriter | undefined> {
+    const edges: Hash[][] = []
+    const kept: string[] = []
+    for (let level = 0; size >= tileWidth ** level; level++) {
+      const { index, width } = tileEdge(size, level)
+      const hashes = width === 0 ? [] : await readTile(logDir, level, index, width)
+      if (hashes === undefined) return undefined
+      edges.push(hashes)
+      if (width > 0) kept.push(tilePath(level, index, width))
+    }
+    const writer = new TileWriter(logDir, mode, size, edges)
+    writer.kept = kept
+    for (const path of kept) {
+      if ((await orMissing(stat(join(logDir, path)), undefined)) !== undefined) writer.partials.push(path)
+    }
+    return writer
+  }
+
+  get size(): number {
+    return this.tree.size
+  }
+
+  push(leaf: Hash): void {
+    this.tree.push(leaf)
+  }
+
+  root(): Hash {
+    return this.tree.root()
+  }
+
+  private keep(level: number, value: Hash): void {
+    this.edges[level] ??= []
+    const edge = this.edges[level]
+    edge.push(value)
+    if (edge.length < tileWidth) return
+    // A level is told before the one above, and the leaf before the size grows: this tile ends at the leaf that is pushed.
+    const index = tileEdge(this.tree.size, level).index
+    this.full.push({ path: tilePath(level, index), bytes: Buffer.concat(edge.map(fromHash)) })
+    edge.length = 0
+  }
+
+  /** Writes the full tiles that came, and the partial ones of this size: what a checkpoint of this size needs. */
+  async save(): Promise<void> {
+    for (let tile = this.full[0]; tile !== undefined; tile = this.full[0]) {
+      await this.write(tile.path, tile.bytes)
+      this.full.shift()
+    }
+    const current: string[] = []
+    for (const [level, edge] of this.edges.entries()) {
+      if (edge.length === 0) continue
+      const path = tilePath(level, tileEdge(this.size, level).index, edge.length)
+      if (!this.partials.includes(path)) await this.write(path, Buffer.concat(edge.map(fromHash)))
+      current.push(path)
+    }
+    this.obsolete.push(...this.partials.filter((path) => !current.includes(path)))
+    this.partials = current
+  }
+
+  /** Says that an earlier writer may have saved this size: its partial tiles are deleted when wider ones replace them. */
+  assumeSaved(): void {
+    for (const [level, edge] of this.edges.entries()) {
+      if (edge.length > 0) this.obsolete.push(tilePath(level, tileEdge(this.size, level).index, edge.length))
+    }
+  }
+
+  /** Deletes partial tiles that wider ones replaced. Must not be called before the checkpoint of the last save is published. */
+  async tidy(): Promise<void> {
+    for (let path = this.obsolete.pop(); path !== undefined; path = this.obsolete.pop()) {
+      if (this.kept.includes(path) || this.partials.includes(path)) continue
+      this.unsynced.delete(path)
+      await orMissing(unlink(join(this.logDir, path)), undefined)
+      // Fails as long as another partial tile is in there.
+      await rmdir(dirname(join(this.logDir, path))).catch(() => {})
+    }
+  }
+
+  /** Makes all that was saved durable: what lines are deleted for must not be lost with them. */
+  async sync(): Promise<void> {
+    const dirs = new Set<string>()
+    for (const path of this.unsynced) {
+      const handle = await open(join(this.logDir, path), 'r')
+      try {
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      for (let dir = dirname(path); dir !== '.'; dir = dirname(dir)) dirs.add(dir)
+    }
+    for (const dir of dirs) await syncDir(join(this.logDir, dir))
+    this.unsynced.clear()
+    this.obsolete.push(...this.kept)
+    this.kept = this.partials
+    await this.tidy()
+  }
+
+  private async write(path: string, bytes: Buffer): Promise<void> {
+    const place = join(this.logDir, path)
+    const put = () => writeFile(place, bytes, { mode: this.mode })
+    await put().catch(async (error: unknown) => {
+      if (!isMissing(error)) throw error
+      await mkdir(dirname(place), { recursive: true, mode: 0o750 })
+      await put()
+    })
+    this.unsynced.add(path)
+  }
+}

@@ -1,0 +1,55 @@
+// How a request, an attempt or a lease ended: a value, never an exception.
+import { type ErrorCode, failures } from './errors.ts'
+
+/** The codes of `lb.result` for one attempt on a backend. */
+export const attemptResults = [
+  'ok',
+  'queue-full',
+  'queue-timeout',
+  'connect-refused',
+  'connect-failed',
+  'connect-timeout',
+  'dns-failed',
+  'tls-failed',
+  'backend-reset',
+  'response-invalid',
+  'header-timeout',
+  'backend-cut',
+  'body-timeout',
+  'client-gone',
+  'internal',
+] as const
+
+/** The codes of `lb.result` for a whole request: those of its last attempt, or why there was none. */
+export const requestResults = [
+  ...attemptResults,
+  'malformed',
+  'denied',
+  'expectation-failed',
+  'loop',
+  'no-backend',
+  'closing',
+  'audit-unavailable',
+  'body-consumed',
+] as const
+
+export type AttemptResult = (typeof attemptResults)[number]
+export type RequestResult = (typeof requestResults)[number]
+
+/** Why an attempt failed, decided where it happened. */
+export interface AttemptFailure {
+  readonly result: Exclude<AttemptResult, 'ok'>
+  /** Whether any byte of the request may have reached the backend. If not, any method may be sent again. */
+  readonly sent: boolean
+  /** The fact, in words or as a code of the system: `ECONNREFUSED`. */
+  readonly detail: string
+}
+
+/** The status for a client that got nothing yet. */
+export const statusOf = (result: Exclude<RequestResult, 'ok'>): number => failures[result].status
+
+/** Whether an attempt that ended so counts against the health of its backend. */
+export function isBackendFault(result: RequestResult): boolean {
+  if (result === 'ok' || result === 'queue-full' || result === 'queue-timeout') return false
+  return failures[result satisfies ErrorCode].blame === 'backend'
+}

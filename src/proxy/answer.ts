@@ -1,0 +1,70 @@
+// What the client gets: the head of a response, or an answer of our own.
+import { type ServerResponse, STATUS_CODES } from 'node:http'
+import { failures } from '../errors.ts'
+import { type RequestResult, statusOf } from '../outcome.ts'
+
+/** Seconds after which a refused client may try again: an ejection or a restart takes about as long. */
+const retryAfterS = 1
+
+/**
+ * Writes a head. Headers that somebody set on the response before us (Express does) go along, unless the new head has them;
+ * `Set-Cookie` goes along in any case. They are taken off first: Node would fold equal names of the two (nodejs/node#50387).
+ */
+export function writeHead(response: ServerResponse, status: number, reason: string, headers: readonly string[]): void {
+  const names = response.getHeaderNames()
+  if (names.length === 0) {
+    response.writeHead(status, reason, headers as string[])
+    return
+  }
+  const grouped = new Map<string, { name: string; values: string[] }>()
+  const add = (name: string, values: readonly string[]): void => {
+    const key = name.toLowerCase()
+    const group = grouped.get(key)
+    if (group === undefined) grouped.set(key, { name, values: [...values] })
+    else group.values.push(...values)
+  }
+  for (let i = 0; i + 1 < headers.length; i += 2) add(headers[i]!, [headers[i + 1]!])
+  for (const name of names) {
+    const value = response.getHeader(name)
+    if (value !== undefined && (name === 'set-cookie' || !grouped.has(name)))
+      add(name, Array.isArray(value) ? value : [String(value)])
+    response.removeHeader(name)
+  }
+  for (const { name, values } of grouped.values()) response.setHeader(name, values.length === 1 ? values[0]! : values)
+  response.writeHead(status, reason)
+}
+
+export interface Answer {
+  readonly status: number
+  readonly reason: string
+  readonly head: string[]
+  readonly body: string
+}
+
+/** Our own answer to a request that failed: a status by the table of results, and a body that a program can read. */
+export function answerTo(result: Exclude<RequestResult, 'ok'>, requestId: string, close: boolean): Answer {
+  const status = statusOf(result)
+  const body = `${JSON.stringify({ error: { code: result, message: failures[result].message, request_id: requestId } })}\n`
+  const head = [
+    'content-type',
+    'application/json',
+    'content-length',
+    String(Buffer.byteLength(body)),
+    'x-request-id',
+    requestId,
+  ]
+  if (status === 503) head.push('retry-after', String(retryAfterS))
+  if (close) head.push('connection', 'close')
+  return { status, reason: STATUS_CODES[status] ?? '', head, body }
+}
+
+/**
+ * Ends a response so that the client sees that it is not whole. A reset rather than an orderly end: where neither length nor
+ * chunks say how long a body is (HTTP/1.0), an orderly end would pass for its end.
+ */
+export function cut(response: ServerResponse): void {
+  const { socket } = response
+  // Node can reset plain TCP only.
+  if (socket !== null && !('encrypted' in socket) && socket.remotePort !== undefined) socket.resetAndDestroy()
+  else response.destroy()
+}

@@ -1,0 +1,246 @@
+// One request from its first look to its record: refuse or pick, send, pass on, try elsewhere, and tell exactly once.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { BackendState } from '../backend.ts'
+import type { AttemptFailure, RequestResult } from '../outcome.ts'
+import { uniqueId } from '../random.ts'
+import { type Peer, type PickRequest, peerOf } from '../request.ts'
+import type { AttemptHandler, Cancel, Connected } from '../transport.ts'
+import { answerTo, cut, writeHead } from './answer.ts'
+import { drain, RequestBody } from './body.ts'
+import { type Admitted, inspect } from './gate.ts'
+import { fieldOf, requestHeaders, responseHeaders, without } from './headers.ts'
+import { Journal } from './journal.ts'
+import type { HandleOptions, Ports } from './ports.ts'
+import { ResponseWriter } from './writer.ts'
+
+/** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
+export function handle(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions): void {
+  new Exchange(ports, request, response, options).start()
+}
+
+class Exchange implements AttemptHandler {
+  readonly #ports: Ports
+  readonly #request: IncomingMessage
+  readonly #response: ServerResponse
+  readonly #options: HandleOptions
+  readonly #requestId = uniqueId()
+  readonly #peer: Peer
+  readonly #journal: Journal
+  readonly #writer: ResponseWriter
+  readonly #tried: BackendState[] = []
+  #admitted: Admitted | undefined
+  #body: RequestBody | undefined
+  #cancel: Cancel | undefined
+
+  constructor(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions) {
+    this.#ports = ports
+    this.#request = request
+    this.#response = response
+    this.#options = options
+    this.#peer = peerOf(request.socket)
+    this.#journal = new Journal(ports, { request, requestId: this.#requestId, peer: this.#peer, options })
+    this.#writer = new ResponseWriter(response)
+  }
+
+  start(): void {
+    const request = this.#request
+    const response = this.#response
+    this.#ports.opened()
+    // Both sockets carry a handler from the first tick on: a reset is told by `close`, and must not end the process.
+    request.on('error', ignore)
+    response.on('error', ignore)
+    response.once('close', () => this.#closed())
+    const rule = this.#ports.denies(this.#peer.address)
+    if (rule !== undefined) {
+      this.#journal.denied(rule)
+      return this.#refuse('denied', rule)
+    }
+    const { method = '', httpVersion, rawHeaders } = request
+    const looked = inspect(
+      { method, url: this.#options.target ?? request.url ?? '', httpVersion, rawHeaders },
+      this.#ports.via,
+    )
+    if ('result' in looked) return this.#refuse(looked.result, looked.detail)
+    if (this.#ports.closing()) return this.#refuse('closing')
+    if (looked.body !== 'none' && this.#options.body === undefined && request.readableDidRead)
+      return this.#refuse('body-consumed')
+    this.#admitted = looked
+    if (this.#ports.log.refuses) void this.#recordThenSend()
+    else this.#send()
+  }
+
+  // Nothing is forwarded that was not recorded first.
+  async #recordThenSend(): Promise<void> {
+    const { log } = this.#ports
+    if (!log.recordable()) return this.#refuse('audit-unavailable')
+    try {
+      await log.durable(this.#journal.received())
+    } catch {
+      return this.#refuse('audit-unavailable')
+    }
+    if (!this.#response.closed) this.#send()
+  }
+
+  #send(): void {
+    const { backend, decision } = this.#ports.pick(this.#pickRequest(), this.#tried)
+    this.#journal.decided(backend, decision)
+    if (backend === undefined) {
+      // With nobody left to try, the last failure is the answer.
+      const last = this.#journal.lastFailure
+      return this.#refuse(
+        last === undefined ? 'no-backend' : (last.result as Exclude<RequestResult, 'ok'>),
+        last?.detail,
+      )
+    }
+    this.#tried.push(backend)
+    this.#ports.take(backend)
+    const { attempt } = this.#journal
+    const cancel = this.#ports.transport().send(
+      {
+        backend: backend.config,
+        method: this.#request.method ?? 'GET',
+        path: this.#admitted!.target,
+        headers: this.#headersFor(backend),
+        body: this.#options.body ?? this.#newBody(),
+      },
+      this,
+    )
+    // An attempt that failed at once may have been followed by another already.
+    if (this.#journal.attempt === attempt) this.#cancel = cancel
+  }
+
+  // Each attempt has its own, because a transport destroys the one that failed with it.
+  #newBody(): RequestBody | undefined {
+    this.#body = this.#admitted!.body === 'none' ? undefined : new RequestBody(this.#request)
+    return this.#body
+  }
+
+  #headersFor(backend: BackendState): string[] {
+    const { socket, rawHeaders, httpVersion } = this.#request
+    const { host, body } = this.#admitted!
+    const replaced = this.#options.body !== undefined
+    const headers = requestHeaders(rawHeaders, {
+      host,
+      backend: backend.config,
+      keepHost: this.#ports.keepsHost() && host !== '',
+      hasLength: body !== 'chunked' && !replaced,
+      peerAddress: this.#peer.address,
+      encrypted: 'encrypted' in socket,
+      localPort: socket.localPort,
+      requestId: this.#requestId,
+      via: this.#ports.via,
+      httpVersion,
+    })
+    // Who read the body before us has decoded it.
+    return replaced ? without(headers, 'content-encoding') : headers
+  }
+
+  onConnected(facts: Connected): void {
+    const { attempt } = this.#journal
+    if (attempt !== undefined) attempt.connected = facts
+  }
+
+  onInformation(status: number, headers: string[]): void {
+    // Node can send 103 only, and only with a Link.
+    const link = headers.flatMap((name, i) => (i % 2 === 0 && name.toLowerCase() === 'link' ? [headers[i + 1]!] : []))
+    if (status === 103 && link.length > 0 && !this.#response.headersSent) this.#response.writeEarlyHints({ link })
+  }
+
+  onResponse(status: number, reason: string, headers: string[], resume: () => void): void {
+    this.#journal.attempt!.status = status
+    this.#journal.firstByteUs = this.#ports.clock.monoUs()
+    const length = fieldOf(headers, 'content-length')
+    const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304
+    const head = responseHeaders(headers, this.#requestId)
+    if (this.#ports.closing()) head.push('connection', 'close')
+    writeHead(this.#response, status, reason, head)
+    this.#writer.begin(resume, this.#ports.log.waits && !bodiless && length !== undefined ? Number(length) : undefined)
+  }
+
+  onData(chunk: Buffer): boolean {
+    return this.#writer.write(chunk)
+  }
+
+  onEnd(trailers: string[]): void {
+    this.#journal.endAttempt(undefined)
+    this.#journal.result = 'ok'
+    const { log } = this.#ports
+    if (!log.waits) return this.#finish(trailers)
+    // The last byte waits until its line is on disk. If that fails the client sees a cut, unless the host chose to serve
+    // all the same: it must not take a response as complete that the log cannot show.
+    const ticket = this.#record()
+    if (ticket === undefined) return
+    log.durable(ticket).then(
+      () => this.#finish(trailers),
+      () => (log.refuses ? cut(this.#response) : this.#finish(trailers)),
+    )
+  }
+
+  #finish(trailers: readonly string[]): void {
+    this.#body?.destroy()
+    this.#writer.end(trailers)
+    drain(this.#request)
+  }
+
+  onFail(failure: AttemptFailure): void {
+    this.#journal.endAttempt(failure)
+    if (this.#response.headersSent) {
+      this.#journal.result = failure.result
+      this.#journal.detail = failure.detail
+      cut(this.#response)
+      return
+    }
+    const replayable = this.#body?.started !== true
+    const facts = { method: this.#request.method ?? '', attempts: this.#journal.attempts, replayable }
+    if (!this.#ports.closing() && this.#ports.mayRetry(failure, facts)) this.#send()
+    else this.#refuse(failure.result, failure.detail)
+  }
+
+  // Answers by ourselves. After a refusal of what is not well-formed the connection cannot be trusted any more.
+  #refuse(result: Exclude<RequestResult, 'ok'>, detail?: string): void {
+    this.#journal.result = result
+    this.#journal.detail = detail
+    const response = this.#response
+    if (response.closed || response.headersSent) return cut(response)
+    const close = !this.#request.complete || result === 'malformed' || result === 'closing'
+    const { status, reason, head, body } = answerTo(result, this.#requestId, close)
+    this.#body?.destroy()
+    writeHead(response, status, reason, head)
+    this.#writer.own(this.#request.method === 'HEAD' ? '' : body)
+    drain(this.#request)
+  }
+
+  // The one place where every request ends: all of its response was handed to the system, or the connection closed before.
+  #closed(): void {
+    const journal = this.#journal
+    if (!this.#response.writableFinished && (journal.result === undefined || journal.result === 'ok')) {
+      journal.result = 'client-gone'
+      this.#cancel?.()
+      journal.endAttempt({ result: 'client-gone', sent: true, detail: 'client-gone' })
+    }
+    this.#body?.destroy()
+    this.#record()
+    this.#ports.closed()
+  }
+
+  #record() {
+    const gone = this.#journal.result === 'client-gone' ? 499 : undefined
+    const status = this.#response.headersSent ? this.#response.statusCode : gone
+    return this.#journal.completed(status, this.#options.body?.length ?? this.#body?.size ?? 0, this.#writer.size)
+  }
+
+  #pickRequest(): PickRequest {
+    const request = this.#request
+    return {
+      method: request.method,
+      path: this.#admitted!.target,
+      // Node builds the object on first use: a strategy that does not look at headers does not pay for it.
+      get headers() {
+        return request.headers
+      },
+      client: { address: this.#peer.address },
+    }
+  }
+}
+
+const ignore = (): void => undefined

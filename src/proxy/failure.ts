@@ -1,0 +1,63 @@
+// Foreign error codes, mapped to our results in one place.
+import type { AttemptFailure } from '../outcome.ts'
+
+type FailedResult = AttemptFailure['result']
+
+const byCode: Readonly<Record<string, FailedResult>> = {
+  ECONNREFUSED: 'connect-refused',
+  ENOTFOUND: 'dns-failed',
+  EAI_AGAIN: 'dns-failed',
+  EAI_FAIL: 'dns-failed',
+  EHOSTUNREACH: 'connect-failed',
+  ENETUNREACH: 'connect-failed',
+  EADDRNOTAVAIL: 'connect-failed',
+  EMFILE: 'connect-failed',
+  ENFILE: 'connect-failed',
+  EACCES: 'connect-failed',
+  ENOENT: 'connect-failed',
+  ETIMEDOUT: 'connect-timeout',
+  UND_ERR_CONNECT_TIMEOUT: 'connect-timeout',
+  UND_ERR_HEADERS_TIMEOUT: 'header-timeout',
+  UND_ERR_BODY_TIMEOUT: 'body-timeout',
+  UND_ERR_HEADERS_OVERFLOW: 'response-invalid',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'backend-cut',
+  UND_ERR_INVALID_ARG: 'internal',
+  UND_ERR_NOT_SUPPORTED: 'internal',
+  UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: 'internal',
+}
+
+/** How far an attempt had come. */
+export interface Progress {
+  readonly connected: boolean
+  readonly responded: boolean
+}
+
+export function failureOf(error: unknown, progress: Progress): AttemptFailure {
+  const code = codeOf(error)
+  const detail = code ?? (error instanceof Error ? error.message : String(error))
+  return { result: resultOf(code, progress), sent: progress.connected, detail }
+}
+
+function resultOf(code: string | undefined, progress: Progress): FailedResult {
+  const known = code === undefined ? undefined : byCode[code]
+  if (known !== undefined) {
+    // An established connection can time out in the system too.
+    if (known === 'connect-timeout' && progress.connected) return progress.responded ? 'body-timeout' : 'header-timeout'
+    return known
+  }
+  if (code !== undefined && /^HPE_/.test(code)) return progress.responded ? 'backend-cut' : 'response-invalid'
+  if (!progress.connected) return code !== undefined && isTls(code) ? 'tls-failed' : 'connect-failed'
+  return progress.responded ? 'backend-cut' : 'backend-reset'
+}
+
+const isTls = (code: string): boolean =>
+  /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|HOSTNAME_MISMATCH|CRL_)/.test(code)
+
+// When all addresses of a name fail, Node reports them as an AggregateError: the first one tells.
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0])
+  if (typeof error !== 'object' || error === null) return undefined
+  const { code, cause } = error as { code?: unknown; cause?: unknown }
+  if (typeof code === 'string') return code === 'UND_ERR_SOCKET' ? (codeOf(cause) ?? code) : code
+  return codeOf(cause)
+}

@@ -1,0 +1,66 @@
+// What the hop needs from the rest of the balancer: functions that `balancer.ts` hands in.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { BackendState } from '../backend.ts'
+import type { Clock } from '../clock.ts'
+import type { Decision } from '../decision.ts'
+import type { Emit, EventFields, Ticket } from '../events.ts'
+import type { AttemptFailure, AttemptResult } from '../outcome.ts'
+import type { PickRequest } from '../request.ts'
+import type { Transport } from '../transport.ts'
+
+type Values = Record<string, string[] | { length: number }>
+
+export interface Ports {
+  readonly clock: Clock
+  /** Our name in `Via`, unique to this balancer: two in a row are no loop. */
+  readonly via: string
+  pick(
+    request: PickRequest,
+    tried: readonly BackendState[],
+  ): { readonly backend: BackendState | undefined; readonly decision: Decision }
+  /** Counts a request in on a backend, and out again with how it went. */
+  take(backend: BackendState): void
+  release(backend: BackendState, result: AttemptResult, status: number | undefined): void
+  transport(): Transport
+  mayRetry(failure: AttemptFailure, facts: { method: string; attempts: number; replayable: boolean }): boolean
+  /** The rule that refuses this address, if one does. */
+  denies(address: string): string | undefined
+  keepsHost(): boolean
+  closing(): boolean
+  emit: Emit
+  readonly redactor: {
+    headers(raw: readonly string[]): { values: Values; omitted: number }
+    url(target: string): { path: string; query?: Values }
+  }
+  readonly log: {
+    /** Whether the last byte of a response waits until its line is on disk. */
+    readonly waits: boolean
+    /** Whether nothing is forwarded that was not recorded first. */
+    readonly refuses: boolean
+    readonly recordable: () => boolean
+    durable(ticket: Ticket): Promise<void>
+  }
+  /** Counts the requests that are open. */
+  opened(): void
+  closed(): void
+}
+
+/** How an adapter hands a request in. */
+export interface HandleOptions {
+  /** Path and query for the backend, where they differ from the request's own: a mount path is stripped. */
+  readonly target?: string
+  /** The target as the client sent it, where `request.url` is not it any more. */
+  readonly originalTarget?: string
+  /** The body, where something has read it before us. */
+  readonly body?: Buffer
+}
+
+/** What an adapter works with: how requests come in, and how it tells of what never became one. */
+export interface AdapterPort {
+  /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
+  handle(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
+  /** The rule that refuses this address, if one does. */
+  denies(address: string): string | undefined
+  /** Records what was refused before it was a request. */
+  refused(fields: EventFields<'access.denied'>): void
+}

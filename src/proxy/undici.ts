@@ -1,0 +1,145 @@
+// The transport over undici: raw dispatch and raw header lists, one request per connection at a time.
+
+import { isIP } from 'node:net'
+import type { Dispatcher } from 'undici'
+import type { Backend } from '../backend.ts'
+import type { Clock } from '../clock.ts'
+import { reasonOf } from '../errors.ts'
+import type { AttemptHandler, AttemptRequest, Cancel, Transport } from '../transport.ts'
+import { type Connection, Connections, type ConnectionsConfig, type TimeoutsConfig } from './connections.ts'
+import { failureOf } from './failure.ts'
+
+export interface UndiciTransportOptions {
+  readonly connections: ConnectionsConfig
+  readonly timeouts: TimeoutsConfig
+  readonly clock: Clock
+}
+
+export function undiciTransport(options: UndiciTransportOptions): Transport {
+  const pools = new Map<string, Connections>()
+  const keyOf = (backend: Backend): string => `${backend.id} ${backend.url}`
+  const poolOf = (backend: Backend): Connections => {
+    const key = keyOf(backend)
+    let pool = pools.get(key)
+    if (pool === undefined) {
+      pool = new Connections(backend, options.connections, options.timeouts, options.clock)
+      pools.set(key, pool)
+    }
+    return pool
+  }
+  return {
+    name: 'undici',
+    send: (request, handler) => new Attempt(request, handler, poolOf(request.backend)).start(),
+    forget(backend) {
+      pools.get(keyOf(backend))?.retire()
+      pools.delete(keyOf(backend))
+    },
+    async close() {
+      await Promise.all([...pools.values()].map((pool) => pool.close()))
+      pools.clear()
+    },
+  }
+}
+
+/** One attempt, in the form that undici 7 takes as a raw handler. */
+class Attempt {
+  readonly #request: AttemptRequest
+  readonly #handler: AttemptHandler
+  readonly #pool: Connections
+  #connection: Connection | undefined
+  #leaveQueue: () => void = () => undefined
+  #queueUs = 0
+  #connected = false
+  #responded = false
+  #over = false
+
+  constructor(request: AttemptRequest, handler: AttemptHandler, pool: Connections) {
+    this.#request = request
+    this.#handler = handler
+    this.#pool = pool
+  }
+
+  start(): Cancel {
+    this.#leaveQueue = this.#pool.acquire({
+      ready: (connection, queueUs) => this.#dispatch(connection, queueUs),
+      fail: (result) => {
+        this.#over = true
+        this.#handler.onFail({ result, sent: false, detail: result })
+      },
+    })
+    return () => this.#cancel()
+  }
+
+  #dispatch(connection: Connection, queueUs: number): void {
+    this.#connection = connection
+    this.#queueUs = queueUs
+    const { backend, method, path, headers, body } = this.#request
+    const options = {
+      method: method as Dispatcher.HttpMethod,
+      path,
+      headers,
+      body: body ?? null,
+      // The name to verify is the backend's, whatever Host the client sent.
+      servername: isIP(backend.address) === 0 ? backend.address : '',
+      // undici would close the connection after each HEAD; llhttp knows that its response has no body.
+      reset: false,
+    }
+    connection.client.dispatch(
+      options as unknown as Dispatcher.DispatchOptions,
+      this as unknown as Dispatcher.DispatchHandler,
+    )
+  }
+
+  // Called when the connection stands and the request is about to be written.
+  onConnect(): void {
+    const connection = this.#connection!
+    this.#connected = true
+    const reused = connection.requests++ > 0
+    this.#handler.onConnected({ reused, queueUs: this.#queueUs, connectUs: reused ? 0 : (connection.connectUs ?? 0) })
+  }
+
+  onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
+    const headers = raw.map((part) => part.toString('latin1'))
+    if (status < 200) this.#handler.onInformation(status, headers)
+    else {
+      this.#responded = true
+      this.#guard(() => this.#handler.onResponse(status, reason, headers, resume))
+    }
+    return !this.#over
+  }
+
+  onData(chunk: Buffer): boolean {
+    return this.#over ? false : this.#handler.onData(chunk)
+  }
+
+  onComplete(raw: Buffer[] | null): void {
+    if (this.#over) return
+    this.#over = true
+    this.#pool.release(this.#connection!)
+    this.#handler.onEnd((raw ?? []).map((part) => part.toString('latin1')))
+  }
+
+  onError(error: unknown): void {
+    if (this.#over) return
+    this.#over = true
+    this.#pool.discard(this.#connection!)
+    this.#handler.onFail(failureOf(error, { connected: this.#connected, responded: this.#responded }))
+  }
+
+  // What a response makes our side throw is told as the fault that it is, and costs the connection, not the process.
+  #guard(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      this.#cancel()
+      this.#handler.onFail({ result: 'response-invalid', sent: true, detail: reasonOf(error) })
+    }
+  }
+
+  #cancel(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#leaveQueue()
+    if (this.#connection !== undefined) this.#pool.discard(this.#connection)
+  }
+}

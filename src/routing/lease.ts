@@ -1,0 +1,58 @@
+// Leases: a pick whose hop the caller makes, held until it says how that went.
+
+import type { BackendState } from '../backend.ts'
+import type { Clock } from '../clock.ts'
+import type { Decision, Lease, LeaseOutcome } from '../decision.ts'
+import type { Emit, EventFields } from '../events.ts'
+import { attemptResults } from '../outcome.ts'
+import { uniqueId } from '../random.ts'
+import type { PickRequest } from '../request.ts'
+import type { Pick } from './picker.ts'
+
+export interface LeasePorts {
+  readonly clock: Clock
+  readonly emit: Emit
+  take(backend: BackendState): void
+  release(backend: BackendState, outcome: LeaseOutcome): void
+  /** A decision as a line holds it. */
+  report(decision: Decision): EventFields<'route.picked'>['lb']['decision']
+}
+
+export function openLease({ backend, decision }: Pick, request: PickRequest, ports: LeasePorts): Lease {
+  const leaseId = uniqueId()
+  const address = request.client?.address
+  const client =
+    typeof address === 'string' ? { client: { address: address.slice(0, 256), source: 'given' as const } } : {}
+  const outcome = backend === undefined ? ('failure' as const) : ('success' as const)
+  ports.emit('route.picked', { ...client, outcome, lb: { lease_id: leaseId, decision: ports.report(decision) } })
+  if (backend === undefined) return { backend: undefined, decision, done: () => undefined }
+  ports.take(backend)
+  const startUs = ports.clock.monoUs()
+  let open = true
+  return {
+    backend: backend.config,
+    decision,
+    done(given) {
+      if (!open) return
+      open = false
+      const ended = {
+        result: attemptResults.includes(given?.result) ? given.result : ('internal' as const),
+        status: given?.status,
+      }
+      ports.release(
+        backend,
+        ended.status === undefined ? { result: ended.result } : { result: ended.result, status: ended.status },
+      )
+      ports.emit('route.released', {
+        outcome: ended.result === 'ok' ? 'success' : 'failure',
+        lb: {
+          lease_id: leaseId,
+          backend: backend.config.id,
+          result: ended.result,
+          ...(Number.isInteger(ended.status) ? { status_code: ended.status } : {}),
+          duration_us: ports.clock.monoUs() - startUs,
+        },
+      })
+    },
+  }
+}

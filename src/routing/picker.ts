@@ -1,0 +1,105 @@
+// The picker: asks the strategy, and writes down why.
+import type { BackendState } from '../backend.ts'
+import type { Decision, PickReason } from '../decision.ts'
+import type { Random } from '../random.ts'
+import type { PickRequest } from '../request.ts'
+import type { Draft, Strategy } from '../strategy.ts'
+import type { Pool, Snapshot } from './pool.ts'
+
+export interface Pick {
+  readonly backend: BackendState | undefined
+  readonly decision: Decision
+}
+
+/** Told once when a user's strategy throws or returns a backend that it may not. */
+export type StrategyFault = (strategy: string, fault: string) => void
+
+export class Picker {
+  readonly #pool: Pool
+  readonly #random: Random
+  readonly #onFault: StrategyFault
+  #strategy: Strategy
+  #built: Snapshot | undefined
+  /** The candidates of the snapshot that the strategy was built for. */
+  #members: ReadonlySet<BackendState> = new Set()
+
+  constructor(pool: Pool, strategy: Strategy, random: Random, onFault: StrategyFault) {
+    this.#pool = pool
+    this.#strategy = strategy
+    this.#random = random
+    this.#onFault = onFault
+  }
+
+  /** Switches the strategy, from the next pick on. */
+  use(strategy: Strategy): void {
+    this.#strategy = strategy
+    this.#built = undefined
+  }
+
+  /** Never throws. `tried` are the backends that earlier attempts of the same request had. */
+  pick(request: PickRequest, tried: readonly BackendState[]): Pick {
+    const snapshot = this.#pool.snapshot
+    const { candidates } = snapshot
+    const draft = new PickDraft(request, this.#random, tried)
+    const backend = candidates.length === 0 ? undefined : this.#choose(snapshot, draft)
+    return { backend, decision: this.#decide(snapshot, backend, draft, tried) }
+  }
+
+  #choose(snapshot: Snapshot, draft: PickDraft): BackendState | undefined {
+    const { candidates } = snapshot
+    const strategy = this.#strategy
+    try {
+      if (this.#built !== snapshot) {
+        this.#built = snapshot
+        this.#members = new Set(candidates)
+        strategy.rebuild?.(candidates)
+      }
+      const picked = strategy.pick(candidates, draft)
+      if (picked === undefined || (this.#members.has(picked) && draft.admits(picked))) return picked
+      this.#onFault(strategy.name, 'it picked a backend that is not a candidate')
+    } catch (error) {
+      this.#onFault(strategy.name, error instanceof Error ? error.message : String(error))
+    }
+    draft.reason = 'custom'
+    return candidates.find((candidate) => draft.admits(candidate))
+  }
+
+  #decide(
+    snapshot: Snapshot,
+    backend: BackendState | undefined,
+    draft: PickDraft,
+    tried: readonly BackendState[],
+  ): Decision {
+    const excluded =
+      tried.length === 0
+        ? snapshot.excluded
+        : [...snapshot.excluded, ...triedOf(snapshot, tried).map((id) => ({ backend: id, reason: 'tried' as const }))]
+    const candidates = snapshot.candidates.length - (excluded.length - snapshot.excluded.length)
+    const common = { strategy: this.#strategy.name, candidates, excluded, snapshot: snapshot.version }
+    return backend === undefined
+      ? { ...common, reason: 'none-eligible' }
+      : { ...common, backend: backend.config.id, reason: draft.reason }
+  }
+}
+
+const triedOf = (snapshot: Snapshot, tried: readonly BackendState[]): string[] =>
+  snapshot.candidates.filter((candidate) => tried.includes(candidate)).map((candidate) => candidate.config.id)
+
+class PickDraft implements Draft {
+  reason: PickReason = 'custom'
+  readonly request: PickRequest
+  readonly random: Random
+  readonly restricted: boolean
+  readonly #tried: readonly BackendState[]
+
+  constructor(request: PickRequest, random: Random, tried: readonly BackendState[]) {
+    this.request = request
+    this.random = random
+    this.restricted = tried.length > 0
+    this.#tried = tried
+  }
+
+  admits(candidate: BackendState): boolean {
+    return !this.#tried.includes(candidate)
+  }
+}

@@ -1,0 +1,73 @@
+// The pool: the state of every backend, and the snapshot of who is eligible now.
+import { type Backend, type BackendState, newBackendState } from '../backend.ts'
+import type { Exclusion, ExclusionReason } from '../decision.ts'
+
+/** Immutable. A new one is made only when the eligible set or the reasons change. */
+export interface Snapshot {
+  readonly version: number
+  readonly candidates: readonly BackendState[]
+  readonly excluded: readonly Exclusion[]
+}
+
+export class Pool {
+  readonly #states = new Map<string, BackendState>()
+  #snapshot: Snapshot = { version: 0, candidates: [], excluded: [] }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot
+  }
+
+  get states(): readonly BackendState[] {
+    return [...this.#states.values()]
+  }
+
+  state(id: string): BackendState | undefined {
+    return this.#states.get(id)
+  }
+
+  /**
+   * Makes the pool hold exactly these backends, in this order. One with the same id and url stays the same one, with all
+   * that is known about it; returns those that came and those that left.
+   */
+  sync(backends: readonly Backend[]): { joined: BackendState[]; left: BackendState[] } {
+    const before = new Map(this.#states)
+    const joined: BackendState[] = []
+    this.#states.clear()
+    for (const backend of backends) {
+      const known = before.get(backend.id)
+      const same = known !== undefined && known.config.url === backend.url ? known : undefined
+      const state = same ?? newBackendState(backend)
+      if (same === undefined) joined.push(state)
+      else before.delete(backend.id)
+      state.config = backend
+      this.#states.set(backend.id, state)
+    }
+    this.refresh()
+    return { joined, left: [...before.values()] }
+  }
+
+  /** Must be called after any change of a backend's weight or of one of its health axes. */
+  refresh(): void {
+    const candidates: BackendState[] = []
+    const excluded: Exclusion[] = []
+    for (const state of this.#states.values()) {
+      const reason = exclusionOf(state)
+      if (reason === undefined) candidates.push(state)
+      else excluded.push({ backend: state.config.id, reason })
+    }
+    this.#snapshot = Object.freeze({
+      version: this.#snapshot.version + 1,
+      candidates: Object.freeze(candidates),
+      excluded: Object.freeze(excluded),
+    })
+  }
+}
+
+/** Why a backend gets no new picks; the first reason in this order is the one that is recorded. */
+function exclusionOf(state: BackendState): ExclusionReason | undefined {
+  if (state.admin === 'draining') return 'draining'
+  if (state.config.weight === 0) return 'weight-zero'
+  if (state.active === 'unhealthy') return 'unhealthy'
+  if (state.passive === 'ejected') return 'ejected'
+  return undefined
+}

@@ -1,0 +1,45 @@
+// stdoutSink: lines to standard output, as JSON, or readable and coloured on a terminal.
+import { z } from 'zod'
+import { summary } from '../cli/summary.ts'
+import { parseOptions } from '../parse.ts'
+import { stdout } from '../runtime.ts'
+import type { Batch, Sink } from '../sink.ts'
+
+const schema = z.strictObject({
+  /** The sink's name in faults and gaps. Default `stdout`. */
+  name: z.string().min(1).default('stdout'),
+  /** `json` writes the lines as they are, `readable` a short text for each, `auto` readable text on a terminal. Default `auto`. */
+  format: z.enum(['auto', 'json', 'readable']).default('auto'),
+})
+export type StdoutSinkOptions = z.input<typeof schema>
+
+/**
+ * Writes each line to standard output within 50 ms. A reader that went away (EPIPE) fails the write, as any fault does: the
+ * lines wait in this sink's bounded queue.
+ */
+export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
+  const { name, format } = parseOptions(schema, options, 'stdoutSink')
+  const pretty = format === 'readable' || (format === 'auto' && stdout.isTTY === true)
+  return {
+    name,
+    feed: { intervalMs: 50 },
+    async open() {
+      // Each write hears of its own fault; without this one, a pipe that closes would end the process.
+      stdout.on('error', ignore)
+    },
+    write: (batch) => write(pretty ? readableText(batch) : `${batch.lines.join('\n')}\n`),
+    async close() {
+      stdout.off('error', ignore)
+    },
+  }
+}
+
+const ignore = (): void => undefined
+
+const readableText = (batch: Batch): string => batch.lines.map((line) => `${summary(JSON.parse(line))}\n`).join('')
+
+function write(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stdout.write(text, (error) => (error ? reject(error) : resolve()))
+  })
+}

@@ -1,0 +1,57 @@
+// The contract of one attempt: a request to one backend, and its response.
+import type { Readable } from 'node:stream'
+import type { Backend } from './backend.ts'
+import type { AttemptFailure } from './outcome.ts'
+
+export interface AttemptRequest {
+  readonly backend: Backend
+  readonly method: string
+  /** Path and query in origin form. */
+  readonly path: string
+  /** Names and values in turn, in order, with case and duplicates kept; free of hop-by-hop fields. */
+  readonly headers: string[]
+  /** Undefined when the request has none. Destroying it must not destroy the client's connection. */
+  readonly body: Readable | Buffer | undefined
+}
+
+/** What became of the connection, told once it carries the request. */
+export interface Connected {
+  /** Whether the connection had carried another request before. */
+  readonly reused: boolean
+  /** How long the request waited for a free connection. */
+  readonly queueUs: number
+  /** How long the connection took to open; 0 if reused. */
+  readonly connectUs: number
+}
+
+/**
+ * Who drives an attempt. After `onEnd` or `onFail`, of which exactly one is called exactly once, nothing is called any
+ * more. What these functions throw makes the attempt fail with `internal`.
+ */
+export interface AttemptHandler {
+  onConnected(facts: Connected): void
+  /** A response head of the 1xx class but 100 and 101. `headers` as in a request. */
+  onInformation(status: number, headers: string[]): void
+  /** `resume` continues a body that `onData` has stopped. */
+  onResponse(status: number, reason: string, headers: string[], resume: () => void): void
+  /** Returns false to stop the flow until `resume` is called. */
+  onData(chunk: Buffer): boolean
+  onEnd(trailers: string[]): void
+  onFail(failure: AttemptFailure): void
+}
+
+/** Ends a running attempt at once, whatever it is waiting for; the connection is closed. `onFail` is not called. */
+export type Cancel = () => void
+
+/**
+ * Sends attempts. `send` must not throw: whatever is wrong with a request or a backend comes as `onFail`. A request that is
+ * refused must not cost a connection.
+ */
+export interface Transport {
+  readonly name: string
+  send(request: AttemptRequest, handler: AttemptHandler): Cancel
+  /** Closes the idle connections of a backend that left; those in use close when they are done. */
+  forget(backend: Backend): void
+  /** Closes every connection, also those in use. */
+  close(): Promise<void>
+}

@@ -1,0 +1,115 @@
+// The verbs, their exit codes, and what they print.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
+import { run } from '../../src/cli/command.ts'
+import { tempFolder } from '../support/folder.ts'
+import { openLog } from '../support/log.ts'
+
+async function auditlb(...args: string[]) {
+  let out = ''
+  let err = ''
+  const code = await run(args, {
+    out: async (text) => {
+      out += text
+      return true
+    },
+    err: async (text) => {
+      err += text
+      return true
+    },
+  })
+  return { code, out, err }
+}
+
+async function folder(fields: Record<string, unknown> = {}): Promise<string> {
+  const dir = tempFolder()
+  const log = await openLog({ dir, instance: 'a' })
+  log.write('traffic', 3, fields)
+  await log.close()
+  return dir
+}
+
+describe('help', () => {
+  it('names each verb', async () => {
+    const { code, out } = await auditlb('--help')
+    expect(code).toBe(0)
+    expect(out).toContain('verify')
+    expect(out).toContain('query')
+  })
+
+  it.each(['verify', 'query'])('of %s', async (verb) => {
+    expect(await auditlb(verb, '--help')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining(`Usage: auditlb ${verb} DIR`),
+    })
+  })
+
+  it('has the version', async () => {
+    expect(await auditlb('--version')).toEqual({ code: 0, out: `${packageJson.version}\n`, err: '' })
+  })
+})
+
+describe('unusable arguments and input', () => {
+  it.each([
+    [[], 'a verb is missing'],
+    [['prune-all'], 'there is no verb "prune-all"'],
+    [['verify'], 'verify: the folder is missing'],
+    [['verify', 'a', 'b'], 'unexpected argument "b"'],
+    [['verify', 'a', '--nope'], "Unknown option '--nope'"],
+    [['verify', '/no/such/folder'], 'read /no/such/folder: ENOENT'],
+    [['verify', '.', '--vkey', '/no/such/file'], 'read the verifier key /no/such/file: ENOENT'],
+    [['query', '.', '--limit', 'x'], '--limit: expected a whole number, got "x"'],
+    [['query', '.', '--since', 'x'], 'since: expected a time'],
+    [['query', '/no/such/folder'], 'read /no/such/folder: ENOENT'],
+  ])('%j', async (args, fact) => {
+    const { code, out, err } = await auditlb(...args)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toMatch(/^auditlb: /)
+    expect(err).toContain(fact)
+  })
+})
+
+describe('verify', () => {
+  it('says that a folder holds, and by which key', async () => {
+    const dir = await folder()
+    expect(await auditlb('verify', dir)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/a\/traffic: 3 signed, root .*\nholds, self-consistent, not authenticated\n$/s),
+    })
+    expect(await auditlb('verify', dir, '--vkey', join(dir, 'a', 'vkey'))).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('holds, authenticated by the given key'),
+    })
+  })
+
+  it('names the line that does not hold', async () => {
+    const dir = await folder()
+    const path = join(dir, 'a/traffic/segments/0000000000000000.jsonl')
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"index":1', '"index":7'))
+    expect(await auditlb('verify', dir)).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/jsonl:2: line 1: the line is not the one that was signed\n.*does not hold\n$/s),
+    })
+  })
+})
+
+describe('query', () => {
+  it('prints a readable line for each event, in which nothing is obeyed by a terminal', async () => {
+    const dir = await folder({ url: { path: '/\u001b[31m\n\u202e' }, lb: { pool: 'edge' } })
+    const { code, out } = await auditlb('query', dir, '--limit', '1')
+    expect(code).toBe(0)
+    expect(out).toBe('2026-01-01T00:00:00.000Z edge request.completed /\\u{1b}[31m\\u{a}\\u{202e}\n')
+  })
+
+  it('--json prints the lines as they were recorded', async () => {
+    const dir = await folder({ 10: 'a', 9: 'b', text: 'é' })
+    const recorded = readFileSync(join(dir, 'a/traffic/segments/0000000000000000.jsonl'), 'utf8')
+    expect(await auditlb('query', dir, '--json')).toEqual({ code: 0, out: recorded, err: '' })
+  })
+
+  it('without a match prints nothing and is no fault', async () => {
+    expect(await auditlb('query', await folder(), '--request-id', 'none')).toEqual({ code: 0, out: '', err: '' })
+  })
+})

@@ -1,0 +1,78 @@
+// Never two processes under one name, and a dead one gives it free.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { claimInstance } from '../../src/log/instance.ts'
+import { bootId, host, pid, processStart } from '../../src/runtime.ts'
+import { tempFolder } from '../support/folder.ts'
+import { bundle, start } from '../support/program.ts'
+
+describe('within one process', () => {
+  it('each claim gets the next slot, and a released one is free again', async () => {
+    const dir = tempFolder()
+    const one = await claimInstance(dir)
+    const two = await claimInstance(dir)
+    expect([one.name, two.name]).toEqual([`${host()}.0`, `${host()}.1`])
+    await one.release()
+    expect((await claimInstance(dir)).name).toBe(`${host()}.0`)
+  })
+
+  it('a given name that is held is refused', async () => {
+    const dir = tempFolder()
+    await claimInstance(dir, 'edge')
+    await expect(claimInstance(dir, 'edge')).rejects.toMatchObject({ code: 'instance-held' })
+  })
+
+  it('many claims at once all get another slot', async () => {
+    const dir = tempFolder()
+    const names = (await Promise.all(Array.from({ length: 20 }, () => claimInstance(dir)))).map((one) => one.name)
+    expect(new Set(names).size).toBe(20)
+  })
+})
+
+describe('a dead lock is taken over', () => {
+  const cases: [string, string][] = [
+    ['of a process that is gone', JSON.stringify({ pid: 2 ** 22 + 1, nonce: '1' })],
+    ['of another boot', JSON.stringify({ pid, start: processStart(pid), boot: 'another', nonce: '1' })],
+    ['of another process with the same id', JSON.stringify({ pid, start: '1', boot: bootId(), nonce: '1' })],
+    ['that a power loss emptied', ''],
+    ['that is not a lock', 'null'],
+  ]
+  it.each(cases)('%s', async (_, text) => {
+    const dir = tempFolder()
+    const { release } = await claimInstance(dir, 'edge')
+    await release()
+    writeFileSync(join(dir, 'edge', 'lock'), text)
+    // All at once: one may win.
+    const claims = await Promise.allSettled(Array.from({ length: 10 }, () => claimInstance(dir, 'edge')))
+    expect(claims.filter((one) => one.status === 'fulfilled')).toHaveLength(1)
+    expect(JSON.parse(readFileSync(join(dir, 'edge', 'lock'), 'utf8'))).toMatchObject({ pid })
+    expect(readdirSync(join(dir, 'edge'))).toEqual(['lock'])
+  })
+})
+
+describe('between processes', () => {
+  let program: Awaited<ReturnType<typeof bundle>>
+  beforeAll(async () => {
+    program = await bundle('test/support/hold-program.ts')
+  }, 60_000)
+  afterAll(() => program.remove())
+
+  it('slots are apart, and those of a killed process are free again', async () => {
+    const dir = tempFolder()
+    const programs = Array.from({ length: 4 }, () => start(program.path, dir))
+    const names = await Promise.all(programs.map((one) => one.said('holds')))
+    expect(names.toSorted()).toEqual([0, 1, 2, 3].map((slot) => `${host()}.${slot}`))
+    const killed = names.indexOf(`${host()}.1`)
+    programs[killed]!.child.kill('SIGKILL')
+    await programs[killed]!.ended
+    expect(existsSync(join(dir, `${host()}.1`, 'lock'))).toBe(true)
+    expect(await start(program.path, dir).said('holds')).toBe(`${host()}.1`)
+  })
+
+  it('a name that another process holds is refused', async () => {
+    const dir = tempFolder()
+    await start(program.path, dir, 'edge').said('holds')
+    expect(await start(program.path, dir, 'edge').said('refused')).toBe('instance-held')
+  })
+})

@@ -1,0 +1,145 @@
+// A query finds what its filters say, in the order of time, over all instances and logs.
+import { describe, expect, it } from 'vitest'
+import type { Json } from '../../src/canonical.ts'
+import type { LoggedEvent } from '../../src/log/envelope.ts'
+import { type LogFilters, logFilterSchema } from '../../src/log/filters.ts'
+import { queryLog } from '../../src/log/query.ts'
+import type { LogName } from '../../src/sink.ts'
+import { fakeClock } from '../support/fake-clock.ts'
+import { tempFolder } from '../support/folder.ts'
+import { openLog } from '../support/log.ts'
+
+const at = (minute: number) => new Date(Date.UTC(2026, 0, 1, 0, minute)).toISOString()
+const request = (n: number, fields: Record<string, Json> = {}) => ({
+  n,
+  time: at(n),
+  event_name: 'request.completed',
+  ...fields,
+})
+
+const events: [instance: string, log: LogName, event: Record<string, Json>][] = [
+  ['a', 'control', { n: 0, time: at(0), event_name: 'balancer.started', lb: { pool: 'edge', config_revision: 1 } }],
+  [
+    'a',
+    'traffic',
+    request(1, {
+      client: { address: '203.0.113.9' },
+      http: { response: { status_code: 200 } },
+      lb: { attempts: [{ backend: 'b1' }], config_revision: 1, pool: 'edge', request_id: 'r1', result: 'ok' },
+      url: { path: '/api/users' },
+    }),
+  ],
+  [
+    'b',
+    'traffic',
+    request(2, { http: { response: { status_code: 503 } }, network: { peer: { address: '10.1.2.3' } } }),
+  ],
+  ['a', 'control', { n: 3, time: at(3), event_name: 'config.changed', actor: { id: 'bot' }, config: { revision: 2 } }],
+  ['b', 'control', { n: 4, time: at(4), event_name: 'backend.health_changed', backend: { id: 'b1' } }],
+  [
+    'b',
+    'traffic',
+    request(5, {
+      client: { address: '2001:db8::7' },
+      http: { response: { status_code: 502 } },
+      lb: { attempts: [{ backend: 'b2' }], decision: { backend: 'b2' }, pool: 'pay', result: 'connect-refused' },
+      url: { path: '/api' },
+    }),
+  ],
+  ['a', 'security', { n: 6, time: at(6), event_name: 'access.denied', client: { address: '203.0.113.200' } }],
+  ['a', 'control', { n: 7, time: at(7), event_name: 'audit.rotated' }],
+]
+
+async function folder(): Promise<string> {
+  const dir = tempFolder()
+  for (const instance of ['a', 'b']) {
+    const log = await openLog({ dir, instance, segment: { maxBytes: 400 } })
+    for (const [owner, name, event] of events) if (owner === instance) log.write(name, 1, event)
+    await log.close()
+  }
+  return dir
+}
+
+async function numbers(dir: string, filters: LogFilters = {}): Promise<unknown[]> {
+  const found: LoggedEvent[] = []
+  const clock = fakeClock(Date.UTC(2026, 0, 1, 0, 10))
+  for await (const event of queryLog(dir, filters, clock)) found.push(event)
+  return found.map((event) => event.n)
+}
+
+const cases: [LogFilters, number[]][] = [
+  [{}, [0, 1, 2, 3, 4, 5, 6, 7]],
+  [{ limit: 3 }, [0, 1, 2]],
+  [{ type: 'request.completed' }, [1, 2, 5]],
+  [{ type: 'audit.*' }, [7]],
+  [{ since: at(5) }, [5, 6, 7]],
+  [{ until: at(2) }, [0, 1]],
+  [{ since: '6m', until: '4m' }, [4, 5]],
+  [{ since: '1h' }, [0, 1, 2, 3, 4, 5, 6, 7]],
+  [{ backend: 'b1' }, [1, 4]],
+  [{ backend: 'b2' }, [5]],
+  [{ status: '503' }, [2]],
+  [{ status: '5xx' }, [2, 5]],
+  [{ client: '203.0.113.9' }, [1]],
+  [{ client: '203.0.113.0/24' }, [1, 6]],
+  [{ client: '10.0.0.0/8' }, [2]],
+  [{ client: '2001:db8::/32' }, [5]],
+  [{ path: '/api' }, [5]],
+  [{ path: '/api*' }, [1, 5]],
+  [{ actor: 'bot' }, [3]],
+  [{ requestId: 'r1' }, [1]],
+  [{ revision: 1 }, [0, 1]],
+  [{ revision: 2 }, [3]],
+  [{ result: 'connect-refused' }, [5]],
+  [{ pool: 'edge' }, [0, 1]],
+  [{ pool: 'edge', type: 'request.completed' }, [1]],
+  [{ pool: 'no"such' }, []],
+]
+
+it.each(cases)('%j', async (filters, expected) => {
+  expect(await numbers(await folder(), filters)).toEqual(expected)
+})
+
+it('every filter has a case', () => {
+  const tried = new Set(cases.flatMap(([filters]) => Object.keys(filters)))
+  expect([...tried].sort()).toEqual(Object.keys(logFilterSchema.shape).sort())
+})
+
+describe('filters that are not valid', () => {
+  it('are all named', async () => {
+    const filters = {
+      since: 'yesterday',
+      status: '6',
+      client: '1.2.3.4/33',
+      limit: 0,
+      revision: -1,
+      other: 1,
+    } as LogFilters
+    await expect(numbers(tempFolder(), filters)).rejects.toMatchObject({
+      code: 'config-invalid',
+      problems: ['since', 'status', 'client', 'revision', 'limit', 'other'].map((path) =>
+        expect.objectContaining({ path }),
+      ),
+    })
+  })
+
+  it('so is a folder without a log', async () => {
+    await expect(numbers(tempFolder())).rejects.toMatchObject({ code: 'log-invalid' })
+  })
+})
+
+it('keeps the order of a log whose clock stepped back', async () => {
+  const dir = tempFolder()
+  const log = await openLog({ dir, instance: 'a' })
+  for (const minute of [5, 1, 6]) log.write('traffic', 1, { n: minute, time: at(minute) })
+  await log.close()
+  expect(await numbers(dir)).toEqual([5, 1, 6])
+})
+
+it('can be left early', async () => {
+  const dir = await folder()
+  for await (const event of queryLog(dir)) {
+    expect(event.n).toBe(0)
+    break
+  }
+})

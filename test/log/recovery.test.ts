@@ -1,0 +1,149 @@
+// Opening always makes progress, and never signs two histories of one origin.
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { verifyLog } from '../../src/log/verify.ts'
+import { tempFolder } from '../support/folder.ts'
+import { lineAt, openLog } from '../support/log.ts'
+import { bundle, start } from '../support/program.ts'
+
+const segment = (dir: string) => join(dir, 'a/traffic/segments/0000000000000000.jsonl')
+
+/** A closed log of 300 lines, and its origin. */
+async function closedLog(options: { segment?: { maxBytes: number } } = {}): Promise<{ dir: string; origin: string }> {
+  const dir = tempFolder()
+  const log = await openLog({ dir, instance: 'a', ...options })
+  log.write('traffic', 300)
+  await log.close()
+  return { dir, origin: log.opened.heads.traffic.origin }
+}
+
+async function reopen(dir: string) {
+  const log = await openLog({ dir, instance: 'a' })
+  const { traffic } = log.opened.heads
+  log.write('traffic', 5)
+  await log.close()
+  const report = await verifyLog(dir)
+  expect(report.instances[0]!.logs.flatMap((one) => one.problems)).toEqual([])
+  return { ...traffic, notices: log.notices, report: report.instances[0]!.logs[0]! }
+}
+
+it('goes on after a clean close, and has nothing to tell', async () => {
+  const { dir, origin } = await closedLog()
+  const { next, notices, report, ...head } = await reopen(dir)
+  expect({ next, origin: head.origin, notices }).toEqual({ next: 300, origin, notices: [] })
+  expect(report.signed).toBe(305)
+})
+
+it('moves a torn line aside, byte for byte', async () => {
+  const { dir, origin } = await closedLog()
+  appendFileSync(segment(dir), '{"audit":{"index":30')
+  const { next, notices } = await reopen(dir)
+  expect(next).toBe(300)
+  expect(notices).toEqual([
+    {
+      event: 'audit.recovered',
+      log: 'traffic',
+      facts: {
+        torn_bytes: 20,
+        torn_file: '0000000000000000.jsonl.torn-0',
+        torn_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      },
+    },
+  ])
+  expect(readFileSync(`${segment(dir)}.torn-0`, 'utf8')).toBe('{"audit":{"index":30')
+  appendFileSync(segment(dir), '\0\0\0')
+  expect((await reopen(dir)).origin).toBe(origin)
+  expect(readFileSync(`${segment(dir)}.torn-1`, 'utf8')).toBe('\0\0\0')
+})
+
+it('keeps whole lines that are not signed, up to the first that is not valid', async () => {
+  const { dir, origin } = await closedLog()
+  appendFileSync(segment(dir), `${lineAt(origin, 300)}\n${lineAt(origin, 301)}\n${lineAt(origin, 301)}\n`)
+  const { next, notices } = await reopen(dir)
+  expect(next).toBe(302)
+  expect(notices[0]?.facts).toMatchObject({ unsigned_lines: 2, torn_bytes: lineAt(origin, 301).length + 1 })
+})
+
+it('survives zeros that a power loss left, however many', async () => {
+  const { dir } = await closedLog()
+  appendFileSync(segment(dir), Buffer.alloc(200_000))
+  const { next, notices } = await reopen(dir)
+  expect(next).toBe(300)
+  expect(notices[0]?.facts).toMatchObject({ torn_bytes: 200_000 })
+})
+
+describe('sets the log aside', () => {
+  const cases: [string, (dir: string) => void, string][] = [
+    ['when a signed line is cut off', (dir) => truncateSync(segment(dir), 1000), 'missing'],
+    ['when no segment is left', (dir) => rmSync(join(dir, 'a/traffic/segments'), { recursive: true }), 'missing'],
+    ['when the checkpoint is gone', (dir) => rmSync(join(dir, 'a/traffic/checkpoint')), 'the checkpoint is missing'],
+    ['when the key is another', (dir) => rmSync(join(dir, 'a/key')), 'not signed by a known key'],
+    [
+      'when a signed line is altered',
+      (dir) => {
+        const bytes = readFileSync(segment(dir))
+        bytes[50]! ^= 1
+        writeFileSync(segment(dir), bytes)
+      },
+      'do not match',
+    ],
+  ]
+  it.each(cases)('%s', async (_, damage, reason) => {
+    const { dir, origin } = await closedLog()
+    damage(dir)
+    const { next, notices, ...head } = await reopen(dir)
+    expect(next).toBe(0)
+    expect(head.origin).not.toBe(origin)
+    const facts = notices.find((notice) => notice.log === 'traffic')!.facts
+    expect(facts.reason).toContain(reason)
+    expect(existsSync(join(dir, 'a', String(facts.aside), 'vkey'))).toBe(true)
+    const { instances } = await verifyLog(dir)
+    expect(instances[0]?.aside).toContain(facts.aside)
+  })
+})
+
+describe('tiles that are lost', () => {
+  it('are computed again from the lines', async () => {
+    const { dir, origin } = await closedLog({ segment: { maxBytes: 8_000 } })
+    expect(readdirSync(join(dir, 'a/traffic/segments')).length).toBeGreaterThan(2)
+    rmSync(join(dir, 'a/traffic/tile'), { recursive: true })
+    const { next, notices, ...head } = await reopen(dir)
+    expect({ next, notices, origin: head.origin }).toEqual({ next: 300, notices: [], origin })
+  })
+
+  it('that stand for deleted lines make the log begin anew', async () => {
+    const { dir, origin } = await closedLog({ segment: { maxBytes: 8_000 } })
+    rmSync(segment(dir))
+    rmSync(join(dir, 'a/traffic/tile'), { recursive: true })
+    const found = await reopen(dir)
+    expect(found.origin).not.toBe(origin)
+  })
+})
+
+describe('a process that is killed', () => {
+  let program: Awaited<ReturnType<typeof bundle>>
+  beforeAll(async () => {
+    program = await bundle('test/support/log-program.ts')
+  }, 60_000)
+  afterAll(() => program.remove())
+
+  it('loses no line that it was told is durable', async () => {
+    const dir = tempFolder()
+    let durable = -1
+    for (let kill = 0; kill < 5; kill++) {
+      const { child, said, ended } = start(program.path, dir)
+      await said('durable-many')
+      child.kill('SIGKILL')
+      const { stdout } = await ended
+      for (const [, index] of stdout.matchAll(/^durable (\d+)$/gm)) durable = Math.max(durable, Number(index))
+      const log = await openLog({ dir, instance: 'a' })
+      expect(log.opened.heads.traffic.next).toBeGreaterThan(durable)
+      await log.close()
+      const report = await verifyLog(dir)
+      expect(report.instances[0]!.logs.flatMap((one) => one.problems)).toEqual([])
+      expect(report.instances[0]!.aside).toEqual([])
+    }
+    expect(durable).toBeGreaterThan(1000)
+  }, 60_000)
+})

@@ -1,0 +1,75 @@
+// Tiles lie where C2SP tlog-tiles says, and a tree goes on from them.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { leafHash, Tree } from '../../src/log/merkle.ts'
+import { TileWriter } from '../../src/log/tile-writer.ts'
+import { readTile, tileEdge, tilePath } from '../../src/log/tiles.ts'
+import { tempFolder } from '../support/folder.ts'
+
+const leaf = (i: number) => leafHash(`line ${i}`)
+
+function rootOf(size: number): string {
+  const tree = new Tree()
+  for (let i = 0; i < size; i++) tree.push(leaf(i))
+  return tree.root()
+}
+
+describe('tilePath', () => {
+  it.each([
+    [0, 0, 256, 'tile/0/000'],
+    [0, 999, 256, 'tile/0/999'],
+    [1, 1000, 256, 'tile/1/x001/000'],
+    [0, 1234067, 256, 'tile/0/x001/x234/067'],
+    [2, 1234067, 8, 'tile/2/x001/x234/067.p/8'],
+  ])('of level %i, index %i, width %i is %s', (level, index, width, path) => {
+    expect(tilePath(level, index, width)).toBe(path)
+  })
+})
+
+it('the edge of a level is its last, partial tile', () => {
+  expect(tileEdge(70_000, 0)).toEqual({ index: 273, width: 112 })
+  expect(tileEdge(70_000, 1)).toEqual({ index: 1, width: 17 })
+  expect(tileEdge(70_000, 2)).toEqual({ index: 0, width: 1 })
+})
+
+describe('TileWriter', () => {
+  it('goes on from its tiles at any size', async () => {
+    const dir = tempFolder()
+    let size = 0
+    for (const step of [1, 3, 251, 1, 1, 255, 300, 1000, 64_000, 500]) {
+      const writer = (await TileWriter.load(dir, 0o640, size))!
+      for (let i = 0; i < step; i++) writer.push(leaf(size++))
+      expect(writer.root()).toBe(rootOf(size))
+      await writer.save()
+      await writer.tidy()
+      await writer.sync()
+    }
+    expect(await readTile(dir, 0, 1, 256)).toEqual(Array.from({ length: 256 }, (_, i) => leaf(256 + i)))
+  })
+
+  it('keeps one partial tile of a level besides that of the last sync', async () => {
+    const dir = tempFolder()
+    const writer = (await TileWriter.load(dir, 0o640, 0))!
+    const add = async (count: number) => {
+      for (let i = 0; i < count; i++) writer.push(leaf(writer.size))
+      await writer.save()
+      await writer.tidy()
+    }
+    const there = (width: number) => existsSync(join(dir, `tile/0/000.p/${width}`))
+    await add(5)
+    await writer.sync()
+    await add(5)
+    await add(5)
+    expect([5, 10, 15].map(there)).toEqual([true, false, true])
+    await add(241)
+    expect(existsSync(join(dir, 'tile/0/000'))).toBe(true)
+    expect(there(5)).toBe(true)
+    await writer.sync()
+    expect(existsSync(join(dir, 'tile/0/000.p'))).toBe(false)
+  })
+
+  it('cannot go on when a tile is missing', async () => {
+    expect(await TileWriter.load(tempFolder(), 0o640, 5)).toBeUndefined()
+  })
+})

@@ -1,0 +1,237 @@
+// Lines reach the disk in order, survive write errors, and are signed in time.
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { verifyLog } from '../../src/log/verify.ts'
+import { fakeClock } from '../support/fake-clock.ts'
+import { tempFolder } from '../support/folder.ts'
+import { openLog } from '../support/log.ts'
+import { until } from '../support/until.ts'
+
+let handles: FileHandle
+beforeAll(async () => {
+  const handle = await open(new URL(import.meta.url), 'r')
+  handles = Object.getPrototypeOf(handle) as FileHandle
+  await handle.close()
+})
+
+const segments = (dir: string, log = 'traffic') => readdirSync(join(dir, 'a', log, 'segments')).sort()
+const bytesOf = (dir: string) => statSync(join(dir, 'a/traffic/segments', segments(dir).at(-1)!)).size
+const signed = (dir: string, log = 'traffic') =>
+  Number(readFileSync(join(dir, 'a', log, 'checkpoint'), 'utf8').split('\n')[1])
+const noSpace = () => Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
+
+async function open1(options: Partial<Parameters<typeof openLog>[0]> = {}) {
+  const dir = tempFolder()
+  const clock = fakeClock()
+  const log = await openLog({ dir, instance: 'a', ...options }, { clock })
+  return { dir, clock, log }
+}
+
+describe('writing', () => {
+  it('coalesces what comes within 10 ms', async () => {
+    const { dir, clock, log } = await open1()
+    const write = vi.spyOn(handles, 'write')
+    log.write('traffic', 3)
+    expect(bytesOf(dir)).toBe(0)
+    clock.advance(10)
+    await until(() => bytesOf(dir) > 0)
+    expect(write).toHaveBeenCalledTimes(1)
+    write.mockRestore()
+    await log.close()
+  })
+
+  it('refuses a line out of order', async () => {
+    const { log } = await open1()
+    expect(() => log.sink.append('traffic', 1, '{}')).toThrow('expected line 0, got 1')
+    await log.close()
+  })
+
+  it('writes lines of any size and script', async () => {
+    const { dir, log } = await open1()
+    for (const text of ['', 'é', '\u{1f600}'.repeat(10_000), 'x'.repeat(60_000)]) log.write('traffic', 30, { text })
+    await log.close()
+    expect((await verifyLog(dir)).ok).toBe(true)
+  })
+})
+
+describe('checkpoints', () => {
+  it('come a second after the first line that has none', async () => {
+    const { dir, clock, log } = await open1()
+    log.write('traffic', 3)
+    clock.advance(10)
+    // Those of the next fsync and of the checkpoint.
+    await until(() => clock.timers === 2)
+    clock.advance(900)
+    expect(signed(dir)).toBe(0)
+    clock.advance(100)
+    await until(() => signed(dir) === 3)
+    await log.close()
+  })
+
+  it('come at once when enough lines have none', async () => {
+    const { dir, clock, log } = await open1({ checkpoint: { lines: 50 } })
+    log.write('security', 50)
+    clock.advance(10)
+    await until(() => signed(dir, 'security') === 50)
+    await log.close()
+  })
+
+  it('cover every line at close', async () => {
+    const { dir, log } = await open1()
+    log.write('control', 7)
+    expect(await log.close()).toEqual({ unwritten: 0 })
+    expect(signed(dir, 'control')).toBe(7)
+    expect(existsSync(join(dir, 'a', 'lock'))).toBe(false)
+  })
+})
+
+describe('durability', () => {
+  it('interval fsyncs within 100 ms of a write', async () => {
+    const { dir, clock, log } = await open1()
+    const sync = vi.spyOn(handles, 'datasync')
+    log.write('traffic', 1)
+    clock.advance(10)
+    await until(() => bytesOf(dir) > 0)
+    expect(sync).not.toHaveBeenCalled()
+    await until(() => {
+      clock.advance(10)
+      return sync.mock.calls.length > 0
+    })
+    sync.mockRestore()
+    await log.close()
+  })
+
+  it.each(['none', 'interval', 'group'] as const)(
+    '%s: durable resolves after a real fsync, shared by all who wait',
+    async (durability) => {
+      const { log } = await open1({ durability })
+      const sync = vi.spyOn(handles, 'datasync')
+      const waits = Array.from({ length: 20 }, () => log.sink.durable('traffic', log.write('traffic', 1)))
+      await Promise.all(waits)
+      expect(sync).toHaveBeenCalledTimes(1)
+      await log.sink.durable('traffic', 19)
+      expect(sync).toHaveBeenCalledTimes(1)
+      sync.mockRestore()
+      await log.close()
+    },
+  )
+
+  it('rejects when the store closes before the line came', async () => {
+    const { log } = await open1()
+    const never = log.sink.durable('traffic', 5)
+    await Promise.all([expect(never).rejects.toMatchObject({ code: 'closed' }), log.close()])
+  })
+})
+
+describe('a write that fails', () => {
+  it('is repeated in place until it succeeds, and told once each way', async () => {
+    const { dir, clock, log } = await open1()
+    const write = vi.spyOn(handles, 'write').mockRejectedValue(noSpace())
+    log.write('traffic', 100)
+    clock.advance(10)
+    await until(() => !log.sink.healthy)
+    log.write('traffic', 100)
+    for (let calls = 1; calls < 4; calls++) {
+      await until(() => write.mock.calls.length === calls && clock.timers > 0)
+      clock.advance(5_000)
+    }
+    await until(() => write.mock.calls.length === 4)
+    write.mockRestore()
+    const durable = log.sink.durable('traffic', 199)
+    await until(() => {
+      clock.advance(5_000)
+      return log.sink.healthy
+    })
+    await durable
+    expect(log.told).toEqual(['the log cannot be written, and its lines wait', 'the log can be written again'])
+    await log.close()
+    const report = await verifyLog(dir)
+    expect(report.instances[0]?.logs[0]).toMatchObject({ lines: 200, signed: 200, problemCount: 0 })
+  })
+
+  it('after half of the bytes leaves no gap and no double', async () => {
+    const { dir, clock, log } = await open1()
+    const original = handles.write
+    let calls = 0
+    const write = vi.spyOn(handles, 'write').mockImplementation(function (this: FileHandle, ...args: unknown[]) {
+      const [bytes, from, length, at] = args as [Buffer, number, number, number]
+      if (++calls === 2) return Promise.reject(noSpace())
+      const half = calls === 1 ? Math.floor(length / 2) : length
+      return Reflect.apply(original, this, [bytes, from, half, at]) as never
+    } as never)
+    log.write('traffic', 100)
+    clock.advance(10)
+    await until(() => !log.sink.healthy)
+    clock.advance(250)
+    await until(() => log.sink.healthy)
+    write.mockRestore()
+    await log.close()
+    expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 100, problemCount: 0 })
+  })
+
+  it('of an fsync writes again what may be lost, before the next', async () => {
+    const { log } = await open1()
+    const sync = vi.spyOn(handles, 'datasync').mockRejectedValueOnce(Object.assign(new Error('EIO'), { code: 'EIO' }))
+    const write = vi.spyOn(handles, 'write')
+    let done = false
+    const waiting = log.sink.durable('traffic', log.write('traffic', 10)).then(() => {
+      done = true
+    })
+    await until(() => !log.sink.healthy)
+    expect(done).toBe(false)
+    const closing = log.close()
+    await waiting
+    expect(write).toHaveBeenCalledTimes(2)
+    expect(write.mock.calls[1]?.[3 as never]).toBe(0)
+    await closing
+    sync.mockRestore()
+    write.mockRestore()
+  })
+
+  it('has bounded memory: then lines are refused, not forgotten', async () => {
+    const { clock, log } = await open1()
+    const write = vi.spyOn(handles, 'write').mockRejectedValue(noSpace())
+    const line = 'x'.repeat(1024 ** 2)
+    let taken = 0
+    while (log.sink.append('traffic', taken, line)) taken++
+    expect(taken).toBeGreaterThanOrEqual(64)
+    expect(taken).toBeLessThan(70)
+    const closing = log.sink.close(1000)
+    await until(() => {
+      clock.advance(100)
+      return write.mock.calls.length > 2
+    })
+    clock.advance(1000)
+    expect(await closing).toEqual({ unwritten: taken })
+    write.mockRestore()
+  })
+})
+
+describe('rotation', () => {
+  it('is by size: no segment is larger, and each is told', async () => {
+    const { dir, log } = await open1({ segment: { maxBytes: 5_000 } })
+    await log.sink.durable('traffic', log.write('traffic', 200))
+    const sizes = segments(dir).map((name) => statSync(join(dir, 'a/traffic/segments', name)).size)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(5_000)
+    const [first, second] = log.notices
+    expect(first).toEqual({
+      event: 'audit.rotated',
+      log: 'traffic',
+      facts: { segment: '0000000000000000.jsonl', first: 0, last: expect.any(Number), bytes: sizes[0] },
+    })
+    expect(second?.facts.first).toBe(Number(first?.facts.last) + 1)
+    await log.close()
+  })
+
+  it('is by age, at the first line after', async () => {
+    const { dir, clock, log } = await open1({ segment: { maxAgeMs: 60_000 } })
+    await log.sink.durable('traffic', log.write('traffic', 5))
+    clock.advance(60_000)
+    expect(segments(dir)).toHaveLength(1)
+    await log.sink.durable('traffic', log.write('traffic', 1))
+    expect(segments(dir)).toEqual(['0000000000000000.jsonl', '0000000000000005.jsonl'])
+    await log.close()
+  })
+})

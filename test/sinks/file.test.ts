@@ -1,0 +1,104 @@
+// The options of the file sink, and what it leaves in its folder.
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { BalancerError } from '../../src/errors.ts'
+import { parseVkey } from '../../src/log/note.ts'
+import { seededRandom } from '../../src/random.ts'
+import { host, stderrLogger } from '../../src/runtime.ts'
+import { type FileSinkOptions, fileSink } from '../../src/sinks/file.ts'
+import { tempFolder } from '../support/folder.ts'
+import { openLog } from '../support/log.ts'
+
+const context = { service: 'shop', clock: systemClock, random: seededRandom(1), logger: stderrLogger }
+
+describe('options', () => {
+  it('that are not valid are all named', () => {
+    const options = { dir: '', durability: 'x', instance: '../up', maxBytes: 0, segment: { maxBytes: 1.5 }, extra: 1 }
+    try {
+      fileSink(options as unknown as FileSinkOptions)
+      expect.unreachable()
+    } catch (error) {
+      expect(error).toBeInstanceOf(BalancerError)
+      const { code, problems } = error as BalancerError
+      expect(code).toBe('config-invalid')
+      expect(problems.map((one) => one.path).sort()).toEqual(
+        ['dir', 'durability', 'extra', 'instance', 'maxBytes', 'segment.maxBytes'].sort(),
+      )
+    }
+  })
+
+  it('have defaults', () => {
+    expect(fileSink({ dir: 'x' })).toMatchObject({
+      name: 'file',
+      kind: 'store',
+      durability: 'interval',
+      healthy: false,
+    })
+  })
+})
+
+it('takes no line before it is open and after it is closed', async () => {
+  const sink = fileSink({ dir: tempFolder(), instance: 'a' })
+  expect(sink.append('traffic', 0, '{}')).toBe(false)
+  await sink.open(context, () => {})
+  expect(sink.healthy).toBe(true)
+  expect(sink.append('traffic', 0, '{}')).toBe(true)
+  expect(await sink.close(1000)).toEqual({ unwritten: 0 })
+  expect(sink.append('traffic', 1, '{}')).toBe(false)
+  await expect(sink.durable('traffic', 0)).rejects.toMatchObject({ code: 'closed' })
+})
+
+it('leaves keys, checkpoints and segments of the modes that were asked for', async () => {
+  const dir = tempFolder()
+  const log = await openLog({ dir, mode: 0o600 }, { service: 'my shop' })
+  log.write('traffic', 300)
+  await log.close()
+  const { instance, heads } = log.opened
+  expect(instance).toBe(`${host()}.0`)
+  expect(heads.traffic.origin).toMatch(new RegExp(`^my-shop/${instance}/traffic/[0-9a-f]{16}$`))
+  const mode = (name: string) => (statSync(join(dir, instance, name)).mode & 0o777).toString(8)
+  expect(
+    ['key', 'traffic/checkpoint', 'traffic/segments/0000000000000000.jsonl', 'traffic/tile/0/000'].map(mode),
+  ).toEqual(Array.from({ length: 4 }, () => '600'))
+  expect(parseVkey(readFileSync(join(dir, instance, 'vkey'), 'utf8')).name).toBe(`my-shop/${instance}`)
+})
+
+describe('a folder that cannot be used', () => {
+  it('is named, with what was tried and the fact', async () => {
+    const file = join(tempFolder(), 'file')
+    writeFileSync(file, '')
+    const dir = join(file, 'audit')
+    await expect(fileSink({ dir }).open(context, () => {})).rejects.toMatchObject({
+      code: 'sink-unavailable',
+      message: expect.stringMatching(`mkdir ${dir}: ENOTDIR`),
+    })
+  })
+
+  it('can be opened later', async () => {
+    const dir = tempFolder()
+    const sink = fileSink({ dir, instance: 'a' })
+    mkdirSync(join(dir, 'a'))
+    writeFileSync(join(dir, 'a', 'key'), 'no key')
+    await expect(sink.open(context, () => {})).rejects.toMatchObject({ code: 'sink-unavailable' })
+    writeFileSync(join(dir, 'a', 'key'), readFileSync(join(await keyFolder(), 'key')))
+    chmodSync(join(dir, 'a', 'key'), 0o600)
+    expect((await sink.open(context, () => {})).instance).toBe('a')
+    await sink.close(1000)
+  })
+})
+
+async function keyFolder(): Promise<string> {
+  const dir = tempFolder()
+  await (await openLog({ dir, instance: 'b' })).close()
+  return join(dir, 'b')
+}
+
+it('two sinks on one folder write apart, and a name that is held is refused', async () => {
+  const dir = tempFolder()
+  const [one, two] = [await openLog({ dir }), await openLog({ dir })]
+  expect(one.opened.instance).not.toBe(two.opened.instance)
+  await expect(openLog({ dir, instance: one.opened.instance })).rejects.toMatchObject({ code: 'instance-held' })
+  await Promise.all([one.close(), two.close()])
+})

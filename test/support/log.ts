@@ -1,0 +1,58 @@
+// Logs for tests: opens a file sink, and writes lines that fit their place.
+import { canonical } from '../../src/canonical.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
+import { seededRandom } from '../../src/random.ts'
+import type { Logger } from '../../src/runtime.ts'
+import type { LogName, LogStore, OpenedStore, StoreNotice } from '../../src/sink.ts'
+import { type FileSinkOptions, fileSink } from '../../src/sinks/file.ts'
+
+export interface TestLog {
+  readonly sink: LogStore
+  readonly opened: OpenedStore
+  readonly notices: StoreNotice[]
+  /** What was told to the logger. */
+  readonly told: string[]
+  /** Appends so many lines, and returns the index of the last. `fields` are added to each. */
+  write(log: LogName, count: number, fields?: Record<string, unknown>): number
+  close(): Promise<{ readonly unwritten: number }>
+}
+
+export async function openLog(
+  options: FileSinkOptions,
+  { clock = systemClock, service = 'shop' }: { clock?: Clock; service?: string } = {},
+): Promise<TestLog> {
+  const sink = fileSink(options)
+  const notices: StoreNotice[] = []
+  const told: string[] = []
+  const logger: Logger = { warn: (_, message) => told.push(message), error: (_, message) => told.push(message) }
+  const opened = await sink.open({ service, clock, random: seededRandom(1), logger }, (notice) => notices.push(notice))
+  const next = {
+    traffic: opened.heads.traffic.next,
+    security: opened.heads.security.next,
+    control: opened.heads.control.next,
+  }
+  return {
+    sink,
+    opened,
+    notices,
+    told,
+    write(log, count, fields = {}) {
+      for (let i = 0; i < count; i++) {
+        const line = lineAt(opened.heads[log].origin, next[log], fields)
+        if (!sink.append(log, next[log], line)) throw new Error('a line was not taken')
+        next[log]++
+      }
+      return next[log] - 1
+    },
+    close: () => sink.close(5000),
+  }
+}
+
+/** A line as the seal makes it. */
+export const lineAt = (origin: string, index: number, fields: Record<string, unknown> = {}): string =>
+  canonical({
+    audit: { index, origin },
+    event_name: 'request.completed',
+    time: new Date(Date.UTC(2026, 0, 1) + index).toISOString(),
+    ...(fields as Record<string, string>),
+  })
