@@ -2,8 +2,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { formatCheckpoint } from './checkpoint.ts'
-import { replaceFile } from './key.ts'
 import { type Signer, signNote } from './note.ts'
+import { replaceFile } from './replace-file.ts'
 import type { TileWriter } from './tile-writer.ts'
 
 export const checkpointPath = (logDir: string): string => join(logDir, 'checkpoint')
@@ -20,7 +20,10 @@ export class CheckpointFile {
     private readonly mode: number,
   ) {}
 
-  /** Signs and publishes the tree as it is. All its lines must be fsynced before. */
+  /**
+   * Signs and publishes the tree as it is. All its lines must be fsynced before. A power loss may bring the checkpoint before back:
+   * the lines behind it are there, and are signed anew in the same history.
+   */
   async publish(): Promise<void> {
     const { size } = this.tiles
     await mkdir(this.dir, { recursive: true, mode: 0o750 })

@@ -1,10 +1,10 @@
 // The key that signs the checkpoints of an instance, kept beside its logs.
 import { generateKeyPairSync } from 'node:crypto'
-import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BalancerError, reasonOf } from '../errors.ts'
-import { randomHex } from '../random.ts'
 import { type Signer, signerOf } from './note.ts'
+import { replaceFile } from './replace-file.ts'
 import { orMissing, syncDir } from './segments.ts'
 
 /**
@@ -17,6 +17,7 @@ export async function instanceKey(instanceDir: string, name: string): Promise<Si
   if (kept === undefined) {
     const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
     await replaceFile(path, pem, 0o600)
+    await syncDir(instanceDir)
     return signerOf(name, pem)
   }
   try {
@@ -30,24 +31,7 @@ export async function instanceKey(instanceDir: string, name: string): Promise<Si
 export async function publishVkey(instanceDir: string, signer: Signer, mode: number): Promise<void> {
   const path = join(instanceDir, 'vkey')
   const text = `${signer.vkey}\n`
-  if ((await orMissing(readFile(path, 'utf8'), undefined)) !== text) await replaceFile(path, text, mode)
-}
-
-/** Replaces a file at once and durably: a reader, or a crash at any point, meets the old content or the new. */
-export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
-  const fresh = `${path}.${randomHex(4)}.tmp`
-  try {
-    await writeFile(fresh, text, { mode, flag: 'wx' })
-    const handle = await open(fresh, 'r')
-    try {
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await rename(fresh, path)
-  } catch (error) {
-    await rm(fresh, { force: true }).catch(() => {})
-    throw error
-  }
-  await syncDir(join(path, '..'))
+  if ((await orMissing(readFile(path, 'utf8'), undefined)) === text) return
+  await replaceFile(path, text, mode)
+  await syncDir(instanceDir)
 }

@@ -1,9 +1,25 @@
 // The tree of a log that is being written, and the tiles that keep its hashes.
 import { mkdir, open, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { fromHash, type Hash, hashBytes, Tree } from './merkle.ts'
+import { type Hash, hashBytes, Tree, toHash } from './merkle.ts'
 import { isMissing, orMissing, syncDir } from './segments.ts'
 import { readTile, tileEdge, tilePath, tileWidth } from './tiles.ts'
+
+/** A tile that is filled. */
+interface Edge {
+  readonly bytes: Buffer
+  width: number
+}
+
+const newEdge = (): Edge => ({ bytes: Buffer.alloc(tileWidth * hashBytes), width: 0 })
+
+const hashesOf = ({ bytes, width }: Edge): Hash[] =>
+  Array.from({ length: width }, (_, i) => toHash(bytes, i * hashBytes))
+
+function add(edge: Edge, value: Hash): void {
+  edge.bytes.write(value, edge.width * hashBytes, 'latin1')
+  edge.width++
+}
 
 /**
  * Nothing may be pushed while `save` or `sync` runs. Both may be called again after they failed.
@@ -17,8 +33,8 @@ export class TileWriter {
     return Math.ceil(this.tree.size * hashBytes * (tileWidth / (tileWidth - 1)))
   }
 
-  /** By level: the hashes of its last, partial tile. Written by push. */
-  private readonly edges: Hash[][]
+  /** By level: its last, partial tile. Written by push. */
+  private readonly edges: Edge[]
   private readonly tree: Tree
   /** Full tiles that are not written yet. */
   private readonly full: { readonly path: string; readonly bytes: Buffer }[] = []
@@ -27,30 +43,34 @@ export class TileWriter {
   private kept: string[] = []
   private obsolete: string[] = []
   private readonly unsynced = new Set<string>()
+  /** Folders of partial tiles that were deleted. */
+  private readonly emptied = new Set<string>()
 
   private constructor(
     private readonly logDir: string,
     private readonly mode: number,
     size: number,
-    edges: Hash[][],
+    edges: Edge[],
   ) {
     this.edges = edges
     this.tree = Tree.resume(
       size,
-      (level) => edges[level] ?? [],
+      (level) => (edges[level] === undefined ? [] : hashesOf(edges[level])),
       (level, value) => this.keep(level, value),
     )
   }
 
   /** Goes on after `size` lines. Undefined if a tile that this needs cannot be read. */
   static async load(logDir: string, mode: number, size: number): Promise<TileWriter | undefined> {
-    const edges: Hash[][] = []
+    const edges: Edge[] = []
     const kept: string[] = []
     for (let level = 0; size >= tileWidth ** level; level++) {
       const { index, width } = tileEdge(size, level)
       const hashes = width === 0 ? [] : await readTile(logDir, level, index, width)
       if (hashes === undefined) return undefined
-      edges.push(hashes)
+      const edge = newEdge()
+      for (const value of hashes) add(edge, value)
+      edges.push(edge)
       if (width > 0) kept.push(tilePath(level, index, width))
     }
     const writer = new TileWriter(logDir, mode, size, edges)
@@ -74,14 +94,13 @@ export class TileWriter {
   }
 
   private keep(level: number, value: Hash): void {
-    this.edges[level] ??= []
+    this.edges[level] ??= newEdge()
     const edge = this.edges[level]
-    edge.push(value)
-    if (edge.length < tileWidth) return
+    add(edge, value)
+    if (edge.width < tileWidth) return
     // A level is told before the one above, and the leaf before the size grows: this tile ends at the leaf that is pushed.
-    const index = tileEdge(this.tree.size, level).index
-    this.full.push({ path: tilePath(level, index), bytes: Buffer.concat(edge.map(fromHash)) })
-    edge.length = 0
+    this.full.push({ path: tilePath(level, tileEdge(this.tree.size, level).index), bytes: edge.bytes })
+    this.edges[level] = newEdge()
   }
 
   /** Writes the full tiles that came, and the partial ones of this size: what a checkpoint of this size needs. */
@@ -92,9 +111,9 @@ export class TileWriter {
     }
     const current: string[] = []
     for (const [level, edge] of this.edges.entries()) {
-      if (edge.length === 0) continue
-      const path = tilePath(level, tileEdge(this.size, level).index, edge.length)
-      if (!this.partials.includes(path)) await this.write(path, Buffer.concat(edge.map(fromHash)))
+      if (edge.width === 0) continue
+      const path = tilePath(level, tileEdge(this.size, level).index, edge.width)
+      if (!this.partials.includes(path)) await this.write(path, edge.bytes.subarray(0, edge.width * hashBytes))
       current.push(path)
     }
     this.obsolete.push(...this.partials.filter((path) => !current.includes(path)))
@@ -104,7 +123,7 @@ export class TileWriter {
   /** Says that an earlier writer may have saved this size: its partial tiles are deleted when wider ones replace them. */
   assumeSaved(): void {
     for (const [level, edge] of this.edges.entries()) {
-      if (edge.length > 0) this.obsolete.push(tilePath(level, tileEdge(this.size, level).index, edge.length))
+      if (edge.width > 0) this.obsolete.push(tilePath(level, tileEdge(this.size, level).index, edge.width))
     }
   }
 
@@ -114,8 +133,7 @@ export class TileWriter {
       if (this.kept.includes(path) || this.partials.includes(path)) continue
       this.unsynced.delete(path)
       await orMissing(unlink(join(this.logDir, path)), undefined)
-      // Fails as long as another partial tile is in there.
-      await rmdir(dirname(join(this.logDir, path))).catch(() => {})
+      this.emptied.add(dirname(path))
     }
   }
 
@@ -136,6 +154,9 @@ export class TileWriter {
     this.obsolete.push(...this.kept)
     this.kept = this.partials
     await this.tidy()
+    // Fails as long as a partial tile is in there.
+    for (const dir of this.emptied) await rmdir(join(this.logDir, dir)).catch(() => {})
+    this.emptied.clear()
   }
 
   private async write(path: string, bytes: Buffer): Promise<void> {

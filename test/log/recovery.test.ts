@@ -147,3 +147,11 @@ describe('a process that is killed', () => {
     expect(durable).toBeGreaterThan(1000)
   }, 60_000)
 })
+
+it('leaves no partial tile behind that a wider one replaced', async () => {
+  const { dir } = await closedLog()
+  const partials = () => readdirSync(join(dir, 'a/traffic/tile/0/001.p'))
+  expect(partials()).toEqual(['44'])
+  await reopen(dir)
+  expect(partials()).toEqual(['49'])
+})
