@@ -3,6 +3,8 @@ import { z } from 'zod'
 
 const url = z.string().superRefine((text, context) => {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
+  // What is wrong is shown, but for a password.
+  const shown = parsed?.username === '' && parsed.password === '' ? `, got ${JSON.stringify(text)}` : ''
   const fault =
     parsed === undefined || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')
       ? 'an http:// or https:// URL'
@@ -12,7 +14,10 @@ const url = z.string().superRefine((text, context) => {
           ? 'a URL without path, query and fragment'
           : undefined
   if (fault !== undefined)
-    context.addIssue({ code: 'custom', message: `expected ${fault}, got ${JSON.stringify(text)}` })
+    context.addIssue({
+      code: 'custom',
+      message: `expected ${fault}${parsed === undefined ? `, got ${JSON.stringify(text)}` : shown}`,
+    })
 })
 
 const name = z

@@ -95,6 +95,8 @@ class Wiring implements Balancer {
       initial,
       describe: describeConfig,
       authorize: control.authorize,
+      clock: this.#clock,
+      alike: (a, b) => a.strategy === b.strategy,
       emit: this.#emit,
       recordable: () => this.#trail.recordable,
       durable: (ticket) => this.#trail.durable(ticket),
@@ -234,6 +236,7 @@ class Wiring implements Balancer {
       keepsHost: () => this.#inForce.host === 'keep',
       closing: () => this.#state !== 'open',
       emit: this.#emit,
+      stamp: () => this.#stamp(),
       redactor: trail.redactor,
       log: {
         waits: trail.waitsForDisk,

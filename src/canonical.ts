@@ -3,50 +3,60 @@
 /** What a line may hold. Numbers are integers of at most 2⁵³−1 by contract: ratios are permille, the rest is text. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
 
-// Printable ASCII without the quote and the backslash needs no escaping; everything else goes through JSON.stringify,
-// whose string form is the one that RFC 8785 section 3.2.2.2 prescribes.
-const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+type Members = { readonly [key: string]: Json | undefined }
 
-const quote = (text: string): string => (plain.test(text) ? `"${text}"` : JSON.stringify(text))
-
-/** The canonical form. Keys whose value is undefined are left out. Throws a TypeError for what JSON cannot hold. */
+/**
+ * The canonical form. Keys whose value is undefined are left out. Throws a TypeError for what JSON cannot hold. Text must be
+ * well-formed Unicode: RFC 8785 has no form for a lone surrogate.
+ */
 export function canonical(value: Json): string {
+  // Strings and numbers have in JSON.stringify the form that RFC 8785 section 3.2.2 prescribes: only the order of keys can
+  // differ. Writers put keys in order where it counts, and looking is cheaper than writing by hand.
+  return isOrdered(value) ? JSON.stringify(value) : write(value)
+}
+
+/** Whether every object has its keys in the order of UTF-16 code units (RFC 8785 section 3.2.3), which < compares. */
+function isOrdered(value: Json | undefined): boolean {
+  if (typeof value !== 'object' || value === null) {
+    return (
+      typeof value === 'string' ||
+      (typeof value === 'number' ? Number.isFinite(value) : value === null || value === true || value === false)
+    )
+  }
+  if (Array.isArray(value)) {
+    for (const item of value as readonly Json[]) if (!isOrdered(item)) return false
+    return true
+  }
+  let previous = ''
+  for (const key in value) {
+    if (key < previous) return false
+    previous = key
+    const member = (value as Members)[key]
+    if (member !== undefined && !isOrdered(member)) return false
+  }
+  return true
+}
+
+function write(value: Json): string {
   switch (typeof value) {
     case 'string':
-      return quote(value)
-    case 'number':
-      if (Number.isFinite(value)) return String(value === 0 ? 0 : value)
-      break
     case 'boolean':
-      return value ? 'true' : 'false'
+      return JSON.stringify(value)
+    case 'number':
+      if (Number.isFinite(value)) return JSON.stringify(value)
+      break
     case 'object':
       if (value === null) return 'null'
-      return Array.isArray(value) ? list(value) : object(value as { readonly [key: string]: Json | undefined })
+      return Array.isArray(value) ? `[${value.map(write).join(',')}]` : object(value as Members)
   }
   throw new TypeError(`a ${typeof value} has no canonical JSON form`)
 }
 
-function list(values: readonly Json[]): string {
-  let out = '['
-  for (let i = 0; i < values.length; i++) out += i === 0 ? canonical(values[i]!) : `,${canonical(values[i]!)}`
-  return `${out}]`
-}
-
-function object(value: { readonly [key: string]: Json | undefined }): string {
-  const keys = Object.keys(value)
-  // Writers put keys in order where they can: the check is cheaper than the sort. Order is by UTF-16 code unit
-  // (RFC 8785 section 3.2.3), which is what < and sort() compare.
-  for (let i = 1; i < keys.length; i++) {
-    if (keys[i]! < keys[i - 1]!) {
-      keys.sort()
-      break
-    }
-  }
-  let out = ''
-  for (const key of keys) {
+function object(value: Members): string {
+  const parts: string[] = []
+  for (const key of Object.keys(value).sort()) {
     const member = value[key]
-    if (member === undefined) continue
-    out += `${out === '' ? '{' : ','}${quote(key)}:${canonical(member)}`
+    if (member !== undefined) parts.push(`${JSON.stringify(key)}:${write(member)}`)
   }
-  return out === '' ? '{}' : `${out}}`
+  return `{${parts.join(',')}}`
 }

@@ -3,12 +3,11 @@ import { z } from 'zod'
 import { accessSchema } from './access/addresses.ts'
 import { auditSchema } from './audit/options.ts'
 import { Trail } from './audit/trail.ts'
-import { type BackendOptions, backendSchema } from './backend.ts'
+import { type Backend, type BackendOptions, backendSchema } from './backend.ts'
 import type { Json } from './canonical.ts'
 import type { Clock } from './clock.ts'
 import type { Authorize } from './control/authorize.ts'
 import type { PoolPart } from './control/operator.ts'
-import { BalancerError } from './errors.ts'
 import { activeSchema } from './health/active.ts'
 import { passiveSchema } from './health/passive.ts'
 import { parseOptions } from './parse.ts'
@@ -20,24 +19,34 @@ import type { Strategy } from './strategy.ts'
 
 const off = z.literal(false).transform(() => undefined)
 const functionOf = <F>(what: string) => z.custom<F>((value) => typeof value === 'function', `expected ${what}`)
-const objectWith = <T>(name: string) =>
+const objectWith = <T>(...names: string[]) =>
   z.custom<T>(
-    (value) => typeof value === 'object' && value !== null && name in value,
-    `expected an object with \`${name}\``,
+    (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function'),
+    `expected an object with ${names.length === 1 ? 'a function' : 'functions'} ${names.map((name) => `\`${name}\``).join(', ')}`,
   )
 
-const backends = z.array(backendSchema).superRefine((list, context) => {
-  const seen = new Set<string>()
-  list.forEach(({ id }, i) => {
-    if (seen.has(id))
-      context.addIssue({
-        code: 'custom',
-        path: [i, 'id'],
-        message: `expected distinct ids, got ${JSON.stringify(id)} twice`,
-      })
-    seen.add(id)
-  })
-})
+const backends = z.array(backendSchema).superRefine(
+  (list: readonly (Backend | undefined)[], context) => {
+    // Entries that are not valid themselves have no id yet: the others are compared all the same.
+    if (!Array.isArray(list)) return
+    const seen = new Set<string>()
+    list.forEach((backend, i) => {
+      const id = typeof backend === 'object' && Object.isFrozen(backend) ? backend.id : undefined
+      if (id === undefined) return
+      if (seen.has(id))
+        context.addIssue({
+          code: 'custom',
+          path: [i, 'id'],
+          message: `expected distinct ids, got ${JSON.stringify(id)} twice`,
+        })
+      seen.add(id)
+    })
+  },
+  { when: () => true },
+)
 
 /** What `update` can change while traffic flows. */
 const poolShape = {
@@ -48,9 +57,11 @@ const poolShape = {
   health: z
     .strictObject({
       /** Probes. Off unless given. */
-      active: z.union([off, activeSchema]).optional(),
+      active: z.union([off, activeSchema], { error: 'expected false, or an object of probe options' }).optional(),
       /** Ejection by what the traffic shows. On unless `false`. */
-      passive: z.union([off, passiveSchema]).prefault({}),
+      passive: z
+        .union([off, passiveSchema], { error: 'expected false, or an object of ejection options' })
+        .prefault({}),
     })
     .prefault({}),
   /** Further attempts on other backends. */
@@ -79,9 +90,11 @@ const balancerSchema = z.strictObject({
     })
     .prefault({}),
   /** A trail made by `createAudit`, which its maker closes, or the options of one of its own. */
-  audit: z.union([z.instanceof(Trail), auditSchema]).prefault({}),
+  audit: z
+    .union([z.instanceof(Trail), auditSchema], { error: 'expected audit options, or a trail made by createAudit' })
+    .prefault({}),
   /** Time, for tests. */
-  clock: objectWith<Clock>('monoUs').optional(),
+  clock: objectWith<Clock>('now', 'monoUs', 'after').optional(),
   /** Chance, for tests. */
   random: objectWith<Random>('uint32').optional(),
 })
@@ -108,11 +121,10 @@ export function parseConfig(options: unknown): BalancerConfig {
 
 /** The configuration with these parts replaced. Backends that left are draining no more. */
 export function mergeConfig(config: PoolConfig, changes: unknown): PoolConfig {
-  if (typeof changes !== 'object' || changes === null)
-    throw new BalancerError('config-invalid', 'update expects an object')
   const parsed = parseOptions(poolSchema.partial(), changes, 'update')
-  // A partial schema still fills in defaults: only what was named is taken over.
-  const named = Object.fromEntries(Object.entries(parsed).filter(([key]) => key in changes))
+  // A partial schema still fills in defaults: only what was given is taken over.
+  const given = changes as Readonly<Record<string, unknown>>
+  const named = Object.fromEntries(Object.entries(parsed).filter(([key]) => given[key] !== undefined))
   const merged = { ...config, ...named } as PoolConfig
   const ids = new Set(merged.backends.map(({ id }) => id))
   return Object.freeze({ ...merged, draining: config.draining.filter((id) => ids.has(id)) })
@@ -132,11 +144,18 @@ export function describeConfig(config: PoolConfig): { readonly [key: string]: Js
   }
 }
 
-/** Any value as a record holds it: functions by name, what JSON does not have as text. */
-export function describe(value: unknown): Json {
+/** User and password in a URL. */
+const userinfo = /^([A-Za-z][A-Za-z0-9+.-]*:\/\/)[^/?#]*@/
+const mostDepth = 8
+
+/**
+ * Any value as a record holds it: functions, strategies and other objects with a life of their own by name, what JSON does
+ * not have as text, and no password of a URL.
+ */
+export function describe(value: unknown, depth = 0): Json {
   switch (typeof value) {
     case 'string':
-      return value.toWellFormed()
+      return value.replace(userinfo, '$1[removed]@').toWellFormed()
     case 'boolean':
       return value
     case 'number':
@@ -145,11 +164,22 @@ export function describe(value: unknown): Json {
       return `[function ${value.name}]`
     case 'object':
       if (value === null) return null
-      if (Array.isArray(value)) return value.map(describe)
-      return Object.fromEntries(
-        Object.entries(value).flatMap(([key, member]) => (member === undefined ? [] : [[key, describe(member)]])),
-      )
+      if ('pick' in value) return { custom: true, name: String((value as { name?: unknown }).name).toWellFormed() }
+      if (depth === mostDepth) return '[too deep]'
+      if (Array.isArray(value)) return value.map((item) => describe(item, depth + 1))
+      return isPlain(value)
+        ? Object.fromEntries(
+            Object.entries(value).flatMap(([key, member]) =>
+              member === undefined ? [] : [[key.toWellFormed(), describe(member, depth + 1)]],
+            ),
+          )
+        : `[object ${value.constructor?.name ?? ''}]`
     default:
       return String(value)
   }
+}
+
+const isPlain = (value: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype
 }

@@ -26,7 +26,7 @@ export interface Decision {
   readonly strategy: string
   readonly reason: PickReason
   /** The id of the chosen backend; absent with `none-eligible`. */
-  readonly backend?: string
+  readonly backend?: string | undefined
   /** How many backends the strategy could choose from. */
   readonly candidates: number
   readonly excluded: readonly Exclusion[]
@@ -42,7 +42,7 @@ export interface Lease {
   /**
    * Tells how it went and gives the backend back; passive health learns from it. Must be called once for each pick with a
    * backend; a second call is ignored. `ok` counts as a success; every result whose fault is the backend's counts as a
-   * failure, and so does a `status` of 500 or above.
+   * failure, and so does a `status` of those that `health.passive.statuses` names.
    */
   done(outcome: LeaseOutcome): void
 }

@@ -13,11 +13,14 @@ const withheld = obj({ length: int })
 export const values = z.record(text, z.union([z.array(text), withheld]))
 export const json: z.ZodType<unknown> = z.unknown()
 
+// RFC 8785 has no form for a lone surrogate.
+const wellFormed = (given: string): string => given.toWellFormed()
+
 export const actorSchema = obj({
-  id: z.string().min(1).max(256),
+  id: z.string().min(1).max(256).overwrite(wellFormed),
   type: z.enum(['user', 'service', 'system']),
   /** How the actor was authenticated, in the words of the host: `mtls`, `oidc`. */
-  auth: z.string().max(256).optional(),
+  auth: z.string().max(256).overwrite(wellFormed).optional(),
 })
 /** Who makes a change. */
 export type Actor = z.infer<typeof actorSchema>

@@ -13,32 +13,46 @@ export class Envelope {
   /** The text of the present millisecond: many events share one. */
   #time = { ms: 0, text: '' }
   /** Shared by all events; replaced when the log tells the name of this writer. */
-  service: { name: string; instance: { id: string } }
+  service: { instance: { id: string }; name: string }
 
   constructor(clock: Clock, service: string, cloud: AuditConfig['cloud']) {
     this.#clock = clock
     this.#cloud = cloud
-    this.service = { name: service, instance: { id: `${host()}.${pid}` } }
+    this.service = { instance: { id: `${host()}.${pid}` }, name: service }
   }
 
   instance(id: string): void {
-    this.service = { name: this.service.name, instance: { id } }
+    this.service = { instance: { id }, name: this.service.name }
   }
 
+  /** All events have the same members in the order of their lines; those that one has not are undefined, and in no line. */
   wrap<N extends EventName>(name: N, fields: EventFields<N>): AuditEvent {
     const ms = this.#clock.now()
     if (ms !== this.#time.ms) this.#time = { ms, text: new Date(ms).toISOString() }
-    const { outcome = 'success', severity: level = severityOf(name), ...rest } = fields as EventFields<'balancer.ready'>
+    const given = fields as Readonly<Record<string, unknown>>
     return {
+      access: given.access,
+      actor: given.actor,
+      app: given.app,
       audit: { boot_id: this.#bootId, index: undefined, mono_us: this.#clock.monoUs(), origin: undefined },
-      ...(this.#cloud === undefined ? {} : { cloud: this.#cloud }),
+      backend: given.backend,
+      balancer: given.balancer,
+      client: given.client,
+      cloud: this.#cloud,
+      config: given.config,
       event_name: name,
-      ...rest,
-      outcome,
+      http: given.http,
+      lb: given.lb,
+      log: given.log,
+      network: given.network,
+      outcome: given.outcome ?? 'success',
       schema_version: 1,
       service: this.service,
-      severity: level,
+      severity: given.severity ?? severityOf(name),
+      span_id: given.span_id,
       time: this.#time.text,
+      trace_id: given.trace_id,
+      url: given.url,
     } as unknown as AuditEvent
   }
 }

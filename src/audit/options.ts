@@ -11,8 +11,14 @@ const hasFunctions = (value: unknown, ...names: string[]): boolean =>
   value !== null &&
   names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
 
+const hasName = (value: unknown): boolean => {
+  const { name } = value as { name?: unknown }
+  return typeof name === 'string' && name !== ''
+}
+
 export const sinkSchema = z.custom<AnySink>(
-  (value) => hasFunctions(value, 'write') || hasFunctions(value, 'append', 'durable', 'open', 'close'),
+  (value) =>
+    (hasFunctions(value, 'write') || hasFunctions(value, 'append', 'durable', 'open', 'close')) && hasName(value),
   'expected a sink: an object with `name` and a function `write`',
 )
 
@@ -44,36 +50,35 @@ export const auditSchema = z
       )
       .optional(),
     /** Time, for tests. */
-    clock: z.custom<Clock>((value) => hasFunctions(value, 'now', 'monoUs', 'after')).optional(),
+    clock: z
+      .custom<Clock>(
+        (value) => hasFunctions(value, 'now', 'monoUs', 'after'),
+        'expected an object with functions `now`, `monoUs`, `after`',
+      )
+      .optional(),
     /** Chance, for tests. */
-    random: z.custom<Random>((value) => hasFunctions(value, 'uint32')).optional(),
+    random: z
+      .custom<Random>((value) => hasFunctions(value, 'uint32'), 'expected an object with a function `uint32`')
+      .optional(),
   })
-  .superRefine((options, context) => {
-    const stores = options.sinks.filter(isStore)
-    if (stores.length > 1) {
-      context.addIssue({
-        code: 'custom',
-        path: ['sinks'],
-        message: `expected at most one file sink, got ${stores.length}`,
-      })
-    }
-    if (options.whenUnavailable === 'refuse' && stores[0]?.durability !== 'group') {
-      context.addIssue({
-        code: 'custom',
-        path: ['whenUnavailable'],
-        message: "'refuse' needs a file sink with durability 'group'",
-      })
-    }
-    const names = options.sinks.map((sink) => sink.name)
-    const twice = names.find((name, i) => names.indexOf(name) !== i)
-    if (twice !== undefined) {
-      context.addIssue({
-        code: 'custom',
-        path: ['sinks'],
-        message: `expected distinct names, got ${JSON.stringify(twice)} twice`,
-      })
-    }
-  })
+  .superRefine(
+    (options, context) => {
+      // Runs also when some part is not valid, so that everything is told at once.
+      const sinks = Array.isArray(options.sinks)
+        ? options.sinks.filter((sink) => sinkSchema.safeParse(sink).success)
+        : []
+      const stores = sinks.filter(isStore)
+      const names = sinks.filter((sink) => !isStore(sink)).map((sink) => sink.name)
+      if (stores[0] !== undefined) names.push(stores[0].name)
+      const twice = names.find((name, i) => names.indexOf(name) !== i)
+      const problem = (part: string, message: string) => context.addIssue({ code: 'custom', path: [part], message })
+      if (stores.length > 1) problem('sinks', `expected at most one file sink, got ${stores.length}`)
+      if (twice !== undefined) problem('sinks', `expected distinct names, got ${JSON.stringify(twice)} twice`)
+      if (options.whenUnavailable === 'refuse' && stores[0]?.durability !== 'group')
+        problem('whenUnavailable', "'refuse' needs a file sink with durability 'group'")
+    },
+    { when: ({ value }) => typeof value === 'object' && value !== null },
+  )
 
 export type AuditOptions = z.input<typeof auditSchema>
 export type AuditConfig = z.output<typeof auditSchema>

@@ -36,11 +36,20 @@ export class Recorder {
 
   /** Must not be called before `open`. */
   record(event: AuditEvent, log: LogName, ticket: Ticket): void {
+    if (!this.#hasTakers) {
+      ticket.index = this.#sealer!.place(log, event)
+      return
+    }
     if (this.gaps.has(log)) this.#tellGap(log)
     if (this.gaps.has(log) || !this.#append(event, log, ticket)) {
       const failing = this.storeOpen && this.#options.store?.healthy === false
       this.gaps.lose(log, event.event_name, event.time, failing ? 'store-unavailable' : 'backlog')
     }
+  }
+
+  /** Whether a line would go anywhere. */
+  get #hasTakers(): boolean {
+    return this.#options.store !== undefined || this.#options.deliveries.length > 0
   }
 
   // The line that tells a gap stands before the first line after it. If it finds no room, neither does that line.
@@ -61,7 +70,7 @@ export class Recorder {
       delete event.audit.origin
       return false
     }
-    ticket.index = sealer.take(log)
+    ticket.index = sealer.place(log, event)
     if (store !== undefined && !this.storeOpen) this.missed.lose(log, event.event_name, event.time, 'store-unavailable')
     for (const delivery of deliveries) delivery.push(log, origin, next, line)
     return true

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { safeText } from './text.ts'
 
-const keep = z.union([z.literal('all'), z.array(z.string().min(1))])
+const keep = z.union([z.literal('all'), z.array(z.string().min(1))], { error: 'expected a list of names, or "all"' })
 
 /** Headers that say what was asked for and by what kind of client, and hold no secret and no person. */
 const keptHeaders = [
@@ -57,51 +57,86 @@ export interface Redactor {
 }
 
 export function createRedactor(config: RedactConfig): Redactor {
-  const keepsHeader = keeper(config.headers.keep, true)
-  const keepsQuery = keeper(config.query.keep, false)
+  const headerOf = remember((name) => nameOf(name.toLowerCase(), config.headers.keep, true))
+  const parameterOf = (name: string): Name => nameOf(name, config.query.keep, false)
   return {
     headers(raw) {
-      const values: Values = Object.create(null)
-      let names = 0
-      let omitted = 0
-      for (let i = 0; i + 1 < raw.length; i += 2) {
-        const name = raw[i]!.toLowerCase()
-        if (values[name] === undefined && ++names > mostNames) omitted++
-        else put(values, safeText(name, nameLimit), raw[i + 1]!, keepsHeader(name))
-      }
-      return { values, omitted }
+      const collected = new Collected()
+      for (let i = 0; i + 1 < raw.length; i += 2) collected.put(headerOf(raw[i]!), raw[i + 1]!)
+      return { values: collected.values(), omitted: collected.omitted }
     },
     url(target) {
       const mark = target.indexOf('?')
       if (mark === -1) return { path: safeText(target) }
-      const query: Values = Object.create(null)
-      let names = 0
+      const collected = new Collected()
       for (const part of target.slice(mark + 1).split('&', mostNames)) {
         if (part === '') continue
         const equals = part.indexOf('=')
-        const name = decode(equals === -1 ? part : part.slice(0, equals))
-        if (++names <= mostNames)
-          put(query, safeText(name, nameLimit), decode(equals === -1 ? '' : part.slice(equals + 1)), keepsQuery(name))
+        const value = equals === -1 ? '' : decode(part.slice(equals + 1))
+        collected.put(parameterOf(decode(equals === -1 ? part : part.slice(0, equals))), value)
       }
-      return { path: safeText(target.slice(0, mark)), query }
+      return { path: safeText(target.slice(0, mark)), query: collected.values() }
     },
   }
 }
 
-function put(values: Values, name: string, value: string, kept: boolean): void {
-  const known = values[name]
-  if (kept) {
-    if (Array.isArray(known)) known.push(safeText(value))
-    else values[name] = [safeText(value)]
-  } else {
-    values[name] = { length: value.length + (known !== undefined && !Array.isArray(known) ? known.length : 0) }
+/** How a name is told, and whether its values are. */
+interface Name {
+  readonly safe: string
+  readonly kept: boolean
+}
+
+function nameOf(name: string, keep: 'all' | readonly string[], foldCase: boolean): Name {
+  const kept = keep === 'all' || keep.some((one) => (foldCase ? one.toLowerCase() : one) === name)
+  return { safe: safeText(name, nameLimit), kept }
+}
+
+/** How many spellings of names are remembered: clients use a few dozen, and one that invents them gains nothing. */
+const mostRemembered = 512
+
+function remember(make: (name: string) => Name): (name: string) => Name {
+  const known = new Map<string, Name>()
+  return (name) => {
+    const found = known.get(name)
+    if (found !== undefined) return found
+    const made = make(name)
+    if (known.size < mostRemembered) known.set(name, made)
+    return made
   }
 }
 
-function keeper(names: 'all' | readonly string[], foldCase: boolean): (name: string) => boolean {
-  if (names === 'all') return () => true
-  const set = new Set(foldCase ? names.map((name) => name.toLowerCase()) : names)
-  return (name) => set.has(name)
+/** Names with their values, to be told in the order of canonical JSON. */
+class Collected {
+  readonly #names: string[] = []
+  readonly #told: (string[] | { length: number })[] = []
+  omitted = 0
+
+  put({ safe, kept }: Name, value: string): void {
+    const at = this.#names.indexOf(safe)
+    if (at === -1) {
+      if (this.#names.length === mostNames) {
+        this.omitted++
+        return
+      }
+      this.#names.push(safe)
+      this.#told.push(kept ? [safeText(value)] : { length: value.length })
+      return
+    }
+    const told = this.#told[at]!
+    if (Array.isArray(told)) told.push(safeText(value))
+    else told.length += value.length
+  }
+
+  values(): Values {
+    const values: Values = {}
+    for (const name of [...this.#names].sort()) {
+      const told = this.#told[this.#names.indexOf(name)]!
+      // A plain assignment to this name would set the prototype.
+      if (name === '__proto__') Object.defineProperty(values, name, { value: told, enumerable: true })
+      else values[name] = told
+    }
+    return values
+  }
 }
 
 function decode(text: string): string {

@@ -12,9 +12,15 @@ export interface Stamp {
 }
 
 export function scopeOf(trail: Trail, stamp: () => Stamp): { emit: Emit; audit: Audit } {
-  // What an event says of its own goes before the stamp: a change carries the revision that it makes.
-  const emit: Emit = <N extends EventName>(name: N, fields: EventFields<N>) =>
-    trail.emit(name, { ...fields, lb: { ...stamp(), ...(fields as { lb?: object }).lb } } as EventFields<N>)
+  // What an event says of its own goes before the stamp: a change carries the revision that it makes, and a request, for
+  // the sake of its cost, a stamp that is in its place already.
+  const emit: Emit = <N extends EventName>(name: N, fields: EventFields<N>) => {
+    const { lb } = fields as { lb?: Partial<Stamp> }
+    return trail.emit(
+      name,
+      lb?.pool !== undefined ? fields : ({ ...fields, lb: { ...stamp(), ...lb } } as EventFields<N>),
+    )
+  }
   return {
     emit,
     audit: {

@@ -30,10 +30,7 @@ export class Sealer {
     return this.#heads[log]
   }
 
-  /**
-   * The line of this event at the head of its log. `take` must be called if the line was accepted, and only then: an index
-   * stands for exactly one line.
-   */
+  /** The line of this event at the head of its log. It has its place there only once `place` was called too. */
   line(log: LogName, event: AuditEvent): string {
     const { origin, next } = this.#heads[log]
     event.audit.origin = origin
@@ -43,8 +40,12 @@ export class Sealer {
     return line.length * 3 > maxLineBytes && Buffer.byteLength(line) > maxLineBytes ? shorten(event) : line
   }
 
-  take(log: LogName): number {
-    return this.#heads[log].next++
+  /** Gives the event the head's place, which is the next one's no more: an index stands for exactly one event. */
+  place(log: LogName, event: AuditEvent): number {
+    const head = this.#heads[log]
+    event.audit.origin = head.origin
+    event.audit.index = head.next
+    return head.next++
   }
 }
 

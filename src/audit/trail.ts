@@ -90,8 +90,8 @@ export class Trail implements Audit {
     if (this.#pending !== undefined) {
       if (this.#pending.length < mostPending) this.#pending.push({ event, log, ticket })
       else this.#recorder.gaps.lose(log, name, event.time, 'backlog')
-      // The event gets its place only when the log is open: listeners get a copy that is without.
-      if (this.#bus.hears(name)) this.#bus.publish(freeze(structuredClone(event)))
+      // It gets its place only when the log is open: listeners hear of it without.
+      this.#publish(event)
       return ticket
     }
     this.#recorder.record(event, log, ticket)
@@ -230,7 +230,8 @@ export class Trail implements Audit {
     }
   }
 
+  // Listeners get the members that the line has, in an object that nobody else holds.
   #publish(event: AuditEvent): void {
-    if (this.#bus.hears(event.event_name)) this.#bus.publish(freeze(event))
+    if (this.#bus.hears(event.event_name)) this.#bus.publish(freeze(JSON.parse(JSON.stringify(event)) as AuditEvent))
   }
 }

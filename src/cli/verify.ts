@@ -4,7 +4,7 @@ import { BalancerError } from '../errors.ts'
 import type { LogProblem, LogReport } from '../log/log-report.ts'
 import { type VerifyReport, verifyLog } from '../log/verify.ts'
 import { readArgs } from './args.ts'
-import { printable } from './summary.ts'
+import { printable } from '../log/summary.ts'
 import type { Verb } from './verb.ts'
 
 export const verify: Verb = {

@@ -1,5 +1,6 @@
 // Who may change what.
 import type { Json } from '../canonical.ts'
+import { type Clock, within } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { Actor } from '../event-parts.ts'
 
@@ -12,19 +13,23 @@ export interface ChangeRequest {
   readonly attempted: Json
 }
 
-/** Decides whether an actor may make a change. Anything but true refuses it, a throw or a rejection too. */
+/** Decides whether an actor may make a change. Anything but true refuses it: a throw, a rejection, no answer in 10 s too. */
 export type Authorize = (actor: Actor, change: ChangeRequest) => boolean | Promise<boolean>
+
+/** One that never answers must not hold up every later change. */
+const timeoutMs = 10_000
 
 /** Resolves if the change is allowed; otherwise rejects with `change-refused`. */
 export async function requireRight(
   authorize: Authorize | undefined,
   actor: Actor,
   change: ChangeRequest,
+  clock: Clock,
 ): Promise<void> {
   if (authorize === undefined) return
   let allowed: unknown
   try {
-    allowed = await authorize(actor, change)
+    allowed = await within<unknown>(clock, Promise.resolve(authorize(actor, change)), timeoutMs, 'no answer')
   } catch (error) {
     throw new BalancerError(
       'change-refused',
@@ -32,5 +37,9 @@ export async function requireRight(
       { cause: error },
     )
   }
-  if (allowed !== true) throw new BalancerError('change-refused', `${change.type} by ${actor.type} ${actor.id}`)
+  if (allowed !== true)
+    throw new BalancerError(
+      'change-refused',
+      `${change.type} by ${actor.type} ${actor.id}${allowed === 'no answer' ? `: authorize gave no answer within ${timeoutMs} ms` : ''}`,
+    )
 }

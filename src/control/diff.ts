@@ -27,11 +27,12 @@ export function difference(before: Members, after: Members): Difference {
 }
 
 function walk(before: Members, after: Members, path: string, changes: Change[]): [Json, Json] {
-  const was: Record<string, Json> = {}
-  const is: Record<string, Json> = {}
+  // Keys are ids of backends too, and one may be named like a member that every object has.
+  const was: Record<string, Json> = Object.create(null)
+  const is: Record<string, Json> = Object.create(null)
   for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    const from = before[key]
-    const to = after[key]
+    const from = Object.hasOwn(before, key) ? before[key] : undefined
+    const to = Object.hasOwn(after, key) ? after[key] : undefined
     const here = `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
     if (isMembers(from) && isMembers(to)) {
       const count = changes.length

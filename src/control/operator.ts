@@ -64,9 +64,12 @@ export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C
     given: LeaveNote | undefined,
     edit: (config: C) => C,
   ): Promise<Revision<C>> => {
-    const note = parseOptions(noteSchema, given ?? {}, `the note of ${type}`) as LeaveNote
-    const backend = typeof about.backend === 'string' ? { backend: about.backend } : {}
-    return revisions.change(actor, { type, ...backend, attempted: describe(about.attempted) }, note, edit)
+    const backend = typeof about.backend === 'string' ? { backend: about.backend.slice(0, 128).toWellFormed() } : {}
+    const request = { type, ...backend, attempted: describe(about.attempted) }
+    const parsed = noteSchema.safeParse(given ?? {})
+    if (parsed.success) return revisions.change(actor, request, parsed.data as ChangeNote, edit)
+    // A note that is not valid refuses the change, which is then recorded like any other that is refused.
+    return revisions.change(actor, request, {}, () => parseOptions(noteSchema, given, `the note of ${type}`) as never)
   }
   const leave = async (type: 'drain' | 'remove', id: string, note: LeaveNote | undefined, edit: (config: C) => C) => {
     // Taken before the change: a removed backend cannot be asked for by its id any more.

@@ -1,6 +1,7 @@
 // Revisions: every configuration that was in force has a number and a hash, and every change of it an actor.
 import { hash } from 'node:crypto'
 import { canonical, type Json } from '../canonical.ts'
+import type { Clock } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { Actor } from '../event-parts.ts'
 import type { Emit, Ticket } from '../events.ts'
@@ -33,6 +34,9 @@ export interface RevisionsOptions<C> {
   readonly initial: C
   readonly describe: (config: C) => Members
   readonly authorize: Authorize | undefined
+  readonly clock: Clock
+  /** Whether two configurations behave alike if their records are equal: functions are recorded by name only. */
+  readonly alike: (a: C, b: C) => boolean
   readonly emit: Emit
   /** Whether lines can be recorded now. */
   readonly recordable: () => boolean
@@ -72,13 +76,14 @@ export class Revisions<C> {
     const said = noteFields(note)
     let next: Revision<C>
     try {
-      await requireRight(this.#options.authorize, actor, request)
+      await requireRight(this.#options.authorize, actor, request, this.#options.clock)
       const config = edit(this.#current.config)
       next = revisionOf(this.#current.number + 1, config, this.#options.describe(config))
     } catch (error) {
       throw this.#rejected(actor, request, said, error)
     }
-    if (next.hash === this.#current.hash) return this.#current
+    const same = next.hash === this.#current.hash
+    if (same && this.#options.alike(next.config, this.#current.config)) return this.#current
     const glass = note.breakGlass === true
     if (!glass && !this.#options.recordable()) {
       throw this.#rejected(
@@ -111,7 +116,7 @@ export class Revisions<C> {
 
   #rejected(actor: Actor, request: ChangeRequest, said: ReturnType<typeof noteFields>, error: unknown): unknown {
     const code = error instanceof BalancerError ? error.code : 'internal'
-    const detail = reasonOf(error)
+    const detail = reasonOf(error).slice(0, mostDetail).toWellFormed()
     const attempted = {
       type: request.type,
       ...(request.backend === undefined ? {} : { backend: request.backend }),
@@ -128,6 +133,9 @@ export class Revisions<C> {
     return error
   }
 }
+
+/** How much of the text of a fault is recorded: some of it may be what a caller sent. */
+const mostDetail = 2048
 
 const noteFields = (note: ChangeNote) => ({
   source: 'api' as const,

@@ -33,6 +33,7 @@ interface Watch {
   failures: number
   successes: number
   downSinceUs: number | undefined
+  /** Undefined while a probe runs. */
   timer: Timer | undefined
   readonly stop: AbortController
 }
@@ -55,6 +56,7 @@ export class ActiveHealth {
 
   /** Probes exactly these backends by this configuration from now on; what is known of those that stay is kept. */
   watch(backends: readonly BackendState[], config: ActiveConfig | undefined): void {
+    const changed = config !== this.#config
     this.#config = config
     for (const backend of this.#watches.keys()) {
       if (config === undefined || !backends.includes(backend)) this.#end(backend)
@@ -64,9 +66,12 @@ export class ActiveHealth {
       return
     }
     for (const backend of backends) {
-      if (this.#watches.has(backend)) continue
+      const known = this.#watches.get(backend)
+      // One that waits out an old interval would learn of a shorter one too late.
+      if (known !== undefined && (!changed || known.timer === undefined)) continue
+      known?.timer?.cancel()
       const stop = new AbortController()
-      const watch: Watch = { failures: 0, successes: 0, downSinceUs: undefined, timer: undefined, stop }
+      const watch = known ?? { failures: 0, successes: 0, downSinceUs: undefined, timer: undefined, stop }
       this.#watches.set(backend, watch)
       // The first probes are spread over a tenth of the interval: backends should not be asked all in one moment.
       watch.timer = this.#soon(below(this.#options.random, Math.ceil(config.intervalMs / 10)), backend, watch)
@@ -106,13 +111,15 @@ export class ActiveHealth {
 
   async #run(backend: BackendState, watch: Watch): Promise<void> {
     const config = this.#config
+    watch.timer = undefined
     if (config === undefined) return
     const fault = await probe(backend.config, { ...config, clock: this.#options.clock, signal: watch.stop.signal })
     // What ends because it was stopped says nothing about the backend (caddy#7625).
     if (watch.stop.signal.aborted) return
     this.#judge(backend, watch, config, fault)
-    const spread = Math.ceil(config.intervalMs / 5)
-    watch.timer = this.#soon(config.intervalMs - spread / 2 + below(this.#options.random, spread), backend, watch)
+    const { intervalMs } = this.#config ?? config
+    const spread = Math.ceil(intervalMs / 5)
+    watch.timer = this.#soon(intervalMs - spread / 2 + below(this.#options.random, spread), backend, watch)
   }
 
   #judge(backend: BackendState, watch: Watch, config: ActiveConfig, fault: string | undefined): void {

@@ -35,22 +35,31 @@ export interface PassiveHealthOptions {
 export class PassiveHealth {
   readonly #options: PassiveHealthOptions
   readonly #records = new Map<BackendState, Record>()
-  /** Undefined: ejection is off. Replaced when the configuration changes. */
-  config: PassiveConfig | undefined
+  #config: PassiveConfig | undefined
 
-  constructor(config: PassiveConfig | undefined, options: PassiveHealthOptions) {
-    this.config = config
+  constructor(options: PassiveHealthOptions) {
     this.#options = options
+  }
+
+  /** Goes by this configuration from now on. Without one ejection is off, and who was out by it is back at once. */
+  configure(config: PassiveConfig | undefined): void {
+    this.#config = config
+    if (config !== undefined) return
+    for (const [backend, record] of this.#records) {
+      record.timer?.cancel()
+      if (backend.passive === 'ejected') this.#readmit(backend, record, 'ejection-off')
+    }
+    this.#records.clear()
   }
 
   /** Whether an answer with this status counts as a failure. */
   failed(status: number): boolean {
-    return this.config?.statuses.includes(status) ?? false
+    return this.#config?.statuses.includes(status) ?? false
   }
 
   /** Takes in how one attempt ended. Results of requests that began before an ejection are counted, and eject no further. */
   observe(backend: BackendState, ok: boolean, error: string): void {
-    const { config } = this
+    const config = this.#config
     if (config === undefined) return
     const record = this.#record(backend)
     if (ok) {
@@ -98,7 +107,7 @@ export class PassiveHealth {
     record.ejectedAtUs = clock.monoUs()
     const ms = Math.min(config.ejectionMs * 2 ** (record.ejections - 1), config.maxEjectionMs)
     backend.passive = 'ejected'
-    record.timer = clock.after(ms, () => this.#readmit(backend, record))
+    record.timer = clock.after(ms, () => this.#readmit(backend, record, 'ejection-over'))
     onTransition({
       backend,
       axis: 'passive',
@@ -112,18 +121,18 @@ export class PassiveHealth {
     })
   }
 
-  #readmit(backend: BackendState, record: Record): void {
+  #readmit(backend: BackendState, record: Record, cause: string): void {
     const { failures, successes } = record
     backend.passive = 'ok'
     record.timer = undefined
     // One more failure ejects it again: it has not shown yet that it is well.
-    record.failures = Math.max(0, (this.config?.failures ?? 1) - 1)
+    record.failures = Math.max(0, (this.#config?.failures ?? 1) - 1)
     this.#options.onTransition({
       backend,
       axis: 'passive',
       from: 'ejected',
       to: 'ok',
-      cause: 'ejection-over',
+      cause,
       failures,
       successes,
       downtimeUs: this.#options.clock.monoUs() - record.ejectedAtUs,

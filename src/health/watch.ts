@@ -27,18 +27,22 @@ export class HealthWatch {
   readonly #options: HealthWatchOptions
   readonly #active: ActiveHealth
   readonly #passive: PassiveHealth
+  #watched: ReadonlySet<BackendState> = new Set()
+  #closed = false
 
   constructor(options: HealthWatchOptions) {
     this.#options = options
     const { clock, random, eligible } = options
     const onTransition = (transition: Transition): void => this.#changed(transition)
     this.#active = new ActiveHealth({ clock, random, onTransition })
-    this.#passive = new PassiveHealth(undefined, { clock, eligible, onTransition })
+    this.#passive = new PassiveHealth({ clock, eligible, onTransition })
   }
 
-  /** Watches exactly these backends by this configuration. */
+  /** Watches exactly these backends by this configuration. After `close` it does nothing. */
   watch(backends: readonly BackendState[], config: HealthConfig): void {
-    this.#passive.config = config.passive
+    if (this.#closed) return
+    this.#watched = new Set(backends)
+    this.#passive.configure(config.passive)
     this.#active.watch(backends, config.active)
   }
 
@@ -58,7 +62,9 @@ export class HealthWatch {
     const badStatus = result === 'ok' && status !== undefined && this.#passive.failed(status)
     const failed = badStatus || isBackendFault(result)
     // What the client or we broke off says nothing about the backend.
-    if (failed || result === 'ok') this.#passive.observe(backend, !failed, badStatus ? `status ${status}` : result)
+    // Nor is there anything to learn of a backend that has left.
+    if ((failed || result === 'ok') && this.#watched.has(backend))
+      this.#passive.observe(backend, !failed, badStatus ? `status ${status}` : result)
     return failed
   }
 
@@ -67,6 +73,8 @@ export class HealthWatch {
   }
 
   close(): void {
+    this.#closed = true
+    this.#watched = new Set()
     this.#active.close()
     this.#passive.close()
   }

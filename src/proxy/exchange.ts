@@ -8,7 +8,7 @@ import type { AttemptHandler, Cancel, Connected } from '../transport.ts'
 import { answerTo, cut, writeHead } from './answer.ts'
 import { drain, RequestBody } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
-import { fieldOf, requestHeaders, responseHeaders, without } from './headers.ts'
+import { requestHeaders, responseHead, without } from './headers.ts'
 import { Journal } from './journal.ts'
 import type { HandleOptions, Ports } from './ports.ts'
 import { ResponseWriter } from './writer.ts'
@@ -149,12 +149,11 @@ class Exchange implements AttemptHandler {
   onResponse(status: number, reason: string, headers: string[], resume: () => void): void {
     this.#journal.attempt!.status = status
     this.#journal.firstByteUs = this.#ports.clock.monoUs()
-    const length = fieldOf(headers, 'content-length')
+    const head = responseHead(headers, this.#requestId)
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304
-    const head = responseHeaders(headers, this.#requestId)
-    if (this.#ports.closing()) head.push('connection', 'close')
-    writeHead(this.#response, status, reason, head)
-    this.#writer.begin(resume, this.#ports.log.waits && !bodiless && length !== undefined ? Number(length) : undefined)
+    if (this.#ports.closing()) head.headers.push('connection', 'close')
+    writeHead(this.#response, status, reason, head.headers)
+    this.#writer.begin(resume, this.#ports.log.waits && !bodiless ? head.length : undefined)
   }
 
   onData(chunk: Buffer): boolean {

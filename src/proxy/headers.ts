@@ -2,10 +2,10 @@
 import type { Backend } from '../backend.ts'
 
 /**
- * Fields that are for one connection only (RFC 9110 section 7.6.1), with those that older implementations send. `expect` is
- * answered by us, and framing is rebuilt, never copied. Those that a message's own `Connection` names are added to these.
+ * Fields that are for one connection only (RFC 9110 section 7.6.1), with those that older implementations send. Framing is
+ * rebuilt, never copied. Those that a message's own `Connection` names are added to these.
  */
-const hopByHop = new Set([
+const hopByHop = [
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -16,10 +16,11 @@ const hopByHop = new Set([
   'transfer-encoding',
   'upgrade',
   'http2-settings',
-])
+]
 
-/** Said anew by us: what a client says of itself here would be believed. */
-const replaced = new Set([
+/** Said anew by us: what a client says of itself here would be believed. `expect` is answered by us. */
+const replaced = [
+  'host',
   'expect',
   'trailer',
   'forwarded',
@@ -29,7 +30,41 @@ const replaced = new Set([
   'x-forwarded-proto',
   'x-real-ip',
   'x-request-id',
-])
+]
+
+type Kind = 'end-to-end' | 'hop-by-hop' | 'replaced' | 'via' | 'content-length' | 'trailer'
+
+interface Field {
+  readonly lower: string
+  readonly request: Kind
+  readonly response: Kind
+}
+
+const known = new Map<string, Field>()
+/** How many spellings of names are remembered: a few hundred are ever used. */
+const mostKnown = 1024
+
+/** What is to be done with a field of this name, in whatever case. */
+function fieldOf(name: string): Field {
+  const found = known.get(name)
+  if (found !== undefined) return found
+  const lower = name.toLowerCase()
+  const field = { lower, request: requestKind(lower), response: responseKind(lower) }
+  if (known.size < mostKnown) known.set(name, field)
+  return field
+}
+
+function requestKind(lower: string): Kind {
+  if (hopByHop.includes(lower)) return 'hop-by-hop'
+  if (replaced.includes(lower)) return 'replaced'
+  return lower === 'via' || lower === 'content-length' ? lower : 'end-to-end'
+}
+
+function responseKind(lower: string): Kind {
+  if (hopByHop.includes(lower)) return 'hop-by-hop'
+  if (lower === 'x-request-id') return 'replaced'
+  return lower === 'trailer' || lower === 'content-length' ? lower : 'end-to-end'
+}
 
 export interface RequestHeaderFacts {
   readonly host: string
@@ -50,37 +85,44 @@ export interface RequestHeaderFacts {
 /** The head of the request as the backend gets it. */
 export function requestHeaders(raw: readonly string[], facts: RequestHeaderFacts): string[] {
   const nominated = nominatedBy(raw)
-  const proto = facts.encrypted ? 'https' : 'http'
   const out = ['host', facts.keepHost ? facts.host : new URL(facts.backend.url).host]
   let via = ''
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i]!
-    const lower = name.toLowerCase()
-    if (lower === 'host' || hopByHop.has(lower) || replaced.has(lower) || nominated?.has(lower) === true) continue
-    if (lower === 'content-length' && !facts.hasLength) continue
-    if (lower === 'via') via += `${raw[i + 1]}, `
-    else out.push(name, raw[i + 1]!)
+    const { lower, request: kind } = fieldOf(raw[i]!)
+    if (kind === 'hop-by-hop' || kind === 'replaced' || nominated?.has(lower) === true) continue
+    if (kind === 'via') via += `${raw[i + 1]}, `
+    else if (kind !== 'content-length' || facts.hasLength) out.push(raw[i]!, raw[i + 1]!)
   }
   out.push('via', `${via}${facts.httpVersion} ${facts.via}`)
-  out.push('x-forwarded-for', facts.peerAddress, 'x-forwarded-proto', proto, 'x-forwarded-host', facts.host)
+  out.push('x-forwarded-for', facts.peerAddress, 'x-forwarded-proto', facts.encrypted ? 'https' : 'http')
+  out.push('x-forwarded-host', facts.host)
   if (facts.localPort !== undefined) out.push('x-forwarded-port', String(facts.localPort))
   out.push('x-request-id', facts.requestId)
   return out
 }
 
+export interface ResponseHead {
+  /** Names and values in turn, as the client gets them. */
+  readonly headers: string[]
+  /** The length that the backend gave. */
+  readonly length: number | undefined
+}
+
 /** The head of a response as the client gets it. `Trailer` stays where trailers can follow: in a chunked body. */
-export function responseHeaders(raw: readonly string[], requestId: string): string[] {
+export function responseHead(raw: readonly string[], requestId: string): ResponseHead {
   const nominated = nominatedBy(raw)
-  const out: string[] = []
-  let hasLength = false
+  const headers: string[] = []
+  let length: number | undefined
+  let trailer = false
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const lower = raw[i]!.toLowerCase()
-    if (lower === 'content-length') hasLength = true
-    if (hopByHop.has(lower) || lower === 'x-request-id' || nominated?.has(lower) === true) continue
-    out.push(raw[i]!, raw[i + 1]!)
+    const { lower, response: kind } = fieldOf(raw[i]!)
+    if (kind === 'hop-by-hop' || kind === 'replaced' || nominated?.has(lower) === true) continue
+    if (kind === 'content-length') length = Number(raw[i + 1])
+    if (kind === 'trailer') trailer = true
+    headers.push(raw[i]!, raw[i + 1]!)
   }
-  out.push('x-request-id', requestId)
-  return hasLength ? without(out, 'trailer') : out
+  headers.push('x-request-id', requestId)
+  return { headers: trailer && length !== undefined ? without(headers, 'trailer') : headers, length }
 }
 
 /** Names and values in turn, without the fields of this name. */
@@ -89,8 +131,8 @@ export function without(raw: readonly string[], name: string): string[] {
 }
 
 /** The first value of a field. */
-export function fieldOf(raw: readonly string[], name: string): string | undefined {
-  for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i]!.toLowerCase() === name) return raw[i + 1]
+export function valueIn(raw: readonly string[], name: string): string | undefined {
+  for (let i = 0; i + 1 < raw.length; i += 2) if (fieldOf(raw[i]!).lower === name) return raw[i + 1]
   return undefined
 }
 
@@ -100,8 +142,10 @@ function nominatedBy(raw: readonly string[]): Set<string> | undefined {
   let names: Set<string> | undefined
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]!
-    if (name.length !== 10 || name.toLowerCase() !== 'connection') continue
-    for (const part of raw[i + 1]!.split(',')) {
+    if (name.length !== 10 || fieldOf(name).lower !== 'connection') continue
+    const value = raw[i + 1]!
+    if (value === 'keep-alive' || value === 'close') continue
+    for (const part of value.split(',')) {
       const nominated = part.trim().toLowerCase()
       if (nominated === '' || nominated === 'keep-alive' || nominated === 'close') continue
       if (nominated === 'content-length' || nominated === 'host') continue

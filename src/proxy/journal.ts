@@ -42,7 +42,10 @@ export class Journal {
 
   /** The pick of the last attempt counts; one that found nobody does only if there was no other. */
   decided(backend: BackendState | undefined, decision: Decision): void {
-    if (backend !== undefined) this.attempt = { backend, decision, startUs: this.#ports.clock.monoUs() }
+    if (backend !== undefined) {
+      const startUs = this.#ports.clock.monoUs()
+      this.attempt = { backend, decision, startUs, connected: undefined, status: undefined }
+    }
     if (backend !== undefined || this.#decision === undefined) this.#decision = decision
   }
 

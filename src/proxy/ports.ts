@@ -28,6 +28,8 @@ export interface Ports {
   keepsHost(): boolean
   closing(): boolean
   emit: Emit
+  /** The configuration in force, for the record. */
+  stamp(): { readonly config_hash: string; readonly config_revision: number; readonly pool: string }
   readonly redactor: {
     headers(raw: readonly string[]): { values: Values; omitted: number }
     url(target: string): { path: string; query?: Values }

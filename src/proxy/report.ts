@@ -1,4 +1,7 @@
 // The record of one request: what `request.received` and `request.completed` carry.
+//
+// It is made for every request, so members stand in the order of canonical JSON, and what is absent is undefined: sorting
+// and copying would cost more than all the rest.
 import type { IncomingMessage } from 'node:http'
 import type { BackendState } from '../backend.ts'
 import { type Decision, type Exclusion, exclusionReasons } from '../decision.ts'
@@ -7,7 +10,7 @@ import { type EventFields, severity } from '../events.ts'
 import type { AttemptFailure, RequestResult } from '../outcome.ts'
 import type { Peer } from '../request.ts'
 import type { Connected } from '../transport.ts'
-import { fieldOf } from './headers.ts'
+import { valueIn } from './headers.ts'
 import type { HandleOptions, Ports } from './ports.ts'
 
 type Completed = EventFields<'request.completed'>
@@ -18,24 +21,25 @@ export interface AttemptNote {
   readonly backend: BackendState
   readonly decision: Decision
   readonly startUs: number
-  connected?: Connected
-  status?: number
+  connected: Connected | undefined
+  status: number | undefined
 }
 
 export function attemptReport(note: AttemptNote, endUs: number, failure: AttemptFailure | undefined): AttemptReport {
   const { id, address, port } = note.backend.config
+  const { connected } = note
   return {
     address,
     backend: id,
-    connect_us: note.connected?.connectUs ?? 0,
-    ...(failure === undefined ? {} : { detail: failure.detail }),
+    connect_us: connected?.connectUs ?? 0,
+    detail: failure?.detail,
     duration_us: endUs - note.startUs,
     port,
-    queue_us: note.connected?.queueUs ?? 0,
+    queue_us: connected?.queueUs ?? 0,
     reason: note.decision.reason,
     result: failure?.result ?? 'ok',
-    ...(note.connected === undefined ? {} : { reused: note.connected.reused }),
-    ...(note.status === undefined ? {} : { status_code: note.status }),
+    reused: connected?.reused,
+    status_code: note.status,
   }
 }
 
@@ -44,13 +48,16 @@ const mostExcluded = 32
 
 /** A decision as a line holds it. */
 export function decisionReport(decision: Decision): NonNullable<Completed['lb']['decision']> {
-  const { backend, excluded, ...rest } = decision
-  const kept = excluded.length > mostExcluded ? sample(excluded) : excluded
+  const { backend, candidates, excluded, reason, snapshot, strategy } = decision
+  const many = excluded.length > mostExcluded
   return {
-    ...(backend === undefined ? {} : { backend }),
-    ...rest,
-    excluded: kept as Exclusion[],
-    ...(excluded.length > mostExcluded ? { excluded_count: excluded.length } : {}),
+    backend,
+    candidates,
+    excluded: (many ? sample(excluded) : excluded) as Exclusion[],
+    excluded_count: many ? excluded.length : undefined,
+    reason,
+    snapshot,
+    strategy,
   }
 }
 
@@ -70,31 +77,36 @@ export interface RequestFacts {
 
 const traceparent = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}/
 
-/** The part that both events share. */
-function headFields(facts: RequestFacts, ports: Ports) {
-  const { request, peer, options } = facts
-  const { values, omitted } = ports.redactor.headers(request.rawHeaders)
-  const original = options.originalTarget ?? request.url ?? ''
-  const url = ports.redactor.url(original)
-  const forwarded = options.target === undefined ? undefined : ports.redactor.url(options.target).path
-  const trace = traceparent.exec(fieldOf(request.rawHeaders, 'traceparent') ?? '')
-  return {
-    client: { ...peer, source: 'peer' as const },
-    network: { peer },
-    requestHead: {
-      header: values,
-      ...(omitted === 0 ? {} : { headers_omitted: omitted }),
-      method: request.method ?? '',
-    },
-    // `path` is what the backend is asked for; what the client asked for stands beside it where that differs.
-    url: forwarded === undefined || forwarded === url.path ? url : { original_path: url.path, ...url, path: forwarded },
-    ...(trace === null ? {} : { trace_id: trace[1]!, span_id: trace[2]! }),
-  }
+function traceOf(raw: readonly string[]): RegExpExecArray | undefined {
+  const value = valueIn(raw, 'traceparent')
+  return value === undefined ? undefined : (traceparent.exec(value) ?? undefined)
 }
 
+/** `path` is what the backend is asked for; what the client asked for stands beside it where that differs. */
+function urlOf({ request, options }: RequestFacts, ports: Ports): Completed['url'] {
+  const asked = ports.redactor.url(options.originalTarget ?? request.url ?? '')
+  if (options.target === undefined) return asked
+  const { path } = ports.redactor.url(options.target)
+  return path === asked.path ? asked : { original_path: asked.path, path, query: asked.query }
+}
+
+const clientOf = ({ peer: { address, port } }: RequestFacts): Completed['client'] => ({ address, port, source: 'peer' })
+
 export function receivedFields(facts: RequestFacts, ports: Ports): EventFields<'request.received'> {
-  const { requestHead, ...rest } = headFields(facts, ports)
-  return { ...rest, http: { request: requestHead }, lb: { request_id: facts.requestId } }
+  const { request, peer, requestId } = facts
+  const { values, omitted } = ports.redactor.headers(request.rawHeaders)
+  const trace = traceOf(request.rawHeaders)
+  return {
+    client: clientOf(facts),
+    http: {
+      request: { header: values, headers_omitted: omitted === 0 ? undefined : omitted, method: request.method ?? '' },
+    },
+    lb: { request_id: requestId },
+    network: { peer },
+    span_id: trace?.[2],
+    trace_id: trace?.[1],
+    url: urlOf(facts, ports),
+  }
 }
 
 export interface Completion {
@@ -111,37 +123,49 @@ export interface Completion {
 }
 
 export function completedFields(facts: RequestFacts, end: Completion, ports: Ports): Completed {
-  const { requestHead, client, network, url, ...trace } = headFields(facts, ports)
-  const { result, detail, decision, attempts, status } = end
+  const { request, peer, requestId } = facts
+  const { result, decision, attempts, status, startUs, firstByteUs } = end
+  const { values, omitted } = ports.redactor.headers(request.rawHeaders)
+  const trace = traceOf(request.rawHeaders)
+  const clientId = valueIn(request.rawHeaders, 'x-request-id')
+  const { config_hash, config_revision, pool } = ports.stamp()
   const last = attempts[attempts.length - 1]
   const failed = result !== 'ok' || (status !== undefined && status >= 500)
-  const clientId = fieldOf(facts.request.rawHeaders, 'x-request-id')
   return {
-    ...trace,
-    client,
+    client: clientOf(facts),
     http: {
-      request: { body: { size: end.requestBytes }, ...requestHead },
-      response: { body: { size: end.responseBytes }, ...(status === undefined ? {} : { status_code: status }) },
+      request: {
+        body: { size: end.requestBytes },
+        header: values,
+        headers_omitted: omitted === 0 ? undefined : omitted,
+        method: request.method ?? '',
+      },
+      response: { body: { size: end.responseBytes }, status_code: status },
     },
     lb: {
       attempts,
-      ...(clientId === undefined ? {} : { client_request_id: clientId.replace(/[^\x21-\x7e]/g, '?').slice(0, 128) }),
-      ...(decision === undefined ? {} : { decision: decisionReport(decision) }),
-      ...(detail === undefined ? {} : { detail }),
+      client_request_id: clientId?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128),
+      config_hash,
+      config_revision,
+      decision: decision === undefined ? undefined : decisionReport(decision),
+      detail: end.detail,
       ended_by: endedBy(result, attempts.length),
-      request_id: facts.requestId,
+      pool,
+      request_id: requestId,
       result,
       timing: {
         connect_us: last?.connect_us ?? 0,
-        ...(end.firstByteUs === undefined ? {} : { first_byte_us: end.firstByteUs - end.startUs }),
+        first_byte_us: firstByteUs === undefined ? undefined : firstByteUs - startUs,
         queue_us: last?.queue_us ?? 0,
-        total_us: end.endUs - end.startUs,
+        total_us: end.endUs - startUs,
       },
     },
-    network,
+    network: { peer },
     outcome: failed ? 'failure' : 'success',
     severity: failed ? severity.warn : severity.info,
-    url,
+    span_id: trace?.[2],
+    trace_id: trace?.[1],
+    url: urlOf(facts, ports),
   }
 }
 

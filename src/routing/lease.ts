@@ -20,9 +20,11 @@ export interface LeasePorts {
 
 export function openLease({ backend, decision }: Pick, request: PickRequest, ports: LeasePorts): Lease {
   const leaseId = uniqueId()
-  const address = request.client?.address
+  const address = request?.client?.address
   const client =
-    typeof address === 'string' ? { client: { address: address.slice(0, 256), source: 'given' as const } } : {}
+    typeof address === 'string'
+      ? { client: { address: address.slice(0, 256).toWellFormed(), source: 'given' as const } }
+      : {}
   const outcome = backend === undefined ? ('failure' as const) : ('success' as const)
   ports.emit('route.picked', { ...client, outcome, lb: { lease_id: leaseId, decision: ports.report(decision) } })
   if (backend === undefined) return { backend: undefined, decision, done: () => undefined }
@@ -49,10 +51,12 @@ export function openLease({ backend, decision }: Pick, request: PickRequest, por
           lease_id: leaseId,
           backend: backend.config.id,
           result: ended.result,
-          ...(Number.isInteger(ended.status) ? { status_code: ended.status } : {}),
+          ...(isCount(ended.status) ? { status_code: ended.status } : {}),
           duration_us: ports.clock.monoUs() - startUs,
         },
       })
     },
   }
 }
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0

@@ -1,6 +1,7 @@
 // The picker: asks the strategy, and writes down why.
 import type { BackendState } from '../backend.ts'
-import type { Decision, PickReason } from '../decision.ts'
+import { type Decision, type PickReason, pickReasons } from '../decision.ts'
+import { reasonOf } from '../errors.ts'
 import type { Random } from '../random.ts'
 import type { PickRequest } from '../request.ts'
 import type { Draft, Strategy } from '../strategy.ts'
@@ -11,7 +12,7 @@ export interface Pick {
   readonly decision: Decision
 }
 
-/** Told once when a user's strategy throws or returns a backend that it may not. */
+/** Told once when a user's strategy throws, or returns a backend that it may not, or nobody where somebody could be. */
 export type StrategyFault = (strategy: string, fault: string) => void
 
 export class Picker {
@@ -55,10 +56,14 @@ export class Picker {
         strategy.rebuild?.(candidates)
       }
       const picked = strategy.pick(candidates, draft)
-      if (picked === undefined || (this.#members.has(picked) && draft.admits(picked))) return picked
-      this.#onFault(strategy.name, 'it picked a backend that is not a candidate')
+      if (picked !== undefined && this.#members.has(picked) && draft.admits(picked)) {
+        if (!pickReasons.includes(draft.reason)) draft.reason = 'custom'
+        return picked
+      }
+      if (picked === undefined && !candidates.some((candidate) => draft.admits(candidate))) return undefined
+      this.#onFault(strategy.name, `it picked ${picked === undefined ? 'nobody' : 'a backend that is not a candidate'}`)
     } catch (error) {
-      this.#onFault(strategy.name, error instanceof Error ? error.message : String(error))
+      this.#onFault(strategy.name, reasonOf(error))
     }
     draft.reason = 'custom'
     return candidates.find((candidate) => draft.admits(candidate))
@@ -75,10 +80,14 @@ export class Picker {
         ? snapshot.excluded
         : [...snapshot.excluded, ...triedOf(snapshot, tried).map((id) => ({ backend: id, reason: 'tried' as const }))]
     const candidates = snapshot.candidates.length - (excluded.length - snapshot.excluded.length)
-    const common = { strategy: this.#strategy.name, candidates, excluded, snapshot: snapshot.version }
-    return backend === undefined
-      ? { ...common, reason: 'none-eligible' }
-      : { ...common, backend: backend.config.id, reason: draft.reason }
+    return {
+      backend: backend?.config.id,
+      candidates,
+      excluded,
+      reason: backend === undefined ? 'none-eligible' : draft.reason,
+      snapshot: snapshot.version,
+      strategy: this.#strategy.name,
+    }
   }
 }
 

@@ -53,7 +53,7 @@ export class Pool {
     for (const state of this.#states.values()) {
       const reason = exclusionOf(state)
       if (reason === undefined) candidates.push(state)
-      else excluded.push({ backend: state.config.id, reason })
+      else excluded.push(Object.freeze({ backend: state.config.id, reason }))
     }
     this.#snapshot = Object.freeze({
       version: this.#snapshot.version + 1,

@@ -9,12 +9,17 @@ const schema = z.strictObject({
   url: z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL' }),
   /** The sink's name in faults and gaps. Default `http`. */
   name: z.string().min(1).default('http'),
-  /** Headers of each post, or a function that makes them anew for each: for tokens that expire. Default none. */
+  /** Headers of each post, or a function, which may be async, that makes them anew for each: for tokens that expire. Default none. */
   headers: z
-    .union([
-      z.record(z.string(), z.string()),
-      z.custom<() => Record<string, string>>((value) => typeof value === 'function'),
-    ])
+    .union(
+      [
+        z.record(z.string(), z.string()),
+        z.custom<() => Record<string, string> | Promise<Record<string, string>>>(
+          (value) => typeof value === 'function',
+        ),
+      ],
+      { error: 'expected an object of texts, or a function that returns one' },
+    )
     .default({}),
   /** Most lines of a batch. Default 500. */
   batchLines: z.int().min(1).max(100_000).default(500),
@@ -53,7 +58,7 @@ export function httpSink(options: HttpSinkOptions): Sink {
         method: 'POST',
         dispatcher,
         signal,
-        headers: headersOf(batch, typeof config.headers === 'function' ? config.headers() : config.headers),
+        headers: headersOf(batch, typeof config.headers === 'function' ? await config.headers() : config.headers),
         body: `${batch.lines.join('\n')}\n`,
       })
       // Read to its end, so that the connection can be used again; a collector's answer is short.

@@ -1,14 +1,19 @@
 // stdoutSink: lines to standard output, as JSON, or readable and coloured on a terminal.
 import { z } from 'zod'
-import { summary } from '../cli/summary.ts'
+import { severity } from '../events.ts'
+import type { LoggedEvent } from '../log/envelope.ts'
+import { summary } from '../log/summary.ts'
 import { parseOptions } from '../parse.ts'
-import { stdout } from '../runtime.ts'
+import { env, stdout } from '../runtime.ts'
 import type { Batch, Sink } from '../sink.ts'
 
 const schema = z.strictObject({
   /** The sink's name in faults and gaps. Default `stdout`. */
   name: z.string().min(1).default('stdout'),
-  /** `json` writes the lines as they are, `readable` a short text for each, `auto` readable text on a terminal. Default `auto`. */
+  /**
+   * `json` writes the lines as they are, `readable` a short text for each, `auto` readable text on a
+   * terminal. There, warnings are yellow and errors red, unless `NO_COLOR` is set. Default `auto`.
+   */
   format: z.enum(['auto', 'json', 'readable']).default('auto'),
 })
 export type StdoutSinkOptions = z.input<typeof schema>
@@ -36,7 +41,18 @@ export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
 
 const ignore = (): void => undefined
 
-const readableText = (batch: Batch): string => batch.lines.map((line) => `${summary(JSON.parse(line))}\n`).join('')
+function readableText(batch: Batch): string {
+  // https://no-color.org: any value switches colours off.
+  const coloured = stdout.isTTY === true && env('NO_COLOR') === undefined
+  return batch.lines.map((line) => readableLine(JSON.parse(line), coloured)).join('')
+}
+
+function readableLine(event: LoggedEvent, coloured: boolean): string {
+  const text = summary(event)
+  const level = Number(event.severity)
+  const colour = level >= severity.error ? 31 : level >= severity.warn ? 33 : undefined
+  return coloured && colour !== undefined ? `\u001b[${colour}m${text}\u001b[0m\n` : `${text}\n`
+}
 
 function write(text: string): Promise<void> {
   return new Promise((resolve, reject) => {

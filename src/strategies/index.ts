@@ -8,7 +8,11 @@ import { roundRobin } from './round-robin.ts'
 export const strategies: readonly StrategyDefinition[] = [powerOfTwo, roundRobin]
 
 const names = strategies.map((definition) => definition.name)
-const name = z.enum(['power-of-two', 'round-robin'], { error: `expected one of ${names.join(', ')}` })
+const name = z.enum(['power-of-two', 'round-robin'], {
+  error: (issue) =>
+    `expected one of ${names.join(', ')}, or a strategy object, got ${JSON.stringify(issue.input) ?? 'nothing'}`,
+})
+const named = z.strictObject({ name })
 
 const own = z.custom<Strategy>(
   (value) =>
@@ -23,16 +27,14 @@ const hasName = (value: object): boolean => 'name' in value && typeof value.name
 
 /** A name, an object with that name, or a strategy of the user's own. Default `power-of-two`. */
 export const strategySchema = z.unknown().transform((value, context): string | Strategy => {
-  const isOwn = typeof value === 'object' && value !== null && 'pick' in value
-  const parsed = isOwn
-    ? own.safeParse(value)
-    : z.union([name, z.strictObject({ name }).transform((given) => given.name)]).safeParse(value)
-  if (parsed.success) return parsed.data
-  context.addIssue({
-    code: 'custom',
-    message: isOwn ? parsed.error.issues[0]!.message : `expected one of ${names.join(', ')}, or a strategy object`,
-  })
-  return z.NEVER
+  const isObject = typeof value === 'object' && value !== null
+  const parsed = (isObject ? ('pick' in value ? own : named) : name).safeParse(value)
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) context.addIssue({ ...issue })
+    return z.NEVER
+  }
+  const { data } = parsed
+  return typeof data === 'string' || 'pick' in data ? data : data.name
 })
 
 export type StrategyName = z.infer<typeof name>

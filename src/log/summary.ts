@@ -1,5 +1,5 @@
 // An event as one readable line.
-import { type LoggedEvent, member } from '../log/envelope.ts'
+import { type LoggedEvent, member } from './envelope.ts'
 
 /** Text that a terminal shows and does not obey: what is not printable, and what changes the direction of text, is escaped. */
 export const printable = (text: string): string =>

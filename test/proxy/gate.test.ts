@@ -1,0 +1,139 @@
+// The gate: what is not well-formed is refused with 400, closes its connection, reaches no backend, and has its line.
+import { describe, expect, it } from 'vitest'
+import { answering } from '../support/backends.ts'
+import { edge } from '../support/edge.ts'
+import { rawExchange, valuesOf } from '../support/raw-client.ts'
+
+const get = (target: string, more = '') => `GET ${target} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
+const post = (head: string, body: string) => `POST / HTTP/1.1\r\nHost: a\r\n${head}\r\n\r\n${body}`
+
+/** What Node's parser lets through, and we do not. */
+const byTheGate: Record<string, string> = {
+  'two Host lines': 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n',
+  'two equal Host lines': 'GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n',
+  'a fragment': get('/x#f'),
+  'a backslash': get('/\\evil'),
+  'the asterisk': 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n',
+  'a URL of another scheme': get('ftp://a/x'),
+  'a URL with a user': get('http://me:pw@a/x'),
+  'a URL without a host': get('http:///x'),
+  'Transfer-Encoding in HTTP/1.0': 'POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  'Transfer-Encoding: gzip, chunked': post('Transfer-Encoding: gzip, chunked', '0\r\n\r\n'),
+  'two Transfer-Encodings': post('Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked', '0\r\n\r\n'),
+}
+
+/** What Node's parser refuses by itself. */
+const byTheParser: Record<string, string> = {
+  'Transfer-Encoding with Content-Length': post('Transfer-Encoding: chunked\r\nContent-Length: 5', '0\r\n\r\n'),
+  'Content-Length with Transfer-Encoding': post('Content-Length: 5\r\nTransfer-Encoding: chunked', '0\r\n\r\n'),
+  'two Content-Lengths': post('Content-Length: 1\r\nContent-Length: 2', 'ab'),
+  'two equal Content-Lengths': post('Content-Length: 2\r\nContent-Length: 2', 'ab'),
+  'a Content-Length that is a list': post('Content-Length: 2, 2', 'ab'),
+  'a Content-Length with a sign': post('Content-Length: +2', 'ab'),
+  'Transfer-Encoding: identity': post('Transfer-Encoding: identity', 'ab'),
+  'a control character in the target': get('/a\x01b'),
+  'a NUL in the target': get('/a\x00b'),
+  'a control character in a header': get('/', 'X-A: a\x01b\r\n'),
+  'a NUL in a header': get('/', 'X-A: a\x00b\r\n'),
+  'a lone CR in a header': get('/', 'X-A: a\rX-B: b\r\n'),
+  'a space before a colon': get('/', 'X-A : a\r\n'),
+  'a folded header': get('/', 'X-A: a\r\n b\r\n'),
+  'another version': 'GET / HTTP/3.7\r\nHost: a\r\n\r\n',
+  'no HTTP at all': '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
+  'a target without a path': get('x'),
+}
+
+describe('the gate refuses', () => {
+  for (const [name, text] of Object.entries(byTheGate)) {
+    it(name, async () => {
+      const backend = await answering()
+      const { port, one, denials } = await edge([backend])
+      const reply = await rawExchange(port, `${text}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n`)
+      expect(reply).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+      expect(reply).toMatch(/\r\nconnection: close\r\n/i)
+      expect(reply.match(/HTTP\/1\.1 /g)).toHaveLength(1)
+      expect(await one()).toMatchObject({
+        lb: { result: 'malformed', detail: expect.any(String), ended_by: 'balancer', attempts: [] },
+        http: { response: { status_code: 400 } },
+        outcome: 'failure',
+        client: { address: '127.0.0.1' },
+      })
+      expect(denials()).toEqual([])
+      expect(backend.seen).toEqual([])
+    })
+  }
+})
+
+describe('the parser refuses', () => {
+  for (const [name, text] of Object.entries(byTheParser)) {
+    it(name, async () => {
+      const backend = await answering()
+      const { port, balancer, denied, completions } = await edge([backend])
+      const reply = await rawExchange(port, text)
+      expect(reply).toMatch(/^HTTP\/1\.1 400 Bad Request\r\nConnection: close\r\n/)
+      expect(await denied()).toMatchObject([
+        {
+          access: { rule: 'malformed', phase: 'connection', detail: expect.any(String) },
+          client: { address: '127.0.0.1' },
+        },
+      ])
+      expect(completions().filter(({ lb }) => lb.result === 'ok')).toEqual([])
+      expect(balancer.snapshot().inFlight).toBe(0)
+      expect(backend.accepted()).toBe(0)
+    })
+  }
+
+  it('a head that is too large: 431', async () => {
+    const { port, denied } = await edge([await answering()])
+    const reply = await rawExchange(port, get('/', `X-Large: ${'x'.repeat(70_000)}\r\n`))
+    expect(reply).toMatch(/^HTTP\/1\.1 431 /)
+    expect(await denied()).toMatchObject([{ access: { rule: 'malformed', detail: 'HPE_HEADER_OVERFLOW' } }])
+  })
+})
+
+describe('the gate lets in', () => {
+  it('a target in absolute form, as a path with the authority as Host', async () => {
+    const backend = await answering()
+    const { port, completed } = await edge([backend])
+    for (const target of ['http://shop.example:81/x?y=1', 'HTTPS://shop.example', 'http://shop.example?q'])
+      expect(await rawExchange(port, get(target, 'Connection: close\r\n'))).toMatch(/^HTTP\/1\.1 200 /)
+    expect(backend.seen.map(({ url, rawHeaders }) => [url, ...valuesOf(rawHeaders, 'host')])).toEqual([
+      ['/x?y=1', 'shop.example:81'],
+      ['/', 'shop.example'],
+      ['/?q', 'shop.example'],
+    ])
+    await completed(3)
+  })
+
+  it('a path of two slashes, as the path that it is', async () => {
+    const backend = await answering()
+    const { port } = await edge([backend])
+    await rawExchange(port, get('//evil.example/x', 'Connection: close\r\n'))
+    expect(backend.seen).toMatchObject([{ url: '//evil.example/x' }])
+  })
+
+  it('Transfer-Encoding: Chunked in any case', async () => {
+    const backend = await answering()
+    const { port } = await edge([backend])
+    await rawExchange(port, post('Connection: close\r\nTransfer-Encoding: Chunked', '2\r\nab\r\n0\r\n\r\n'))
+    expect(backend.seen).toMatchObject([{ body: 'ab' }])
+  })
+})
+
+describe('what follows a refusal on the same connection', () => {
+  it('is not looked at', async () => {
+    const backend = await answering()
+    const { port, completed } = await edge([backend])
+    const text = await rawExchange(port, get('/ok') + get('/bad#') + get('/never'))
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400'])
+    expect((await completed(2)).map(({ lb }) => lb.result).sort()).toEqual(['malformed', 'ok'])
+    expect(backend.seen).toMatchObject([{ url: '/ok' }])
+  })
+
+  it('does not cost a request the connection that was refused for no fault of its framing', async () => {
+    const { port, completed } = await edge([])
+    const text = await rawExchange(port, get('/1') + get('/2', 'Expect: x\r\n') + get('/3', 'Connection: close\r\n'))
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 503', 'HTTP/1.1 417', 'HTTP/1.1 503'])
+    await completed(3)
+  })
+})
