@@ -150,7 +150,6 @@ class Wiring implements Balancer {
   snapshot(): BalancerSnapshot {
     const { number, hash, config } = this.#revisions.current
     const strategy = typeof config.strategy === 'string' ? config.strategy : config.strategy.name
-    const backends = backendSnapshots(this.#pool.states, this.#pool.snapshot)
     return {
       name: this.name,
       state: this.#state,
@@ -158,7 +157,7 @@ class Wiring implements Balancer {
       hash,
       strategy,
       inFlight: this.#inFlight.total,
-      backends,
+      backends: backendSnapshots(this.#pool.states, this.#pool.snapshot),
     }
   }
 

@@ -58,7 +58,12 @@ export const requestHead = {
   header: values,
   headers_omitted: int.optional(),
 }
-export const url = obj({ path: text, query: values.optional(), original_path: text.optional() })
+export const url = obj({
+  path: text,
+  query: values.optional(),
+  query_omitted: int.optional(),
+  original_path: text.optional(),
+})
 
 export const access = obj({
   rule: text,

@@ -55,7 +55,10 @@ export interface Sink {
   readonly name: string
   /** How it wants to be fed; what it leaves out has the defaults that {@link Feed} names. */
   readonly feed?: Partial<Feed>
-  /** Called once, before the first write. A rejection makes `ready()` reject; writing is tried all the same. */
+  /**
+   * Called once; the first write waits for it. A rejection, or none within the sink's timeout, makes `ready()` reject; writing
+   * is tried all the same.
+   */
   open?(context: SinkContext): Promise<void>
   write(batch: Batch, signal: AbortSignal): Promise<void>
   /** Called once, after the last write. */

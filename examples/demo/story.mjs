@@ -41,7 +41,8 @@ export function retries(requests) {
 }
 
 /** Requests that no backend has answered well. */
-export const failures = (requests) => requests.filter(({ http }) => (http.response.status_code ?? 0) >= 500)
+export const failures = (requests) =>
+  requests.filter(({ http, lb }) => lb.result !== 'ok' || http.response.status_code >= 500)
 
 /** How long it was from the first time that a backend was out until it was in again for good. */
 export function outage(health, id) {

@@ -1,6 +1,6 @@
 // Those whom the balancer refuses: a client at a denied address, and one that tries to smuggle a request.
 import { once } from 'node:events'
-import { createServer as createTcpServer, connect } from 'node:net'
+import { connect, createServer as createTcpServer } from 'node:net'
 
 /** An address of this machine that the demo may deny: 127.0.0.9, or ::1 where the system has only one of the former. */
 export async function strangerAddress() {

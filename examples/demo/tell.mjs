@@ -17,10 +17,16 @@ export function tell(story) {
     item(`${bold(id)} served ${plural(served, 'request').padEnd(15)} ${counts(reasons)}`)
   }
   const retried = retries(story.requests)
-  item(`${plural(retried.count, 'request')} went to a second backend (${counts(retried.causes)}); ${retried.rescued} succeeded there`)
+  item(
+    `${plural(retried.count, 'request')} went to a second backend (${counts(retried.causes)}); ${retried.rescued} succeeded there`,
+  )
   const failed = failures(story.requests)
-  const methods = [...new Set(failed.map(({ http }) => http.request.method))].join(' and ') || 'none'
-  item(`${plural(failed.length, 'request')} failed for the client (${methods}): what may have had an effect is not sent twice`)
+  const methods = [...new Set(failed.map(({ http }) => http.request.method))].join(' and ')
+  if (failed.length === 0) item('no request failed for the client')
+  else
+    item(
+      `${plural(failed.length, 'request')} failed for the client (${methods}): what may have had an effect is not sent twice`,
+    )
 
   heading('What went down and came back')
   for (const event of story.health) {
@@ -48,7 +54,7 @@ export function tell(story) {
   for (const event of story.denials) {
     const { rule, phase, detail } = event.access
     const who = event.client?.address ?? event.actor?.id ?? 'somebody'
-    item(`${at(event)}  ${bold(who)} refused by ${red(rule)} at the ${phase}${detail === undefined ? '' : `: ${detail}`}`)
+    item(`${at(event)}  ${bold(who)} refused by ${red(rule)}, ${phase}${detail === undefined ? '' : `: ${detail}`}`)
   }
 }
 

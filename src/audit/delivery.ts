@@ -4,7 +4,7 @@ import { reasonOf } from '../errors.ts'
 import type { EventFields } from '../events.ts'
 import { below, type Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
-import type { Batch, Feed, LogName, Sink } from '../sink.ts'
+import type { Batch, Feed, LogName, Sink, SinkContext } from '../sink.ts'
 import { LineQueue } from './queue.ts'
 
 const feedDefaults: Feed = { lines: 500, bytes: 1 << 20, intervalMs: 1000, timeoutMs: 10_000, queueBytes: 32 << 20 }
@@ -12,13 +12,16 @@ const feedDefaults: Feed = { lines: 500, bytes: 1 << 20, intervalMs: 1000, timeo
 /** The pause before the n-th retry is drawn from 0 to min(cap, base · 2ⁿ): full jitter (M. Brooker, AWS, 2015). */
 const pauseBaseMs = 250
 const pauseCapMs = 30_000
+/** A day: what is above could overflow a timer, which would then fire at once. */
+const mostRetryAfterMs = 86_400_000
 
 export interface DeliveryOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
   readonly onChanged: (fields: EventFields<'audit.sink_changed'>['log']) => void
-  readonly onGap: (log: LogName, fields: EventFields<'audit.gap'>['log']) => void
+  /** Returns whether the gap was recorded: a trail that closes takes no more events. */
+  readonly onGap: (log: LogName, fields: EventFields<'audit.gap'>['log']) => boolean
 }
 
 export class Delivery {
@@ -32,6 +35,11 @@ export class Delivery {
   #inFlight = 0
   #wake: (() => void) | undefined
   #givenUp = false
+  #opening: Promise<void> = Promise.resolve()
+  /** Ends the write under way. */
+  #abort: AbortController | undefined
+  /** Lines in gaps that could not be recorded any more. */
+  #untold = 0
 
   constructor(sink: Sink, options: DeliveryOptions) {
     this.sink = sink
@@ -45,11 +53,18 @@ export class Delivery {
     return this.#queue.count + this.#inFlight
   }
 
+  /** Opens the sink; the first write waits for that, but no longer than for a write. Rejects with what went wrong. */
+  open(context: SinkContext): Promise<void> {
+    const opening = this.#limited(() => this.sink.open?.(context))
+    this.#opening = opening.catch(() => undefined)
+    return opening
+  }
+
   push(log: LogName, origin: string, index: number, line: string): void {
     this.#queue.push(log, origin, index, line)
     if (this.#pumping !== undefined) return
     if (this.#queue.count >= this.#feed.lines || this.#queue.bytes >= this.#feed.bytes) this.#start()
-    else this.#timer ??= this.#options.clock.after(this.#feed.intervalMs, () => this.#start())
+    else this.#arm()
   }
 
   /** Delivers what waits, for at most `deadlineMs`; returns how many lines the sink did not get. */
@@ -65,13 +80,15 @@ export class Delivery {
     this.#givenUp = true
     this.#wake?.()
     this.#timer?.cancel()
+    this.#abort?.abort()
     try {
       // A sink that hangs in close would keep the whole trail open.
       await within(clock, Promise.resolve(this.sink.close?.()), Math.max(left(), 100), undefined)
     } catch (error) {
       this.#options.logger.error({ sink: this.sink.name, error: reasonOf(error) }, 'an audit sink failed to close')
     }
-    return this.waiting
+    for (const { range } of this.#queue.takeLost()) this.#untold += range.last - range.first + 1
+    return this.waiting + this.#untold
   }
 
   #start(): void {
@@ -79,10 +96,17 @@ export class Delivery {
     this.#timer = undefined
     this.#pumping ??= this.#pump().finally(() => {
       this.#pumping = undefined
+      // What came after the last look at the queue set no timer.
+      if (this.#queue.count > 0 && !this.#givenUp) this.#arm()
     })
   }
 
+  #arm(): void {
+    this.#timer ??= this.#options.clock.after(this.#feed.intervalMs, () => this.#start())
+  }
+
   async #pump(): Promise<void> {
+    await this.#opening
     while (!this.#givenUp) {
       const next = this.#queue.take(this.#feed.lines, this.#feed.bytes)
       if (next === undefined) return
@@ -113,17 +137,26 @@ export class Delivery {
     }
   }
 
-  #write(batch: Batch): Promise<void> {
-    const { timeoutMs } = this.#feed
+  async #write(batch: Batch): Promise<void> {
     const abort = new AbortController()
+    this.#abort = abort
+    try {
+      await this.#limited(() => this.sink.write(batch, abort.signal))
+    } catch (error) {
+      abort.abort()
+      throw error
+    } finally {
+      this.#abort = undefined
+    }
+  }
+
+  /** What the sink is asked to do, for no longer than its timeout. A sink may throw where it should reject. */
+  #limited(act: () => Promise<void> | undefined): Promise<void> {
+    const { timeoutMs } = this.#feed
     return new Promise((resolve, reject) => {
-      const timer = this.#options.clock.after(timeoutMs, () => {
-        reject(new Error(`no answer within ${timeoutMs} ms`))
-        abort.abort()
-      })
-      // A sink may throw where it should reject.
+      const timer = this.#options.clock.after(timeoutMs, () => reject(new Error(`no answer within ${timeoutMs} ms`)))
       Promise.resolve()
-        .then(() => this.sink.write(batch, abort.signal))
+        .then(act)
         .then(() => resolve(), reject)
         .finally(() => timer.cancel())
     })
@@ -167,7 +200,9 @@ export class Delivery {
   }
 
   #gap(log: LogName, origin: string, first: number, last: number, reason: 'backlog' | 'rejected'): void {
-    this.#options.onGap(log, { sink: this.sink.name, origin, first, last, count: last - first + 1, reason })
+    const count = last - first + 1
+    const told = this.#options.onGap(log, { sink: this.sink.name, origin, first, last, count, reason })
+    if (!told) this.#untold += count
   }
 }
 
@@ -176,6 +211,7 @@ function faultOf(error: unknown): { permanent: boolean; retryAfterMs: number } {
     typeof error === 'object' && error !== null ? (error as { permanent?: unknown; retryAfterMs?: unknown }) : {}
   return {
     permanent: told.permanent === true,
-    retryAfterMs: typeof told.retryAfterMs === 'number' ? told.retryAfterMs : 0,
+    // No number, or a negative one, asks for nothing.
+    retryAfterMs: Number(told.retryAfterMs) > 0 ? Math.min(Number(told.retryAfterMs), mostRetryAfterMs) : 0,
   }
 }

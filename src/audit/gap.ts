@@ -30,6 +30,13 @@ export class GapCounter {
     gap.lastTime = time
   }
 
+  /** Those of them that no line has told. */
+  get untold(): number {
+    let sum = 0
+    for (const { count } of this.#open.values()) sum += count
+    return sum
+  }
+
   has(log: LogName): boolean {
     return this.#open.has(log)
   }

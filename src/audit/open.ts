@@ -2,7 +2,8 @@
 import { BalancerError, reasonOf } from '../errors.ts'
 import { randomHex } from '../random.ts'
 import { host, pid } from '../runtime.ts'
-import type { LogHead, LogName, LogStore, Sink, SinkContext, StoreNotice } from '../sink.ts'
+import type { LogHead, LogName, LogStore, SinkContext, StoreNotice } from '../sink.ts'
+import type { Delivery } from './delivery.ts'
 
 export interface Opened {
   readonly instance: string
@@ -15,7 +16,7 @@ export interface Opened {
 const reopenMs = 5000
 
 /** Origins that live only as long as this process: for trails without a log store, or whose store cannot be opened. */
-function ephemeralHeads(service: string): Opened {
+export function ephemeralHeads(service: string): Opened {
   const instance = `${host()}.${pid}`
   const head = (log: LogName): LogHead => ({ origin: `${service}/${instance}/${log}/${randomHex(8)}`, next: 0 })
   return {
@@ -31,12 +32,14 @@ export interface OpenHandlers {
   notice(notice: StoreNotice): void
   /** Ends the attempts to open a store that had failed. */
   closing(): boolean
+  /** Whether nothing is taken in any more. */
+  closed(): boolean
 }
 
 /** Rejects with the first fault once all are opened or have failed; every fault is told to the logger. */
 export async function openSinks(
   store: LogStore | undefined,
-  sinks: readonly Sink[],
+  deliveries: readonly Delivery[],
   context: SinkContext,
   handlers: OpenHandlers,
 ): Promise<void> {
@@ -55,6 +58,11 @@ export async function openSinks(
     const early: StoreNotice[] = []
     let notify = (notice: StoreNotice): void => void early.push(notice)
     const { instance, heads } = await store.open(context, (notice) => notify(notice))
+    // Too late: the trail is closed, and the instance must not stay held.
+    if (handlers.closed()) {
+      await store.close(0)
+      return true
+    }
     handlers.opened({ instance, heads, store: true })
     notify = handlers.notice
     for (const notice of early) handlers.notice(notice)
@@ -66,13 +74,9 @@ export async function openSinks(
       openStore().then(() => context.logger.warn({ sink: store?.name }, 'the audit log is open now'), retry)
     })
   }
-  const all = sinks.map(async (sink) => {
-    try {
-      await sink.open?.(context)
-    } catch (error) {
-      failed(sink.name, error)
-    }
-  })
+  const all = deliveries.map((delivery) =>
+    delivery.open(context).catch((error: unknown) => failed(delivery.sink.name, error)),
+  )
   try {
     if (!(await openStore())) handlers.opened(ephemeralHeads(context.service))
   } catch (error) {

@@ -29,7 +29,7 @@ function denialFields(given: unknown): EventFields<'access.denied'> {
     outcome: 'failure',
     access: { rule: safeText(rule), phase, ...(detail === undefined ? {} : { detail: safeText(detail) }) },
     ...(request_id === undefined ? {} : { lb: { request_id: safeText(request_id) } }),
-    ...(actor === undefined ? {} : { actor }),
+    ...(actor === undefined ? {} : { actor: { ...actor, id: safeText(actor.id) } }),
     ...(client === undefined ? {} : { client: { address: safeText(client.address), source: 'given' as const } }),
     ...(Object.keys(rest).length === 0 ? {} : { app: bounded(rest, 0) }),
   }
@@ -52,7 +52,10 @@ function appFields(name: string, given: unknown): EventFields<`app.${string}`> {
 const mostMembers = 64
 const mostDepth = 8
 
-/** Any value as a line can hold it: bounded in depth, breadth and length, text escaped, other numbers than integers as text. */
+/**
+ * Any value as a line can hold it: bounded in depth, breadth and length, text escaped, other numbers than integers as text.
+ * What is left out is marked with its count.
+ */
 function bounded(value: unknown, depth: number): Json {
   switch (typeof value) {
     case 'string':
@@ -65,13 +68,20 @@ function bounded(value: unknown, depth: number): Json {
       if (value === null) return null
       if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid date' : value.toISOString()
       if (depth === mostDepth) return '[too deep]'
-      if (Array.isArray(value)) return value.slice(0, mostMembers).map((item) => bounded(item, depth + 1))
-      return Object.fromEntries(
-        Object.entries(value)
-          .slice(0, mostMembers)
-          .map(([key, member]) => [safeText(key, 128), bounded(member, depth + 1)]),
-      )
+      return Array.isArray(value) ? boundedList(value, depth + 1) : boundedMembers(value, depth + 1)
     default:
       return safeText(String(value))
   }
+}
+
+function boundedList(list: readonly unknown[], depth: number): Json {
+  const kept = list.slice(0, mostMembers).map((item) => bounded(item, depth))
+  return list.length > mostMembers ? [...kept, `[+${list.length - mostMembers}]`] : kept
+}
+
+function boundedMembers(value: object, depth: number): Json {
+  const members = Object.entries(value)
+  const kept = members.slice(0, mostMembers).map(([key, member]) => [safeText(key, 128), bounded(member, depth)])
+  const more = members.length - mostMembers
+  return Object.fromEntries(more > 0 ? [...kept, ['[+]', more]] : kept)
 }

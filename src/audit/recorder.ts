@@ -1,6 +1,6 @@
 // The recorder: seals events into lines, and hands them to the log store and to every sink.
 import type { AuditEvent, Ticket } from '../events.ts'
-import type { LogHead, LogName, LogStore } from '../sink.ts'
+import { type LogHead, type LogName, type LogStore, logNames } from '../sink.ts'
 import type { Delivery } from './delivery.ts'
 import { GapCounter } from './gap.ts'
 import { Sealer } from './seal.ts'
@@ -14,10 +14,15 @@ export interface RecorderOptions {
   readonly gapTold: (event: AuditEvent) => void
 }
 
+/** More changes by force than a person makes while a log is away; further ones are counted as lost. */
+const mostOwed = 256
+
 /** Sealed + lost = taken in: an event gets either an index or a place in a gap. */
 export class Recorder {
   readonly #options: RecorderOptions
   #sealer: Sealer | undefined
+  /** Changes made with `breakGlass` that the log store has not got, oldest first. */
+  readonly #owed: AuditEvent[] = []
   /** Whether lines go to the log store. Written by `open`. */
   storeOpen = false
   /** Events that nothing got. */
@@ -40,10 +45,40 @@ export class Recorder {
       ticket.index = this.#sealer!.place(log, event)
       return
     }
+    this.#settle()
     if (this.gaps.has(log)) this.#tellGap(log)
     if (this.gaps.has(log) || !this.#append(event, log, ticket)) {
+      if (this.#owe(event)) return
       const failing = this.storeOpen && this.#options.store?.healthy === false
       this.gaps.lose(log, event.event_name, event.time, failing ? 'store-unavailable' : 'backlog')
+    }
+  }
+
+  /** Tells the gaps that no line has told, as far as that is possible now. */
+  tellGaps(): void {
+    this.#settle()
+    for (const log of logNames) if (this.gaps.has(log)) this.#tellGap(log)
+  }
+
+  /** Events that neither a line nor the telling of a gap accounts for yet. */
+  get untold(): number {
+    return this.gaps.untold + this.#owed.length
+  }
+
+  // A change that was made by force is no loss: its own line is written as soon as there can be one.
+  #owe(event: AuditEvent): boolean {
+    const byForce = event.event_name === 'config.changed' && event.config.break_glass === true
+    if (!byForce || this.#owed.length >= mostOwed) return false
+    this.#owed.push(structuredClone(event))
+    return true
+  }
+
+  #settle(): void {
+    if (this.#owed.length === 0 || !this.storeOpen) return
+    if (this.gaps.has('control')) this.#tellGap('control')
+    while (this.#owed[0] !== undefined && !this.gaps.has('control')) {
+      if (!this.#append(this.#owed[0], 'control', { log: 'control', index: undefined })) return
+      this.#owed.shift()
     }
   }
 
@@ -71,7 +106,8 @@ export class Recorder {
       return false
     }
     ticket.index = sealer.place(log, event)
-    if (store !== undefined && !this.storeOpen) this.missed.lose(log, event.event_name, event.time, 'store-unavailable')
+    if (store !== undefined && !this.storeOpen && !this.#owe(event))
+      this.missed.lose(log, event.event_name, event.time, 'store-unavailable')
     for (const delivery of deliveries) delivery.push(log, origin, next, line)
     return true
   }

@@ -53,7 +53,7 @@ export interface Redactor {
   /** Names and values in turn, as they came. */
   headers(raw: readonly string[]): Redacted
   /** The target, split: the path escaped, and each query parameter kept or told by its length. */
-  url(target: string): { path: string; query?: Values }
+  url(target: string): { path: string; query?: Values; query_omitted?: number | undefined }
 }
 
 export function createRedactor(config: RedactConfig): Redactor {
@@ -67,18 +67,24 @@ export function createRedactor(config: RedactConfig): Redactor {
     },
     url(target) {
       const mark = target.indexOf('?')
-      if (mark === -1) return { path: safeText(target) }
+      if (mark === -1) return { path: pathOf(target) }
       const collected = new Collected()
-      for (const part of target.slice(mark + 1).split('&', mostNames)) {
+      for (const part of target.slice(mark + 1).split('&')) {
         if (part === '') continue
         const equals = part.indexOf('=')
         const value = equals === -1 ? '' : decode(part.slice(equals + 1))
         collected.put(parameterOf(decode(equals === -1 ? part : part.slice(0, equals))), value)
       }
-      return { path: safeText(target.slice(0, mark)), query: collected.values() }
+      const { omitted } = collected
+      const path = pathOf(target.slice(0, mark))
+      return { path, query: collected.values(), query_omitted: omitted === 0 ? undefined : omitted }
     },
   }
 }
+
+/** An absolute form (RFC 9112 section 3.2.2) may hold a password. */
+const pathOf = (target: string): string =>
+  safeText(target.startsWith('/') ? target : target.replace(/^([A-Za-z][A-Za-z0-9+.-]*:\/\/)[^/]*@/, '$1'))
 
 /** How a name is told, and whether its values are. */
 interface Name {

@@ -12,6 +12,7 @@ const droppable: readonly (readonly string[])[] = [
   ['url', 'query'],
   ['lb', 'decision', 'excluded'],
   ['app'],
+  ['log', 'by_type'],
   ['config', 'attempted'],
   ['balancer', 'config'],
   ['config', 'before'],
@@ -57,7 +58,22 @@ function shorten(event: AuditEvent): string {
     const line = canonical(copy as Json)
     if (Buffer.byteLength(line) <= maxLineBytes) return line
   }
-  return canonical(copy as Json)
+  return canonical(clip(copy as Json))
+}
+
+/** No event has so many texts that this much of each would fill a line. */
+const clipLength = 256
+
+function clip(value: Json): Json {
+  if (typeof value === 'string')
+    return value.length > clipLength
+      ? `${value.slice(0, clipLength).toWellFormed()}[+${value.length - clipLength}]`
+      : value
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(clip)
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, member]) => (member === undefined ? [] : [[key, clip(member)]])),
+  )
 }
 
 // A member that the schema demands stays, empty; one that it does not, goes.

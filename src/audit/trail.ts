@@ -1,7 +1,7 @@
 // The trail: takes in every fact, makes it an event and a line, and sees it to the bus, the log and the sinks.
 
 import { type Clock, systemClock, within } from '../clock.ts'
-import { BalancerError } from '../errors.ts'
+import { BalancerError, reasonOf } from '../errors.ts'
 import type { AuditEvent, EventFields, EventName, Ticket } from '../events.ts'
 import { systemRandom } from '../random.ts'
 import { env, safeName, stderrLogger } from '../runtime.ts'
@@ -11,8 +11,9 @@ import type { Audit, AuditClosed } from './audit.ts'
 import { Bus, freeze, type Listener } from './bus.ts'
 import { Delivery } from './delivery.ts'
 import { Envelope, logOf } from './envelope.ts'
-import { type Opened, openSinks } from './open.ts'
-import type { AuditConfig } from './options.ts'
+import { ephemeralHeads, type Opened, openSinks } from './open.ts'
+import { type AuditConfig, sinkSchema } from './options.ts'
+import { quiet } from './quiet.ts'
 import { recordInto } from './record.ts'
 import { Recorder } from './recorder.ts'
 import { createRedactor, type Redactor } from './redact.ts'
@@ -41,12 +42,15 @@ export class Trail implements Audit {
   readonly #envelope: Envelope
   #pending: Pending[] | undefined = []
   #emitted = 0
+  /** Resolves once events have their places: the log is open, or cannot be. */
+  readonly #placed: Promise<void>
+  #place: () => void = () => undefined
   readonly #ready: Promise<void>
   #closing: Promise<AuditClosed> | undefined
   #closed = false
 
   constructor(config: AuditConfig, serviceName: string) {
-    const logger = config.logger ?? stderrLogger
+    const logger = quiet(config.logger ?? stderrLogger)
     const service = safeName(env('OTEL_SERVICE_NAME') ?? config.service ?? serviceName)
     this.#clock = config.clock ?? systemClock
     this.#context = { service, clock: this.#clock, random: config.random ?? systemRandom, logger }
@@ -65,6 +69,9 @@ export class Trail implements Audit {
       },
     })
     for (const sink of config.sinks) if (!isStore(sink)) this.#feed(sink)
+    this.#placed = new Promise((resolve) => {
+      this.#place = resolve
+    })
     this.#ready = this.#open()
     // Whoever does not call ready() has been told by the logger.
     this.#ready.catch(() => undefined)
@@ -102,7 +109,8 @@ export class Trail implements Audit {
   /** Resolves once the line is on disk; at once if there is no log store. Rejects if it is not recorded, or not in time. */
   async durable(ticket: Ticket): Promise<void> {
     if (this.#store === undefined) return
-    if (ticket.index === undefined && this.#pending !== undefined) await this.#ready.catch(() => undefined)
+    if (ticket.index === undefined && this.#pending !== undefined)
+      await within(this.#clock, this.#placed, durableTimeoutMs, undefined)
     if (ticket.index === undefined || !this.#recorder.storeOpen)
       throw new BalancerError('audit-unavailable', 'the event is not in the log')
     const done = this.#store.durable(ticket.log, ticket.index).then(() => true)
@@ -121,7 +129,7 @@ export class Trail implements Audit {
 
   addSink(sink: Sink): void {
     if (this.#closing !== undefined) throw new BalancerError('closed', 'addSink')
-    if (typeof sink?.write !== 'function' || isStore(sink)) {
+    if (!sinkSchema.safeParse(sink).success || isStore(sink)) {
       throw new BalancerError(
         'config-invalid',
         'addSink expects an object with `name` and a function `write`; a file sink is given at the start',
@@ -132,10 +140,9 @@ export class Trail implements Audit {
       throw new BalancerError('config-invalid', `addSink: there is a sink named ${JSON.stringify(sink.name)}`)
     this.emit('audit.sink_changed', { log: { sink: sink.name, from: 'absent', to: 'ok', failures: 0, waiting: 0 } })
     this.#feed(sink)
-    Promise.resolve()
-      .then(() => sink.open?.(this.#context))
+      .open(this.#context)
       .catch((error: unknown) =>
-        this.#context.logger.error({ sink: sink.name, error: String(error) }, 'an audit sink cannot be opened'),
+        this.#context.logger.error({ sink: sink.name, error: reasonOf(error) }, 'an audit sink cannot be opened'),
       )
   }
 
@@ -162,12 +169,10 @@ export class Trail implements Audit {
   async #close(deadlineMs: number): Promise<AuditClosed> {
     const deadline = this.#clock.monoUs() + deadlineMs * 1000
     const left = (): number => Math.max(0, (deadline - this.#clock.monoUs()) / 1000)
-    await within(
-      this.#clock,
-      this.#ready.catch(() => undefined),
-      left(),
-      undefined,
-    )
+    // Half of the time is for what waits to be delivered then.
+    await within(this.#clock, this.#placed, left() / 2, undefined)
+    if (this.#pending !== undefined) this.#opened(ephemeralHeads(this.#context.service))
+    this.#recorder.tellGaps()
     this.emit('audit.closed', {
       log: { emitted: this.#emitted + 1, gaps: this.#recorder.gaps.total + this.#recorder.missed.total },
     })
@@ -179,28 +184,31 @@ export class Trail implements Audit {
         if (count > 0) undelivered[delivery.sink.name] = count
       }),
     )
-    if (this.#store !== undefined && this.#recorder.storeOpen) {
-      const { unwritten } = await this.#store.close(left())
-      if (unwritten > 0) undelivered[this.#store.name] = unwritten
-    } else if (this.#store !== undefined && this.#recorder.missed.total > 0) {
-      undelivered[this.#store.name] = this.#recorder.missed.total
+    if (this.#store !== undefined) {
+      const { storeOpen, untold, missed } = this.#recorder
+      const unwritten = storeOpen ? (await this.#store.close(left())).unwritten : missed.total
+      if (unwritten + untold > 0) undelivered[this.#store.name] = unwritten + untold
     }
     return { undelivered }
   }
 
-  #feed(sink: Sink): void {
+  #feed(sink: Sink): Delivery {
     const { clock, random, logger } = this.#context
     const onChanged = (log: EventFields<'audit.sink_changed'>['log']) => void this.emit('audit.sink_changed', { log })
-    const onGap = (name: LogName, log: EventFields<'audit.gap'>['log']) =>
-      void this.emit('audit.gap', { log, outcome: 'failure' }, name)
-    this.#deliveries.push(new Delivery(sink, { clock, random, logger, onChanged, onGap }))
+    const onGap = (name: LogName, log: EventFields<'audit.gap'>['log']) => {
+      this.emit('audit.gap', { log, outcome: 'failure' }, name)
+      return !this.#closed
+    }
+    const delivery = new Delivery(sink, { clock, random, logger, onChanged, onGap })
+    this.#deliveries.push(delivery)
+    return delivery
   }
 
   async #open(): Promise<void> {
-    const sinks = this.#deliveries.map((delivery) => delivery.sink)
-    await openSinks(this.#store, sinks, this.#context, {
+    await openSinks(this.#store, [...this.#deliveries], this.#context, {
       opened: (opened) => this.#opened(opened),
       closing: () => this.#closing !== undefined,
+      closed: () => this.#closed,
       notice: ({ event, log, facts }) => void this.emit(event, { log: { ...facts } }, log),
     })
   }
@@ -228,6 +236,7 @@ export class Trail implements Audit {
       event.service = this.#envelope.service
       this.#recorder.record(event, log, ticket)
     }
+    this.#place()
   }
 
   // Listeners get the members that the line has, in an object that nobody else holds.

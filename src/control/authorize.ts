@@ -18,6 +18,7 @@ export type Authorize = (actor: Actor, change: ChangeRequest) => boolean | Promi
 
 /** One that never answers must not hold up every later change. */
 const timeoutMs = 10_000
+const noAnswer = Symbol('no answer')
 
 /** Resolves if the change is allowed; otherwise rejects with `change-refused`. */
 export async function requireRight(
@@ -29,7 +30,7 @@ export async function requireRight(
   if (authorize === undefined) return
   let allowed: unknown
   try {
-    allowed = await within<unknown>(clock, Promise.resolve(authorize(actor, change)), timeoutMs, 'no answer')
+    allowed = await within<unknown>(clock, Promise.resolve(authorize(actor, change)), timeoutMs, noAnswer)
   } catch (error) {
     throw new BalancerError(
       'change-refused',
@@ -37,9 +38,7 @@ export async function requireRight(
       { cause: error },
     )
   }
-  if (allowed !== true)
-    throw new BalancerError(
-      'change-refused',
-      `${change.type} by ${actor.type} ${actor.id}${allowed === 'no answer' ? `: authorize gave no answer within ${timeoutMs} ms` : ''}`,
-    )
+  if (allowed === true) return
+  const silent = allowed === noAnswer ? `: authorize gave no answer within ${timeoutMs} ms` : ''
+  throw new BalancerError('change-refused', `${change.type} by ${actor.type} ${actor.id}${silent}`)
 }

@@ -94,8 +94,10 @@ export function requestHeaders(raw: readonly string[], facts: RequestHeaderFacts
     else if (kind !== 'content-length' || facts.hasLength) out.push(raw[i]!, raw[i + 1]!)
   }
   out.push('via', `${via}${facts.httpVersion} ${facts.via}`)
-  out.push('x-forwarded-for', facts.peerAddress, 'x-forwarded-proto', facts.encrypted ? 'https' : 'http')
-  out.push('x-forwarded-host', facts.host)
+  out.push('x-forwarded-proto', facts.encrypted ? 'https' : 'http')
+  // A client of a unix socket has no address, and one of HTTP/1.0 may name no host.
+  if (facts.peerAddress !== '') out.push('x-forwarded-for', facts.peerAddress)
+  if (facts.host !== '') out.push('x-forwarded-host', facts.host)
   if (facts.localPort !== undefined) out.push('x-forwarded-port', String(facts.localPort))
   out.push('x-request-id', facts.requestId)
   return out

@@ -32,7 +32,7 @@ export interface Ports {
   stamp(): { readonly config_hash: string; readonly config_revision: number; readonly pool: string }
   readonly redactor: {
     headers(raw: readonly string[]): { values: Values; omitted: number }
-    url(target: string): { path: string; query?: Values }
+    url(target: string): { path: string; query?: Values; query_omitted?: number | undefined }
   }
   readonly log: {
     /** Whether the last byte of a response waits until its line is on disk. */

@@ -1,0 +1,34 @@
+// Backends and pools for tests that need no network.
+import { type Backend, type BackendState, newBackendState } from '../../src/backend.ts'
+import type { PickReason } from '../../src/decision.ts'
+import { type Random, seededRandom } from '../../src/random.ts'
+import type { Draft } from '../../src/strategy.ts'
+
+export const backendOf = (id: string, weight = 1, port = 80): Backend =>
+  Object.freeze({ id, url: `http://${id}:${port}`, address: id, port, weight })
+
+/** States with these weights: b0, b1, … */
+export const statesOf = (...weights: number[]): BackendState[] =>
+  weights.map((weight, i) => newBackendState(backendOf(`b${i}`, weight)))
+
+export interface TestDraft extends Draft {
+  reason: PickReason
+}
+
+/** A draft that admits these candidates only, or all. */
+export function draftOf(random: Random = seededRandom(1), admitted?: readonly BackendState[]): TestDraft {
+  return {
+    request: {},
+    random,
+    restricted: admitted !== undefined,
+    admits: (candidate) => admitted === undefined || admitted.includes(candidate),
+    reason: 'custom',
+  }
+}
+
+/** How often each value occurs. */
+export function countOf<T>(values: Iterable<T>): Map<T, number> {
+  const counts = new Map<T, number>()
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
+  return counts
+}
