@@ -10,8 +10,12 @@ const memorySink = {
   feed: { lines: 100, intervalMs: 20 },
   lines: [],
   async write(batch) {
-    if (++tries === 1) throw Object.assign(new Error('not now'), { retryAfterMs: 50 })
-    console.log(`batch ${batch.first}-${batch.last} of ${batch.origin.split('/')[2]}, ${batch.bytes} bytes`)
+    const what = `lines ${batch.first} to ${batch.last} of ${batch.origin.split('/')[2]}`
+    if (++tries === 1) {
+      console.log(`not accepted: ${what}`)
+      throw Object.assign(new Error('not now'), { retryAfterMs: 50 })
+    }
+    console.log(`accepted: ${what}, ${batch.bytes} bytes`)
     this.lines.push(...batch.lines)
   },
   async close() {
@@ -26,16 +30,11 @@ const balancer = createBalancer({
 })
 
 // Listeners hear each event at once; a sink gets its line a little later, and until it has accepted it.
-const accepting = new Promise((resolve) => {
-  balancer.audit.on('audit.sink_changed', ({ log }) => {
-    console.log(`sink ${log.sink}: ${log.from} -> ${log.to}`)
-    if (log.to === 'ok') resolve()
-  })
-})
+balancer.audit.on('route.picked', ({ lb }) => console.log(`heard: ${lb.decision.backend}, ${lb.decision.reason}`))
 
 for (let i = 0; i < 10; i++) balancer.pick({ path: `/jobs/${i}` }).done({ result: 'ok' })
-await accepting
 
+// Delivers what waits before it resolves.
 const { undelivered } = await balancer.close()
 const picks = memorySink.lines.map((line) => JSON.parse(line)).filter(({ event_name: name }) => name === 'route.picked')
 console.log(`${picks.length} picks recorded, undelivered: ${JSON.stringify(undelivered)}`)

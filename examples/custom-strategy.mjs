@@ -43,7 +43,7 @@ console.log(
   `listening on http://127.0.0.1:${server.address().port}; try: curl -H 'x-user: ann' http://127.0.0.1:${server.address().port}`,
 )
 
-process.once('SIGTERM', async () => {
+process.on('SIGTERM', async () => {
   server.close()
   await balancer.close()
 })

@@ -31,7 +31,7 @@ await once(server, 'listening')
 attach(server, balancer)
 console.log(`listening on http://127.0.0.1:${server.address().port}`)
 
-process.once('SIGTERM', async () => {
+process.on('SIGTERM', async () => {
   server.close()
   await balancer.close()
 })

@@ -26,4 +26,4 @@ app.addHook('onClose', () => balancer.close())
 attach(app.server, balancer)
 console.log(`listening on ${await app.listen({ port: Number(process.env.PORT ?? 0), host: '127.0.0.1' })}`)
 
-process.once('SIGTERM', () => app.close())
+process.on('SIGTERM', () => app.close())

@@ -17,7 +17,7 @@ await once(server, 'listening')
 console.log(`listening on http://127.0.0.1:${server.address().port}`)
 
 // What is in flight finishes, and the log gets its last checkpoint, before the process ends.
-process.once('SIGTERM', async () => {
+process.on('SIGTERM', async () => {
   server.close()
   await balancer.close()
 })

@@ -45,7 +45,7 @@ server.listen(process.env.PORT ?? 0, '127.0.0.1')
 await once(server, 'listening')
 console.log(`listening on tcp://127.0.0.1:${server.address().port}`)
 
-process.once('SIGTERM', async () => {
+process.on('SIGTERM', async () => {
   server.close()
   await balancer.close()
 })

@@ -69,6 +69,8 @@ export const access = obj({
   rule: text,
   phase: z.enum(['connection', 'request', 'admin']),
   detail: text.optional(),
+  /** How many equal denials this line stands for, where they came in a flood. */
+  count: int.optional(),
 })
 export const backend = obj({
   id: text,

@@ -40,7 +40,7 @@ export function attach<S extends Server | HttpsServer>(server: S, balancer: Bala
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     // A client that went away did nothing wrong, and one whose connection we closed has its record.
-    if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed) {
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed || socket.writableEnded) {
       socket.destroy()
       return
     }
@@ -90,5 +90,11 @@ type Carrying = { readonly _httpMessage?: { readonly headersSent: boolean } | nu
 function answer(socket: Socket, status: string): void {
   const begun = (socket as Carrying)._httpMessage?.headersSent === true
   if (begun || !socket.writable) socket.destroy()
-  else socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy())
+  else
+    socket
+      .on('error', ignore)
+      .end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy())
 }
+
+// A socket that Node has handed over by CONNECT has no other handler: a reset must not end the process.
+const ignore = (): void => undefined

@@ -6,14 +6,18 @@ import { type RequestResult, statusOf } from '../outcome.ts'
 /** Seconds after which a refused client may try again: an ejection or a restart takes about as long. */
 const retryAfterS = 1
 
+/** A reason phrase that Node sends. A transport may have read one in another encoding than it was written in. */
+const sendable = /^[\t\x20-\x7e\x80-\xff]*$/
+
 /**
  * Writes a head. Headers that somebody set on the response before us (Express does) go along, unless the new head has them;
  * `Set-Cookie` goes along in any case. They are taken off first: Node would fold equal names of the two (nodejs/node#50387).
  */
 export function writeHead(response: ServerResponse, status: number, reason: string, headers: readonly string[]): void {
+  const phrase = sendable.test(reason) ? reason : (STATUS_CODES[status] ?? '')
   const names = response.getHeaderNames()
   if (names.length === 0) {
-    response.writeHead(status, reason, headers as string[])
+    response.writeHead(status, phrase, headers as string[])
     return
   }
   const grouped = new Map<string, { name: string; values: string[] }>()
@@ -31,7 +35,22 @@ export function writeHead(response: ServerResponse, status: number, reason: stri
     response.removeHeader(name)
   }
   for (const { name, values } of grouped.values()) response.setHeader(name, values.length === 1 ? values[0]! : values)
-  response.writeHead(status, reason)
+  response.writeHead(status, phrase)
+}
+
+/**
+ * Passes early hints on. Node sends 103 only, and only with links of a plain form; others are dropped, for they are hints.
+ */
+export function writeHints(response: ServerResponse, headers: readonly string[]): void {
+  const values = headers.filter((_, i) => i % 2 === 1 && headers[i - 1]!.toLowerCase() === 'link')
+  // Several links may share a line.
+  const link = values.flatMap((value) => value.split(/\s*,\s*(?=<)/))
+  if (link.length === 0 || response.headersSent) return
+  try {
+    response.writeEarlyHints({ link })
+  } catch {
+    // A form that Node does not take.
+  }
 }
 
 export interface Answer {

@@ -1,5 +1,5 @@
 // The connections to one backend: each carries one request at a time, so that the record can tell which, and what it waited.
-import { Client } from 'undici'
+import { buildConnector, Client } from 'undici'
 import { z } from 'zod'
 import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
@@ -31,13 +31,15 @@ export interface Connection {
   /** Set while a socket is established, with the time that it took. Written by the client's events. */
   connectUs: number | undefined
   dialledAtUs: number
+  /** Whether the present socket has failed: then the end of a response may be none. Written by the socket's events. */
+  broken: boolean
   /** Requests that the present socket has carried. */
   requests: number
 }
 
 type Settle = {
   ready(connection: Connection, queueUs: number): void
-  fail(result: 'queue-full' | 'queue-timeout'): void
+  fail(result: 'queue-full' | 'queue-timeout' | 'internal'): void
 }
 interface Waiter extends Settle {
   readonly sinceUs: number
@@ -104,8 +106,13 @@ export class Connections {
     for (const connection of [...this.#idle]) this.discard(connection)
   }
 
+  /** Closes every connection, also those in use, and fails who waits for one. */
   async close(): Promise<void> {
     this.#retired = true
+    for (const waiter of this.#waiting.splice(0)) {
+      waiter.cancelTimer()
+      waiter.fail('internal')
+    }
     await Promise.all([...this.#all].map((connection) => connection.client.destroy().catch(() => undefined)))
     this.#all.clear()
     this.#idle.length = 0
@@ -133,15 +140,25 @@ export class Connections {
 
   #create(): Connection {
     const { connectMs, headerMs, bodyIdleMs } = this.#timeouts
+    const dial = buildConnector({ timeout: connectMs })
     const client = new Client(this.#backend.url, {
       pipelining: 1,
       keepAliveTimeout: this.#config.keepAliveMs,
       keepAliveMaxTimeout: this.#config.keepAliveMs,
       headersTimeout: headerMs,
       bodyTimeout: bodyIdleMs,
-      connect: { timeout: connectMs },
+      connect: (options, callback) =>
+        dial(options, (...[error, socket]) => {
+          if (error) return callback(error, null)
+          connection.broken = false
+          socket.on('error', () => {
+            connection.broken = true
+          })
+          callback(null, socket)
+        }),
     })
-    const connection: Connection = { client, connectUs: undefined, dialledAtUs: this.#clock.monoUs(), requests: 0 }
+    const dialledAtUs = this.#clock.monoUs()
+    const connection: Connection = { client, connectUs: undefined, dialledAtUs, broken: false, requests: 0 }
     this.#all.add(connection)
     client.on('connect', () => {
       connection.connectUs = this.#clock.monoUs() - connection.dialledAtUs

@@ -3,14 +3,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BackendState } from '../backend.ts'
 import type { AttemptFailure, RequestResult } from '../outcome.ts'
 import { uniqueId } from '../random.ts'
-import { type Peer, type PickRequest, peerOf } from '../request.ts'
+import { type Peer, peerOf } from '../request.ts'
 import type { AttemptHandler, Cancel, Connected } from '../transport.ts'
-import { answerTo, cut, writeHead } from './answer.ts'
+import { answerTo, cut, writeHead, writeHints } from './answer.ts'
 import { drain, RequestBody } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
 import { requestHeaders, responseHead, without } from './headers.ts'
 import { Journal } from './journal.ts'
+import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
+import { RequestView } from './view.ts'
 import { ResponseWriter } from './writer.ts'
 
 /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
@@ -27,6 +29,7 @@ class Exchange implements AttemptHandler {
   readonly #peer: Peer
   readonly #journal: Journal
   readonly #writer: ResponseWriter
+  readonly #view: RequestView
   readonly #tried: BackendState[] = []
   #admitted: Admitted | undefined
   #body: RequestBody | undefined
@@ -39,6 +42,7 @@ class Exchange implements AttemptHandler {
     this.#options = options
     this.#peer = peerOf(request.socket)
     this.#journal = new Journal(ports, { request, requestId: this.#requestId, peer: this.#peer, options })
+    this.#view = new RequestView(request, this.#peer.address)
     this.#writer = new ResponseWriter(response)
   }
 
@@ -49,22 +53,24 @@ class Exchange implements AttemptHandler {
     // Both sockets carry a handler from the first tick on: a reset is told by `close`, and must not end the process.
     request.on('error', ignore)
     response.on('error', ignore)
-    response.once('close', () => this.#closed())
+    onceClosed(request, response, () => this.#closed())
     const rule = this.#ports.denies(this.#peer.address)
     if (rule !== undefined) {
       this.#journal.denied(rule)
       return this.#refuse('denied', rule)
     }
+    if (isDistrusted(request.socket)) return this.#refuse('malformed', 'it follows a request that is not well-formed')
     const { method = '', httpVersion, rawHeaders } = request
     const looked = inspect(
       { method, url: this.#options.target ?? request.url ?? '', httpVersion, rawHeaders },
       this.#ports.via,
     )
     if ('result' in looked) return this.#refuse(looked.result, looked.detail)
+    this.#admitted = looked
     if (this.#ports.closing()) return this.#refuse('closing')
     if (looked.body !== 'none' && this.#options.body === undefined && request.readableDidRead)
       return this.#refuse('body-consumed')
-    this.#admitted = looked
+    this.#view.path = looked.target
     if (this.#ports.log.refuses) void this.#recordThenSend()
     else this.#send()
   }
@@ -78,11 +84,11 @@ class Exchange implements AttemptHandler {
     } catch {
       return this.#refuse('audit-unavailable')
     }
-    if (!this.#response.closed) this.#send()
+    if (this.#journal.result === undefined) this.#send()
   }
 
   #send(): void {
-    const { backend, decision } = this.#ports.pick(this.#pickRequest(), this.#tried)
+    const { backend, decision } = this.#ports.pick(this.#view, this.#tried)
     this.#journal.decided(backend, decision)
     if (backend === undefined) {
       // With nobody left to try, the last failure is the answer.
@@ -141,16 +147,14 @@ class Exchange implements AttemptHandler {
   }
 
   onInformation(status: number, headers: string[]): void {
-    // Node can send 103 only, and only with a Link.
-    const link = headers.flatMap((name, i) => (i % 2 === 0 && name.toLowerCase() === 'link' ? [headers[i + 1]!] : []))
-    if (status === 103 && link.length > 0 && !this.#response.headersSent) this.#response.writeEarlyHints({ link })
+    if (status === 103) writeHints(this.#response, headers)
   }
 
   onResponse(status: number, reason: string, headers: string[], resume: () => void): void {
     this.#journal.attempt!.status = status
     this.#journal.firstByteUs = this.#ports.clock.monoUs()
-    const head = responseHead(headers, this.#requestId)
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304
+    const head = responseHead(headers, this.#requestId, !bodiless && this.#request.httpVersion !== '1.0')
     if (this.#ports.closing()) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
     this.#writer.begin(resume, this.#ports.log.waits && !bodiless ? head.length : undefined)
@@ -183,8 +187,10 @@ class Exchange implements AttemptHandler {
 
   onFail(failure: AttemptFailure): void {
     this.#journal.endAttempt(failure)
+    // What our own close cut off is no fault of the backend.
+    const result = failure.result === 'internal' && this.#ports.closing() ? 'closing' : failure.result
     if (this.#response.headersSent) {
-      this.#journal.result = failure.result
+      this.#journal.result = result
       this.#journal.detail = failure.detail
       cut(this.#response)
       return
@@ -192,7 +198,7 @@ class Exchange implements AttemptHandler {
     const replayable = this.#body?.started !== true
     const facts = { method: this.#request.method ?? '', attempts: this.#journal.attempts, replayable }
     if (!this.#ports.closing() && this.#ports.mayRetry(failure, facts)) this.#send()
-    else this.#refuse(failure.result, failure.detail)
+    else this.#refuse(result, failure.detail)
   }
 
   // Answers by ourselves. After a refusal of what is not well-formed the connection cannot be trusted any more.
@@ -201,7 +207,9 @@ class Exchange implements AttemptHandler {
     this.#journal.detail = detail
     const response = this.#response
     if (response.closed || response.headersSent) return cut(response)
-    const close = !this.#request.complete || result === 'malformed' || result === 'closing'
+    if (result === 'malformed') distrust(this.#request.socket)
+    const unread = this.#admitted?.body !== 'none' && !this.#request.complete
+    const close = unread || result === 'malformed' || result === 'closing'
     const { status, reason, head, body } = answerTo(result, this.#requestId, close)
     this.#body?.destroy()
     writeHead(response, status, reason, head)
@@ -223,22 +231,9 @@ class Exchange implements AttemptHandler {
   }
 
   #record() {
-    const gone = this.#journal.result === 'client-gone' ? 499 : undefined
-    const status = this.#response.headersSent ? this.#response.statusCode : gone
+    const sent = this.#response.headersSent ? this.#response.statusCode : undefined
+    const status = this.#journal.result === 'client-gone' ? 499 : sent
     return this.#journal.completed(status, this.#options.body?.length ?? this.#body?.size ?? 0, this.#writer.size)
-  }
-
-  #pickRequest(): PickRequest {
-    const request = this.#request
-    return {
-      method: request.method,
-      path: this.#admitted!.target,
-      // Node builds the object on first use: a strategy that does not look at headers does not pay for it.
-      get headers() {
-        return request.headers
-      },
-      client: { address: this.#peer.address },
-    }
   }
 }
 

@@ -21,6 +21,8 @@ const byCode: Readonly<Record<string, FailedResult>> = {
   UND_ERR_BODY_TIMEOUT: 'body-timeout',
   UND_ERR_HEADERS_OVERFLOW: 'response-invalid',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'backend-cut',
+  UND_ERR_CLOSED: 'internal',
+  UND_ERR_DESTROYED: 'internal',
   UND_ERR_INVALID_ARG: 'internal',
   UND_ERR_NOT_SUPPORTED: 'internal',
   UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: 'internal',
@@ -41,11 +43,13 @@ export function failureOf(error: unknown, progress: Progress): AttemptFailure {
 function resultOf(code: string | undefined, progress: Progress): FailedResult {
   const known = code === undefined ? undefined : byCode[code]
   if (known !== undefined) {
+    // What is wrong with a head that was not taken for a response yet cut nothing off.
+    if (known === 'backend-cut' && !progress.responded) return 'response-invalid'
     // An established connection can time out in the system too.
     if (known === 'connect-timeout' && progress.connected) return progress.responded ? 'body-timeout' : 'header-timeout'
     return known
   }
-  if (code !== undefined && /^HPE_/.test(code)) return progress.responded ? 'backend-cut' : 'response-invalid'
+  if (code !== undefined && /^HPE_/.test(code)) return 'response-invalid'
   if (!progress.connected) return code !== undefined && isTls(code) ? 'tls-failed' : 'connect-failed'
   return progress.responded ? 'backend-cut' : 'backend-reset'
 }
@@ -58,6 +62,8 @@ function codeOf(error: unknown): string | undefined {
   if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0])
   if (typeof error !== 'object' || error === null) return undefined
   const { code, cause } = error as { code?: unknown; cause?: unknown }
+  // undici leaves the code of its parser's errors empty.
+  if (code === undefined && error instanceof Error && error.name === 'HTTPParserError') return 'HPE_INVALID'
   if (typeof code === 'string') return code === 'UND_ERR_SOCKET' ? (codeOf(cause) ?? code) : code
   return codeOf(cause)
 }

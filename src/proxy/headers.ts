@@ -110,8 +110,11 @@ export interface ResponseHead {
   readonly length: number | undefined
 }
 
-/** The head of a response as the client gets it. `Trailer` stays where trailers can follow: in a chunked body. */
-export function responseHead(raw: readonly string[], requestId: string): ResponseHead {
+/**
+ * The head of a response as the client gets it. `Trailer` stays only where trailers can follow, in a chunked body: Node does
+ * not send it elsewhere. `chunkable` tells whether the body may be chunked at all.
+ */
+export function responseHead(raw: readonly string[], requestId: string, chunkable: boolean): ResponseHead {
   const nominated = nominatedBy(raw)
   const headers: string[] = []
   let length: number | undefined
@@ -124,7 +127,18 @@ export function responseHead(raw: readonly string[], requestId: string): Respons
     headers.push(raw[i]!, raw[i + 1]!)
   }
   headers.push('x-request-id', requestId)
-  return { headers: trailer && length !== undefined ? without(headers, 'trailer') : headers, length }
+  const untrailed = trailer && (length !== undefined || !chunkable)
+  return { headers: untrailed ? without(headers, 'trailer') : headers, length }
+}
+
+/** The trailers that may go on: none that say something of framing, of routing or of this connection (RFC 9110 section 6.5.1). */
+export function trailersOf(raw: readonly string[]): [string, string][] {
+  const out: [string, string][] = []
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const { request, response } = fieldOf(raw[i]!)
+    if (request === 'end-to-end' && response === 'end-to-end') out.push([raw[i]!, raw[i + 1]!])
+  }
+  return out
 }
 
 /** Names and values in turn, without the fields of this name. */

@@ -87,7 +87,9 @@ function urlOf({ request, options }: RequestFacts, ports: Ports): Completed['url
   const asked = ports.redactor.url(options.originalTarget ?? request.url ?? '')
   if (options.target === undefined) return asked
   const { path } = ports.redactor.url(options.target)
-  return path === asked.path ? asked : { original_path: asked.path, path, query: asked.query, query_omitted: asked.query_omitted }
+  return path === asked.path
+    ? asked
+    : { original_path: asked.path, path, query: asked.query, query_omitted: asked.query_omitted }
 }
 
 const clientOf = ({ peer: { address, port } }: RequestFacts): Completed['client'] => ({ address, port, source: 'peer' })

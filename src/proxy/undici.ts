@@ -51,6 +51,7 @@ class Attempt {
   #queueUs = 0
   #connected = false
   #responded = false
+  #bodiless = false
   #over = false
 
   constructor(request: AttemptRequest, handler: AttemptHandler, pool: Connections) {
@@ -100,8 +101,9 @@ class Attempt {
 
   onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
     const headers = raw.map((part) => part.toString('latin1'))
-    if (status < 200) this.#handler.onInformation(status, headers)
+    if (status >= 100 && status < 200) this.#handler.onInformation(status, headers)
     else {
+      this.#bodiless = status === 204 || status === 304
       this.#responded = true
       this.#guard(() => this.#handler.onResponse(status, reason, headers, resume))
     }
@@ -114,6 +116,8 @@ class Attempt {
 
   onComplete(raw: Buffer[] | null): void {
     if (this.#over) return
+    // undici takes a reset for the end of a body that the end of its connection delimits: that is a cut.
+    if (this.#connection!.broken) return this.onError(new Error('reset'))
     this.#over = true
     this.#pool.release(this.#connection!)
     this.#handler.onEnd((raw ?? []).map((part) => part.toString('latin1')))
@@ -123,6 +127,11 @@ class Attempt {
     if (this.#over) return
     this.#over = true
     this.#pool.discard(this.#connection!)
+    // undici misses the body whose length a 304 tells, and which never comes (RFC 9110 section 8.6).
+    if (this.#bodiless && (error as { code?: unknown }).code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
+      this.#handler.onEnd([])
+      return
+    }
     this.#handler.onFail(failureOf(error, { connected: this.#connected, responded: this.#responded }))
   }
 

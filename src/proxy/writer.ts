@@ -1,5 +1,6 @@
 // The body of a response on its way to the client: counted, with backpressure, its last byte held where it must wait.
 import type { ServerResponse } from 'node:http'
+import { trailersOf } from './headers.ts'
 
 export class ResponseWriter {
   readonly #response: ServerResponse
@@ -43,7 +44,7 @@ export class ResponseWriter {
   }
 
   end(trailers: readonly string[]): void {
-    if (trailers.length > 0) this.#response.addTrailers(pairs(trailers))
+    if (trailers.length > 0) this.#response.addTrailers(trailersOf(trailers))
     if (this.#held === undefined) this.#response.end()
     else this.#response.end(this.#held)
   }
@@ -53,10 +54,4 @@ export class ResponseWriter {
     this.size = Buffer.byteLength(body)
     this.#response.end(body)
   }
-}
-
-function pairs(raw: readonly string[]): [string, string][] {
-  const out: [string, string][] = []
-  for (let i = 0; i + 1 < raw.length; i += 2) out.push([raw[i]!, raw[i + 1]!])
-  return out
 }

@@ -69,7 +69,10 @@ export function memoryStore(given: Partial<TestStore> = {}): TestStore {
     async open() {
       await this.opening()
       const head = (log: LogName) => ({ origin: `shop/one/${log}/00`, next: 0 })
-      return { instance: 'one', heads: { traffic: head('traffic'), security: head('security'), control: head('control') } }
+      return {
+        instance: 'one',
+        heads: { traffic: head('traffic'), security: head('security'), control: head('control') },
+      }
     },
     append(log, index, line) {
       if (!this.takes) return false

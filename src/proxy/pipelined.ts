@@ -1,0 +1,39 @@
+// Requests that a client sends before their turn: Node hands them over at once, and tells their responses nothing until then.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+
+/** What waits for the close of a connection: one listener serves all requests that are pipelined on it. */
+const waiting = new WeakMap<Socket, Set<() => void>>()
+
+/** Calls `fn` once: when the response closes, or when its connection does before the turn of the response came. */
+export function onceClosed(request: IncomingMessage, response: ServerResponse, fn: () => void): void {
+  if (response.socket !== null) {
+    response.once('close', fn)
+    return
+  }
+  const all = waitingOn(request.socket)
+  const closed = (): void => {
+    if (all.delete(closed)) fn()
+  }
+  all.add(closed)
+  response.once('close', closed)
+}
+
+function waitingOn(socket: Socket): Set<() => void> {
+  let all = waiting.get(socket)
+  if (all === undefined) {
+    const made = new Set<() => void>()
+    all = made
+    waiting.set(socket, made)
+    socket.once('close', () => {
+      for (const closed of made) closed()
+    })
+  }
+  return all
+}
+
+const distrusted = new WeakSet<Socket>()
+
+/** After a request that is not well-formed nobody can tell where the next one on its connection begins. */
+export const distrust = (socket: Socket): void => void distrusted.add(socket)
+export const isDistrusted = (socket: Socket): boolean => distrusted.has(socket)

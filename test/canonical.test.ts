@@ -1,0 +1,70 @@
+// RFC 8785: one form for each value.
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { canonical, type Json } from '../src/canonical.ts'
+
+it('orders keys by UTF-16 code units, at every depth (the example of RFC 8785 section 3.2.3)', () => {
+  const value = {
+    '\u20ac': 'Euro Sign',
+    '\r': 'Carriage Return',
+    '\ufb33': 'Hebrew Letter Dalet With Dagesh',
+    '1': 'One',
+    '\ud83d\ude00': 'Emoji: Grinning Face',
+    '\u0080': 'Control',
+    '\u00f6': 'Latin Small Letter O With Diaeresis',
+  }
+  expect(Object.values(JSON.parse(canonical(value)))).toHaveLength(7)
+  expect([...canonical(value).matchAll(/:"([A-Z]\w+)/g)].map(([, word]) => word)).toEqual([
+    'Carriage',
+    'One',
+    'Control',
+    'Latin',
+    'Euro',
+    'Emoji',
+    'Hebrew',
+  ])
+  expect(canonical({ b: [{ z: 1, a: 2 }], a: { d: null, c: true } })).toBe(
+    '{"a":{"c":true,"d":null},"b":[{"a":2,"z":1}]}',
+  )
+})
+
+it.each<[Json, string]>([
+  [{ '10': 1, '9': 2 }, '{"10":1,"9":2}'],
+  [{ a: undefined, b: [] }, '{"b":[]}'],
+  [{}, '{}'],
+  [-0, '0'],
+  [1e21, '1e+21'],
+  [9007199254740991, '9007199254740991'],
+  ['\u20ac$\u000f\u000aA\'\u0042\u0022\u005c\\"/', '"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"'],
+  ['<script>\u2028', '"<script>\u2028"'],
+])('%j', (value, text) => {
+  expect(canonical(value)).toBe(text)
+})
+
+it('refuses what JSON cannot hold', () => {
+  for (const value of [Number.NaN, Infinity, 1n, () => 1, Symbol('x'), undefined, [undefined], { a: [Number.NaN] }]) {
+    expect(() => canonical(value as never)).toThrow(TypeError)
+  }
+})
+
+it('says the same whatever the order of the keys, and reads back as the same value', () => {
+  const json = fc.jsonValue({ stringUnit: 'grapheme' })
+  fc.assert(
+    fc.property(json, (value) => {
+      const text = canonical(value as Json)
+      expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)))
+      expect(canonical(reversed(value) as Json)).toBe(text)
+      expect(canonical(JSON.parse(text))).toBe(text)
+    }),
+  )
+})
+
+function reversed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reversed)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .reverse()
+      .map(([key, member]) => [key, reversed(member)]),
+  )
+}

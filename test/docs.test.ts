@@ -1,0 +1,291 @@
+// Holds the documentation against the code, in both directions.
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import ts from 'typescript'
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { accessSchema } from '../src/access/addresses.ts'
+import { auditSchema } from '../src/audit/options.ts'
+import { backendSchema } from '../src/backend.ts'
+import { exclusionReasons, pickReasons } from '../src/decision.ts'
+import { failures } from '../src/errors.ts'
+import { type BuiltInEventName, eventSchema, eventTable } from '../src/events.ts'
+import { activeSchema } from '../src/health/active.ts'
+import { passiveSchema } from '../src/health/passive.ts'
+import { requestResults } from '../src/outcome.ts'
+import { connectionsSchema, timeoutsSchema } from '../src/proxy/connections.ts'
+import { retrySchema } from '../src/routing/retry.ts'
+import { fileSinkSchema } from '../src/sinks/file.ts'
+import { strategies } from '../src/strategies/index.ts'
+
+const root = join(import.meta.dirname, '..')
+const read = (name: string): string => readFileSync(join(root, name), 'utf8')
+const doc = (name: string): string => read(`docs/${name}.md`)
+
+/** The part below a heading, up to the next one of the same level. */
+function section(text: string, heading: string): string {
+  const level = heading.slice(0, heading.indexOf(' ') + 1)
+  const from = text.indexOf(`\n${heading}\n`)
+  if (from === -1) throw new Error(`there is no heading ${heading}`)
+  const rest = text.slice(from + heading.length + 2)
+  const end = rest.indexOf(`\n${level}`)
+  return end === -1 ? rest : rest.slice(0, end)
+}
+
+/** What stands in backticks at the beginning of each row. */
+const rows = (text: string): string[] => [...text.matchAll(/^\| `([^`]+)`/gm)].map(([, name]) => name!)
+const sorted = (names: Iterable<string>): string[] => [...new Set(names)].sort()
+
+interface JsonSchema {
+  readonly properties?: Readonly<Record<string, JsonSchema>>
+  readonly items?: JsonSchema
+  readonly anyOf?: readonly JsonSchema[]
+}
+const jsonSchema = (schema: z.ZodType): JsonSchema =>
+  z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema
+
+/** Every place in an object of this schema, in the form `a.b`; inner ones too. */
+function places(schema: JsonSchema, prefix = ''): string[] {
+  const own = Object.entries(schema.properties ?? {}).flatMap(([key, member]) => [
+    `${prefix}${key}`,
+    ...places(member, `${prefix}${key}.`),
+  ])
+  return [...own, ...(schema.anyOf ?? []).flatMap((one) => places(one, prefix))]
+}
+
+/** The keys of an object literal that a variable of a source file holds, or hands to a function. */
+function keysIn(file: string, variable: string): string[] {
+  const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest, true)
+  let found: ts.ObjectLiteralExpression | undefined
+  const visit = (node: ts.Node, inside: boolean): void => {
+    if (found !== undefined) return
+    const here = inside || (ts.isVariableDeclaration(node) && node.name.getText() === variable)
+    if (here && ts.isObjectLiteralExpression(node)) found = node
+    else ts.forEachChild(node, (child) => visit(child, here))
+  }
+  visit(source, false)
+  return found!.properties.flatMap((property) => (property.name === undefined ? [] : [property.name.getText()]))
+}
+
+describe('docs/events.md', () => {
+  const text = doc('events')
+  const headings = [...text.matchAll(/^## `([^`]+)`$/gm)].map(([, name]) => name!)
+  const names = Object.keys(eventTable) as BuiltInEventName[]
+  const envelope = [
+    'audit',
+    'event_name',
+    'schema_version',
+    'time',
+    'severity',
+    'outcome',
+    'service',
+    'cloud',
+    'trace_id',
+    'span_id',
+  ]
+  const stamp = ['lb.pool', 'lb.config_revision', 'lb.config_hash']
+
+  it('has a heading for every event, and no other', () => {
+    expect(sorted(headings)).toEqual(sorted([...names, 'app.*']))
+  })
+
+  it.each(names)('tells the log and the severity of %s', (name) => {
+    const { log, severity } = eventTable[name]
+    expect(section(text, `## \`${name}\``)).toContain(`Log: ${log}. Severity: ${severity}.`)
+  })
+
+  it.each(names)('tells every field of %s, and no other', (name) => {
+    const all = places(jsonSchema(eventSchema(name))).filter((place) => !envelope.includes(place.split('.')[0]!))
+    const told = rows(section(text, `## \`${name}\``))
+    const covers = (row: string, place: string): boolean => place === row || place.startsWith(`${row}.`)
+    const isInner = (place: string): boolean => all.some((other) => other.startsWith(`${place}.`))
+    const untold = all.filter(
+      (place) => !stamp.includes(place) && !isInner(place) && !told.some((row) => covers(row, place)),
+    )
+    expect([untold, told.filter((row) => !all.includes(row))]).toEqual([[], []])
+  })
+
+  it('tells the envelope', () => {
+    for (const key of envelope) expect(section(text, '## Envelope')).toMatch(new RegExp(`\`${key}[.\`]`))
+  })
+
+  const whole = JSON.parse(/```json\n([\s\S]*?)```/.exec(section(text, '## Envelope'))![1]!) as Record<string, unknown>
+
+  it('shows a whole line that is one', () => {
+    expect(eventSchema('request.completed').safeParse(whole).error).toBeUndefined()
+  })
+
+  it.each(names.filter((name) => name !== 'request.completed'))('shows an example of %s that is one', (name) => {
+    const json = /```json\n([\s\S]*?)```/.exec(section(text, `## \`${name}\``))?.[1] ?? '{}'
+    const { audit, service, time, outcome, severity } = whole
+    const common = { audit, service, time, outcome, severity, schema_version: 1, event_name: name }
+    expect(eventSchema(name).safeParse({ ...common, ...JSON.parse(json) }).error).toBeUndefined()
+  })
+})
+
+describe('docs/errors.md', () => {
+  it('has every code with its status, blame and meaning, and no other', () => {
+    const told = [...section(doc('errors'), '## Codes').matchAll(/^\| `([^`]+)` \| (\d+) \| (\w+) \| (.+) \|$/gm)]
+    const expected = Object.entries(failures).map(([code, { status, blame, message }]) => [
+      code,
+      String(status),
+      blame,
+      message,
+    ])
+    expect(told.map(([, ...cells]) => cells)).toEqual(expected)
+  })
+
+  it('maps every result of a request, and no other', () => {
+    expect(sorted(rows(section(doc('errors'), '## Results in the words of others')))).toEqual(sorted(requestResults))
+  })
+})
+
+describe('docs/configuration.md', () => {
+  const text = doc('configuration')
+  const told = rows(text).sort()
+  const parts: Readonly<Record<string, z.ZodType>> = {
+    'backends[]': backendSchema,
+    'health.active': activeSchema,
+    'health.passive': passiveSchema,
+    access: accessSchema,
+    audit: auditSchema,
+    connections: connectionsSchema,
+    retry: retrySchema,
+    timeouts: timeoutsSchema,
+  }
+  const top = [...keysIn('src/config.ts', 'poolShape'), ...keysIn('src/config.ts', 'balancerSchema')]
+  const inner = Object.entries(parts).flatMap(([at, schema]) => places(jsonSchema(schema), `${at}.`))
+  const leaves = [...top, ...inner].filter((place, _, all) => !all.some((other) => other.startsWith(`${place}.`)))
+
+  it('has every option', () => {
+    const groups = ['health', 'control']
+    expect(leaves.filter((place) => !told.includes(place) && !groups.includes(place))).toEqual([])
+  })
+
+  it('has no option that there is not', () => {
+    const known = [...top, ...inner, 'health.active', 'health.passive', 'control.authorize']
+    expect(told.filter((place) => !known.includes(place))).toEqual([])
+  })
+})
+
+describe('docs/sinks.md', () => {
+  const text = doc('sinks')
+
+  it('has every option of the file sink, and no other', () => {
+    const all = places(jsonSchema(fileSinkSchema))
+    const leaves = all.filter((place) => !all.some((other) => other.startsWith(`${place}.`)))
+    expect(sorted(rows(section(text, '## fileSink').split('### ')[0]!))).toEqual(sorted(leaves))
+  })
+
+  it.each(['http', 'stdout'])('has every option of the %s sink, and no other', (name) => {
+    expect(sorted(rows(section(text, `## ${name}Sink`)))).toEqual(sorted(keysIn(`src/sinks/${name}.ts`, 'schema')))
+  })
+
+  it('has every value of durability, and no other', () => {
+    const { properties } = jsonSchema(fileSinkSchema) as { properties: { durability: { enum: string[] } } }
+    expect(sorted(rows(section(text, '### Durability')))).toEqual(sorted(properties.durability.enum))
+  })
+})
+
+describe('docs/strategies.md', () => {
+  const text = doc('strategies')
+
+  it('has a heading for every strategy', () => {
+    const others = ['Your own', 'Weights', 'Reasons', 'Exclusion reasons']
+    const headings = [...text.matchAll(/^## (.+)$/gm)].map(([, name]) => name!)
+    expect(sorted(headings)).toEqual(sorted([...strategies.map(({ name }) => name), ...others]))
+  })
+
+  it('has every reason of a pick, and no other', () => {
+    expect(sorted(rows(section(text, '## Reasons')))).toEqual(sorted(pickReasons))
+  })
+
+  it('has every reason of an exclusion, and no other', () => {
+    expect(sorted(rows(section(text, '## Exclusion reasons')))).toEqual(sorted(exclusionReasons))
+  })
+})
+
+describe('docs/health.md', () => {
+  it('has every cause that the code gives, and no other', () => {
+    const given = ['active', 'passive', 'watch'].flatMap((name) => {
+      const code = read(`src/health/${name}.ts`)
+      return [...code.matchAll(/cause: '([a-z-]+)'|#readmit\(.*'([a-z-]+)'\)/g)].map(([, a, b]) => a ?? b!)
+    })
+    const table = section(doc('health'), '## In the log')
+    expect(sorted(rows(table))).toEqual(sorted(given))
+  })
+})
+
+describe('docs/verification.md', () => {
+  it('has every filter of the query, and no other', () => {
+    const told = [...section(doc('verification'), '## Query').matchAll(/`--([a-z-]+) [A-Z]`/g)].map(([, name]) => name!)
+    const names = keysIn('src/log/filters.ts', 'logFilterSchema')
+    expect(sorted(told)).toEqual(
+      sorted(names.map((name) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`))),
+    )
+  })
+})
+
+describe('the pages', () => {
+  const pages = ['README.md', 'CHANGELOG.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
+
+  it('link to what exists', () => {
+    const broken = pages.flatMap((page) =>
+      [...read(page).matchAll(/\]\(([^)]+)\)/g)]
+        .map(([, link]) => link!)
+        .filter((link) => !/^https?:/.test(link) && !exists(page, link))
+        .map((link) => `${page}: ${link}`),
+    )
+    expect(broken).toEqual([])
+  })
+
+  it('show code that parses', () => {
+    const faults = pages.flatMap((page) =>
+      [...read(page).matchAll(/^```js\n([\s\S]*?)^```$/gm)].flatMap(([, code]) =>
+        (
+          ts.transpileModule(code!, { reportDiagnostics: true, compilerOptions: { target: ts.ScriptTarget.ESNext } })
+            .diagnostics ?? []
+        ).map(({ messageText }) => `${page}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`),
+      ),
+    )
+    expect(faults).toEqual([])
+  })
+
+  it('are all reached from the README', () => {
+    expect(pages.filter((page) => page !== 'README.md' && !read('README.md').includes(`(${page})`))).toEqual([])
+  })
+
+  it('name files of the repository that exist', () => {
+    const table = section(doc('architecture'), '## Where is…?')
+    const paths = [...table.matchAll(/`(src\/[^`]+)`/g)].map(([, path]) => path!)
+    expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([])
+    expect(paths.length).toBeGreaterThan(10)
+  })
+
+  it('name every file and folder of the sources in the table of layers', () => {
+    const table = section(doc('architecture'), '## Layers')
+      .match(/^\| \d .*$/gm)!
+      .join('\n')
+    const named = [...table.matchAll(/`([a-z-]+(?:\.ts|\/))`/g)].map(([, name]) => name!)
+    const present = readdirSync(join(root, 'src'), { withFileTypes: true }).map((one) =>
+      one.isDirectory() ? `${one.name}/` : one.name,
+    )
+    expect(sorted(named)).toEqual(sorted(present))
+  })
+})
+
+function exists(page: string, link: string): boolean {
+  const [path = '', anchor] = link.split('#')
+  const target = path === '' ? page : join(dirname(page), path)
+  if (!existsSync(join(root, target))) return false
+  const anchors =
+    anchor === undefined
+      ? []
+      : [...read(target).matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
+          title!
+            .toLowerCase()
+            .replace(/[^a-z0-9 -]/g, '')
+            .replaceAll(' ', '-'),
+        )
+  return anchor === undefined || anchors.includes(anchor)
+}

@@ -1,0 +1,156 @@
+// Runs every example, and the demo, as real processes.
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { queryLog } from '../src/log/query.ts'
+import { verifyLog } from '../src/log/verify.ts'
+import { tempFolder } from './support/folder.ts'
+import { type Script, startScript } from './support/script.ts'
+
+const root = join(import.meta.dirname, '..')
+const run = promisify(execFile)
+const example = (name: string, env: Readonly<Record<string, string>> = {}): Script =>
+  startScript(join(root, 'examples', `${name}.mjs`), { env: { PORT: '0', ...env } })
+const origin = (script: Script): Promise<string> => script.said(/listening on (http:\/\/[^;\s]+)[;\n]/)
+
+interface Answer {
+  readonly backend: string
+  readonly path: string
+  readonly body: string
+}
+
+async function ask(url: string, init: RequestInit = {}): Promise<Answer> {
+  const response = await fetch(url, { ...init, headers: { connection: 'close', ...init.headers } })
+  expect(response.status).toBe(200)
+  return (await response.json()) as Answer
+}
+
+async function count(dir: string, filters: Parameters<typeof queryLog>[1]): Promise<number> {
+  let n = 0
+  for await (const _ of queryLog(dir, filters)) n++
+  return n
+}
+
+const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"a":1}' }
+
+describe('the examples', () => {
+  it('are all run here', () => {
+    const names = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.mjs'))
+    const tested = [
+      'custom-sink',
+      'custom-strategy',
+      'express',
+      'fastify',
+      'node-http',
+      'pick-any-protocol',
+      'shared-trail',
+    ]
+    expect(names.sort()).toEqual(['backends', ...tested].map((name) => `${name}.mjs`))
+  })
+
+  it('node-http spreads requests over both backends, and leaves a log that holds', async () => {
+    const dir = join(tempFolder(), 'audit')
+    const script = example('node-http', { AUDIT_DIR: dir })
+    const url = await origin(script)
+    const answers = [await ask(`${url}/x`), await ask(`${url}/y`)]
+    expect(answers.map(({ backend }) => backend).sort()).toEqual(['b1', 'b2'])
+    expect((await script.stop()).code).toBe(0)
+    expect(await count(dir, { type: 'request.completed', status: '200' })).toBe(2)
+    expect(await verifyLog(dir)).toMatchObject({
+      ok: true,
+      instances: [{ logs: [{ unsigned: 0 }, {}, { unsigned: 0 }] }],
+    })
+  })
+
+  it('express serves its own path, and sends on a body that a parser has read', async () => {
+    const dir = join(tempFolder(), 'audit')
+    const script = example('express', { AUDIT_DIR: dir })
+    const url = await origin(script)
+    expect(await (await fetch(url, { headers: { connection: 'close' } })).text()).toBe('served by the app itself')
+    expect(await ask(`${url}/api/x?y=1`, post)).toMatchObject({ path: '/x?y=1', body: '{"a":1}' })
+    expect((await fetch(`${url}/api/admin`, { headers: { connection: 'close' } })).status).toBe(403)
+    expect((await script.stop()).code).toBe(0)
+    expect(await count(dir, { type: 'access.denied', client: '127.0.0.1' })).toBe(1)
+  })
+
+  it('fastify serves its own path, and rewrites the prefix', async () => {
+    const dir = join(tempFolder(), 'audit')
+    const script = example('fastify', { AUDIT_DIR: dir })
+    const url = await origin(script)
+    const own = await fetch(url, { headers: { connection: 'close' } })
+    expect([await own.text(), own.headers.get('x-served-by')]).toEqual(['served by the app itself', 'fastify'])
+    expect(await ask(`${url}/api/x`, post)).toMatchObject({ path: '/v1/x', body: '{"a":1}' })
+    expect((await script.stop()).code).toBe(0)
+    expect(await count(dir, { path: '/v1/x' })).toBe(1)
+  })
+
+  it('custom-sink gets every line, also of a batch that it did not accept at first', async () => {
+    const { code, stdout } = await example('custom-sink').ended
+    expect(code).toBe(0)
+    const refused = /not accepted: (lines \d+ to \d+ of \w+)/.exec(stdout)![1]!
+    expect(stdout).toContain(`accepted: ${refused},`)
+    expect(stdout).toContain('10 picks recorded, undelivered: {}')
+  })
+
+  it('custom-strategy keeps each user on one backend', async () => {
+    const script = example('custom-strategy')
+    const url = await origin(script)
+    const users = Array.from({ length: 12 }, (_, i) => `user-${i}`)
+    const places = async (): Promise<string[]> => {
+      const answers: Answer[] = []
+      for (const user of users) answers.push(await ask(url, { headers: { 'x-user': user } }))
+      return answers.map(({ backend }) => backend)
+    }
+    const first = await places()
+    expect(await places()).toEqual(first)
+    expect(new Set(first).size).toBeGreaterThan(1)
+    const { code, stdout } = await script.stop()
+    expect([code, stdout.match(/"reason":"custom","snapshot":1,"strategy":"by-user"/g)?.length]).toEqual([0, 24])
+  })
+
+  it('pick-any-protocol carries bytes both ways, and records pick and release', async () => {
+    const script = example('pick-any-protocol')
+    const port = Number(await script.said(/listening on tcp:\/\/127\.0\.0\.1:(\d+)\n/))
+    const socket = connect(port, '127.0.0.1', () => socket.end('hello'))
+    let answer = ''
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      answer += text
+    })
+    await once(socket, 'close')
+    expect(answer).toMatch(/^b[12]: hello$/)
+    await script.said(/"event_name":"route.released"/)
+    const { code, stdout } = await script.stop()
+    expect([code, stdout.match(/"event_name":"route\.(picked|released)"/g)?.length]).toEqual([0, 2])
+  })
+
+  it('shared-trail has two pools and the service itself in one log', async () => {
+    const dir = join(tempFolder(), 'audit')
+    const { code, stdout } = await example('shared-trail', { AUDIT_DIR: dir }).ended
+    expect(code).toBe(0)
+    for (const line of ['3 orders route.picked', '1 payments config.changed', '1 shop app.stock.counted'])
+      expect(stdout).toContain(`${line}\n`)
+    expect(stdout).toMatch(/the log of \S+ holds/)
+  })
+})
+
+describe('the demo', () => {
+  it('comes out as it should, and the commands that it names work', { timeout: 60_000 }, async () => {
+    const dir = join(tempFolder(), 'audit')
+    const script = startScript(join(root, 'examples', 'demo', 'demo.mjs'), { args: [dir], cwd: root })
+    const { code, stdout, stderr } = await script.ended
+    expect({ code, stderr, failed: stdout.match(/DOES NOT HOLD.*/g) }).toEqual({ code: 0, stderr: '', failed: null })
+    for (const fact of ['b2 active healthy -> unhealthy', '/backends/b1/weight: 1 -> 3', 'refused by access.deny'])
+      expect(stdout).toContain(fact)
+    const commands = stdout.match(/node \S*dist\/cli\.js .*/g) ?? []
+    expect(commands).toHaveLength(3)
+    const outputs: string[] = []
+    for (const command of commands) outputs.push((await run('sh', ['-c', command], { cwd: root })).stdout)
+    expect(outputs[0]).toContain('holds, self-consistent')
+    expect(outputs[1]!.match(/config\.changed/g)).toHaveLength(4)
+    expect(outputs[2]!.match(/"event_name":"access\.denied"/g)).toHaveLength(3)
+  })
+})

@@ -1,0 +1,197 @@
+// Passive ejection, on a clock that the test moves.
+import { expect, it } from 'vitest'
+import type { AttemptResult } from '../../src/outcome.ts'
+import { fakeClock } from '../support/fake-clock.ts'
+import { watched } from '../support/watched.ts'
+
+type Passive = NonNullable<Parameters<typeof watched>[0]['health']>['passive']
+
+const short: Passive = { failures: 3, ejectionMs: 100, maxEjectionMs: 350 }
+
+function pool(passive: Passive | 'default' = short, names = ['a', 'b']) {
+  const clock = fakeClock()
+  const w = watched({
+    backends: names.map((id) => ({ id, url: `http://${id}` })),
+    strategy: 'round-robin',
+    health: passive === 'default' ? {} : { passive },
+    clock,
+    audit: { clock },
+  })
+  const state = (id: string) => w.balancer.snapshot().backends.find((backend) => backend.id === id)!
+  return {
+    ...w,
+    clock,
+    state,
+    /** Leases of this backend that end so; the others that come by end well. */
+    end(id: string, result: AttemptResult, times = 1, status?: number) {
+      for (let n = 0; n < times; ) {
+        const lease = w.balancer.pick()
+        if (!state(id).eligible) throw new Error(`${id} gets no picks`)
+        const meant = lease.backend?.id === id
+        if (meant) n++
+        lease.done(meant ? { result, ...(status === undefined ? {} : { status }) } : { result: 'client-gone' })
+      }
+    },
+    changes: () => w.of('backend.health_changed').map(({ backend }) => backend),
+  }
+}
+
+it('ejects after that many failures in a row, not before', () => {
+  const p = pool()
+  p.end('a', 'connect-refused', 2)
+  p.end('a', 'ok')
+  p.end('a', 'header-timeout', 2)
+  expect(p.state('a').passive).toBe('ok')
+  p.end('a', 'backend-reset')
+  expect(p.state('a')).toMatchObject({ passive: 'ejected', eligible: false, excluded: 'ejected' })
+  expect(p.changes()).toEqual([
+    {
+      id: 'a',
+      axis: 'passive',
+      from: 'ok',
+      to: 'ejected',
+      cause: 'consecutive-failures',
+      failures: 3,
+      successes: 0,
+      threshold: 3,
+      last_error: 'backend-reset',
+    },
+  ])
+  expect(p.of('backend.health_changed')[0]).toMatchObject({ outcome: 'failure', severity: 13 })
+})
+
+it('the default is five, and on', () => {
+  const p = pool('default')
+  p.end('a', 'connect-refused', 4)
+  expect(p.state('a').passive).toBe('ok')
+  p.end('a', 'connect-refused')
+  expect(p.state('a').passive).toBe('ejected')
+})
+
+it('counts statuses that are named, and nothing that is not the backend’s fault', () => {
+  const p = pool({ failures: 2, statuses: [503] })
+  p.end('a', 'ok', 9, 500)
+  for (const result of ['client-gone', 'queue-full', 'queue-timeout', 'internal'] as const) p.end('a', result, 9)
+  expect(p.state('a').passive).toBe('ok')
+  p.end('a', 'ok', 2, 503)
+  expect(p.changes()[0]).toMatchObject({ to: 'ejected', last_error: 'status 503' })
+})
+
+it('what the client broke off neither adds to the count nor clears it', () => {
+  const p = pool()
+  p.end('a', 'connect-refused', 2)
+  p.end('a', 'client-gone', 3)
+  p.end('a', 'connect-refused')
+  expect(p.state('a').passive).toBe('ejected')
+})
+
+it('never ejects the last one that is eligible', () => {
+  const p = pool()
+  p.end('a', 'connect-refused', 3)
+  p.end('b', 'connect-refused', 50)
+  expect(p.state('b').passive).toBe('ok')
+  p.clock.advance(100)
+  p.end('b', 'connect-refused')
+  expect(p.state('b').passive).toBe('ejected')
+})
+
+it('may eject one that is out for another reason', async () => {
+  const p = pool()
+  const leases = Array.from({ length: 6 }, () => p.balancer.pick()).filter(({ backend }) => backend!.id === 'a')
+  await p.ops.drain('a')
+  for (const lease of leases) lease.done({ result: 'backend-cut' })
+  expect(p.state('a')).toMatchObject({ passive: 'ejected', admin: 'draining', excluded: 'draining' })
+})
+
+it('comes back after its time; one more failure ejects it for twice as long, up to the longest', () => {
+  const p = pool()
+  p.end('a', 'connect-refused', 3)
+  for (const ms of [100, 200, 350, 350]) {
+    p.clock.advance(ms - 1)
+    expect(p.state('a').passive).toBe('ejected')
+    p.clock.advance(1)
+    expect(p.state('a')).toMatchObject({ passive: 'ok', eligible: true })
+    expect(p.changes().at(-1)).toMatchObject({
+      from: 'ejected',
+      to: 'ok',
+      cause: 'ejection-over',
+      downtime_us: ms * 1000,
+    })
+    p.end('a', 'connect-refused')
+    expect(p.changes().at(-1)).toMatchObject({ from: 'ok', to: 'ejected', failures: 3, threshold: 3 })
+  }
+  expect(p.changes()).toHaveLength(9)
+})
+
+it('a success after it came back clears the count and the growth', () => {
+  const p = pool()
+  p.end('a', 'connect-refused', 3)
+  p.clock.advance(100)
+  p.end('a', 'ok')
+  p.end('a', 'connect-refused', 2)
+  expect(p.state('a').passive).toBe('ok')
+  p.end('a', 'connect-refused')
+  p.clock.advance(100)
+  expect(p.state('a').passive).toBe('ok')
+})
+
+it('results of requests from before the ejection neither end nor lengthen it', () => {
+  const p = pool()
+  const early = Array.from({ length: 20 }, () => p.balancer.pick()).filter(({ backend }) => backend!.id === 'a')
+  p.end('a', 'connect-refused', 3)
+  for (const [i, lease] of early.entries()) lease.done({ result: i % 2 === 0 ? 'connect-refused' : 'ok' })
+  expect(p.changes()).toHaveLength(1)
+  p.clock.advance(100)
+  expect(p.state('a').passive).toBe('ok')
+  expect(p.changes()).toHaveLength(2)
+})
+
+it('is off by `false`; switching it off brings back who was out', async () => {
+  const off = pool(false)
+  off.end('a', 'connect-refused', 50)
+  expect(off.changes()).toEqual([])
+  const p = pool()
+  p.end('a', 'connect-refused', 3)
+  p.clock.advance(40)
+  await p.ops.update({ health: { passive: false } })
+  expect(p.state('a')).toMatchObject({ passive: 'ok', eligible: true })
+  expect(p.changes().at(-1)).toMatchObject({ from: 'ejected', to: 'ok', cause: 'ejection-off', downtime_us: 40_000 })
+  p.clock.advance(1000)
+  expect(p.changes()).toHaveLength(2)
+})
+
+it('survives a change of weight and order, and is forgotten with its backend', async () => {
+  const p = pool({ failures: 3, ejectionMs: 100 }, ['a', 'b', 'c'])
+  p.end('a', 'connect-refused', 3)
+  await p.ops.setWeight('a', 5)
+  await p.ops.update({
+    backends: [
+      { id: 'c', url: 'http://c' },
+      { id: 'a', url: 'http://a' },
+      { id: 'b', url: 'http://b' },
+    ],
+  })
+  expect(p.state('a').passive).toBe('ejected')
+  await p.ops.remove('a')
+  await p.ops.addBackend({ id: 'a', url: 'http://a' })
+  expect(p.state('a')).toMatchObject({ passive: 'ok', picks: 0 })
+  p.clock.advance(1000)
+  expect(p.changes().filter(({ axis }) => axis === 'passive')).toHaveLength(1)
+})
+
+it('the axes are independent: each has its own state and events', async () => {
+  const p = pool()
+  p.end('a', 'connect-refused', 3)
+  await p.ops.drain('a')
+  expect(p.state('a')).toMatchObject({ admin: 'draining', passive: 'ejected', active: 'unknown', excluded: 'draining' })
+  p.clock.advance(100)
+  expect(p.state('a')).toMatchObject({ admin: 'draining', passive: 'ok', eligible: false })
+  await p.ops.undrain('a')
+  expect(p.state('a').eligible).toBe(true)
+  expect(p.changes().map(({ axis, from, to, cause }) => [axis, from, to, cause])).toEqual([
+    ['passive', 'ok', 'ejected', 'consecutive-failures'],
+    ['admin', 'ready', 'draining', 'operator'],
+    ['passive', 'ejected', 'ok', 'ejection-over'],
+    ['admin', 'draining', 'ready', 'operator'],
+  ])
+})

@@ -1,0 +1,153 @@
+// The picker: what a decision says, and strategies that misbehave.
+import { describe, expect, it } from 'vitest'
+import type { BackendState } from '../../src/backend.ts'
+import { seededRandom } from '../../src/random.ts'
+import { Picker } from '../../src/routing/picker.ts'
+import { Pool } from '../../src/routing/pool.ts'
+import { roundRobin } from '../../src/strategies/round-robin.ts'
+import type { Strategy } from '../../src/strategy.ts'
+import { backendOf } from '../support/pool.ts'
+
+function pickerOf(strategy: Strategy = roundRobin.create(seededRandom(1)), names: readonly string[] = ['a', 'b', 'c']) {
+  const pool = new Pool()
+  pool.sync(names.map((name) => backendOf(name)))
+  const faults: [string, string][] = []
+  const picker = new Picker(pool, strategy, seededRandom(2), (name, fault) => void faults.push([name, fault]))
+  return { pool, picker, faults }
+}
+
+const own = (pick: Strategy['pick'], rebuild?: Strategy['rebuild']): Strategy => ({
+  name: 'own',
+  pick,
+  ...(rebuild === undefined ? {} : { rebuild }),
+})
+
+it('says strategy, backend, reason, candidates, exclusions and the version of the pool', () => {
+  const { pool, picker } = pickerOf()
+  pool.state('c')!.admin = 'draining'
+  pool.refresh()
+  const { backend, decision } = picker.pick({}, [])
+  expect(decision).toEqual({
+    strategy: 'round-robin',
+    backend: backend!.config.id,
+    reason: 'next-in-rotation',
+    candidates: 2,
+    excluded: [{ backend: 'c', reason: 'draining' }],
+    snapshot: pool.snapshot.version,
+  })
+})
+
+it('excludes what was tried, beside what was excluded before, and counts it out', () => {
+  const { pool, picker } = pickerOf(undefined, ['a', 'b', 'c', 'd'])
+  pool.state('d')!.passive = 'ejected'
+  pool.refresh()
+  const tried = [pool.state('a')!, pool.state('d')!]
+  const { backend, decision } = picker.pick({}, tried)
+  expect(['b', 'c']).toContain(backend!.config.id)
+  expect(decision.candidates).toBe(2)
+  expect(decision.excluded).toEqual([
+    { backend: 'd', reason: 'ejected' },
+    { backend: 'a', reason: 'tried' },
+  ])
+})
+
+it('has nobody when all were tried, or none is eligible', () => {
+  const { pool, picker, faults } = pickerOf()
+  const { backend, decision } = picker.pick({}, pool.states)
+  expect(backend).toBeUndefined()
+  expect(decision).toMatchObject({ reason: 'none-eligible', candidates: 0 })
+  expect(decision.excluded.map(({ reason }) => reason)).toEqual(['tried', 'tried', 'tried'])
+  pool.sync([])
+  expect(picker.pick({}, []).decision).toMatchObject({ reason: 'none-eligible', candidates: 0, excluded: [] })
+  expect(faults).toEqual([])
+})
+
+it('rebuilds a strategy once for each state of the pool, and when it is switched', () => {
+  const built: string[][] = []
+  const strategy = own(
+    (candidates) => candidates[0],
+    (candidates) => built.push(candidates.map(({ config }) => config.id)),
+  )
+  const { pool, picker } = pickerOf(strategy, ['a', 'b'])
+  picker.pick({}, [])
+  picker.pick({}, [])
+  pool.sync([backendOf('b')])
+  picker.pick({}, [])
+  picker.use(own((candidates) => candidates[0]))
+  expect(picker.pick({}, []).decision.strategy).toBe('own')
+  picker.use(strategy)
+  picker.pick({}, [])
+  expect(built).toEqual([['a', 'b'], ['b'], ['b']])
+})
+
+it('hands the strategy what it may know, and nothing that it could change', () => {
+  const seen: unknown[] = []
+  const { picker } = pickerOf(
+    own((candidates, draft) => {
+      seen.push(draft.request, Object.isFrozen(candidates), draft.restricted, draft.reason)
+      return candidates[0]
+    }),
+  )
+  const request = { path: '/x', headers: { 'x-user': 'u' } }
+  picker.pick(request, [])
+  expect(seen).toEqual([request, true, false, 'custom'])
+})
+
+describe('a strategy that misbehaves does not cost the request', () => {
+  const stranger = { config: backendOf('z') } as unknown as BackendState
+  const cases: [string, Strategy['pick'], string][] = [
+    [
+      'throws',
+      () => {
+        throw new Error('no idea')
+      },
+      'no idea',
+    ],
+    [
+      'throws no error',
+      () => {
+        throw null
+      },
+      'null',
+    ],
+    ['returns a stranger', () => stranger, 'it picked a backend that is not a candidate'],
+    ['returns null', () => null as never, 'it picked a backend that is not a candidate'],
+    ['returns a promise', (async () => undefined) as never, 'it picked a backend that is not a candidate'],
+    ['returns an id', () => 'a' as never, 'it picked a backend that is not a candidate'],
+    ['returns nobody', () => undefined, 'it picked nobody'],
+    ['returns what was tried', (candidates) => candidates[0], 'it picked a backend that is not a candidate'],
+    ['changes the list', (candidates) => (candidates as BackendState[]).pop(), 'Cannot delete property'],
+  ]
+  it.each(cases)('that %s', (_, pick, fault) => {
+    const { pool, picker, faults } = pickerOf(own(pick))
+    const tried = [pool.state('a')!]
+    for (let i = 0; i < 3; i++) {
+      expect(picker.pick({}, tried).decision).toMatchObject({ backend: 'b', reason: 'custom', candidates: 2 })
+    }
+    expect(faults[0]![0]).toBe('own')
+    expect(faults[0]![1]).toContain(fault)
+  })
+
+  it('that fails in rebuild', () => {
+    const { picker, faults } = pickerOf(
+      own(
+        (candidates) => candidates[1],
+        () => {
+          throw new Error('no table')
+        },
+      ),
+    )
+    expect(picker.pick({}, []).decision).toMatchObject({ backend: 'a', reason: 'custom' })
+    expect(faults).toEqual([['own', 'no table']])
+  })
+
+  it('that gives a reason of its own invention', () => {
+    const { picker } = pickerOf(
+      own((candidates, draft) => {
+        draft.reason = 'because' as never
+        return candidates[1]
+      }),
+    )
+    expect(picker.pick({}, []).decision).toMatchObject({ backend: 'b', reason: 'custom' })
+  })
+})

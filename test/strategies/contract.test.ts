@@ -1,0 +1,35 @@
+// Every registered strategy, and one of a user's own, under the one contract.
+import { expect, it } from 'vitest'
+import { createBalancer } from '../../src/balancer.ts'
+import { seededRandom } from '../../src/random.ts'
+import { strategies } from '../../src/strategies/index.ts'
+import type { Strategy } from '../../src/strategy.ts'
+import { keepsTheContract } from '../contracts/strategy.ts'
+
+const last: Strategy = {
+  name: 'last',
+  pick: (candidates, draft) => candidates.findLast((candidate) => draft.admits(candidate)),
+}
+
+for (const { name, create } of strategies) keepsTheContract(name, create, true)
+keepsTheContract('last', () => last, false)
+
+it('configuration names every registered strategy, as text and as an object', () => {
+  for (const { name } of strategies) {
+    for (const strategy of [name, { name }] as const) {
+      const balancer = createBalancer({
+        backends: ['http://a'],
+        strategy: strategy as 'round-robin',
+        random: seededRandom(1),
+      })
+      expect(balancer.snapshot().strategy).toBe(name)
+      expect(balancer.pick().decision).toMatchObject({ strategy: name, reason: 'only-eligible', backend: 'a:80' })
+    }
+  }
+})
+
+it('a strategy of the user is used as it is', () => {
+  const balancer = createBalancer({ backends: ['http://a', 'http://b', 'http://c'], strategy: last })
+  expect(balancer.snapshot().strategy).toBe('last')
+  expect(balancer.pick().decision).toMatchObject({ strategy: 'last', reason: 'custom', backend: 'c:80', candidates: 3 })
+})
