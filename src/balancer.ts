@@ -1,5 +1,6 @@
 // The balancer: wires the parts to each other, and owns start and close.
 import { compileAccess } from './access/addresses.ts'
+import { Flood } from './access/flood.ts'
 import type { Audit, AuditClosed } from './audit/audit.ts'
 import { scopeOf } from './audit/scope.ts'
 import { Trail } from './audit/trail.ts'
@@ -26,7 +27,7 @@ import { parseOptions } from './parse.ts'
 import { handle } from './proxy/exchange.ts'
 import type { AdapterPort, Ports } from './proxy/ports.ts'
 import { decisionReport } from './proxy/report.ts'
-import { undiciTransport } from './proxy/undici.ts'
+import { Transports } from './proxy/transports.ts'
 import { randomHex, systemRandom } from './random.ts'
 import type { PickRequest } from './request.ts'
 import { InFlight } from './routing/in-flight.ts'
@@ -36,7 +37,6 @@ import { Pool } from './routing/pool.ts'
 import { mayRetry } from './routing/retry.ts'
 import { type BalancerSnapshot, backendSnapshots } from './routing/snapshot.ts'
 import { createStrategy } from './strategies/index.ts'
-import type { Transport } from './transport.ts'
 import { version } from './version.ts'
 
 /** Starts at once. Throws {@link BalancerError} `config-invalid`, which lists everything that is wrong. */
@@ -59,7 +59,8 @@ class Wiring implements Balancer {
   readonly #health: HealthWatch
   readonly #revisions: Revisions<PoolConfig>
   #inForce: PoolConfig
-  #transport: Transport
+  readonly #transports: Transports
+  readonly #flood: Flood
   #denies: (address: string) => string | undefined
   #state: BalancerSnapshot['state'] = 'open'
   #closing: Promise<AuditClosed> | undefined
@@ -77,7 +78,8 @@ class Wiring implements Balancer {
     this.audit = scope.audit
     this.#emit = scope.emit
     this.#inForce = initial
-    this.#transport = this.#newTransport(initial)
+    this.#transports = new Transports(initial, this.#clock)
+    this.#flood = new Flood(this.#clock, (fields) => void this.#emit('access.denied', fields))
     this.#denies = compileAccess(initial.access)
     this.#pool.sync(initial.backends)
     const strategy = createStrategy(initial.strategy, this.#random)
@@ -106,7 +108,7 @@ class Wiring implements Balancer {
     this.port = {
       handle: (request, response, given = {}) => handle(ports, request, response, given),
       denies: (address) => this.#denies(address),
-      refused: (fields) => void this.#emit('access.denied', fields),
+      refused: (fields) => this.#flood.deny(fields),
     }
     const { number, hash, record } = this.#revisions.current
     this.#emit('balancer.started', { balancer: { version, revision: number, hash, config: record } })
@@ -178,9 +180,10 @@ class Wiring implements Balancer {
     await within(this.#clock, this.#inFlight.empty(), left(), undefined)
     const cutOff = this.#inFlight.total
     this.#health.close()
-    await this.#transport.close()
+    await this.#transports.close()
     // What was cut off has its record once its client's connection is closed too.
     if (cutOff > 0) await within(this.#clock, this.#inFlight.empty(), 1000, undefined)
+    this.#flood.flush()
     this.#state = 'closed'
     this.#emit('balancer.stopped', { balancer: { in_flight: cutOff }, outcome: cutOff === 0 ? 'success' : 'failure' })
     return this.#ownsTrail ? this.#trail.close({ deadlineMs: Math.max(left(), 1000) }) : { undelivered: {} }
@@ -197,19 +200,8 @@ class Wiring implements Balancer {
     if (next.strategy !== before.strategy) this.#picker.use(createStrategy(next.strategy, this.#random))
     this.#denies = compileAccess(next.access)
     this.#health.watch(this.#pool.states, next.health)
-    for (const state of left) {
-      this.#health.forget(state)
-      this.#transport.forget(state.config)
-    }
-    if (next.timeouts !== before.timeouts || next.connections !== before.connections) {
-      const old = this.#transport
-      this.#transport = this.#newTransport(next)
-      for (const backend of before.backends) old.forget(backend)
-    }
-  }
-
-  #newTransport({ connections, timeouts }: PoolConfig): Transport {
-    return undiciTransport({ connections, timeouts, clock: this.#clock })
+    for (const state of left) this.#health.forget(state)
+    this.#transports.apply(next)
   }
 
   #release(backend: BackendState, result: AttemptResult, status: number | undefined): void {
@@ -229,9 +221,10 @@ class Wiring implements Balancer {
       pick: (request, tried) => this.#picker.pick(request, tried),
       take: (backend) => this.#inFlight.take(backend),
       release: (backend, result, status) => this.#release(backend, result, status),
-      transport: () => this.#transport,
+      transport: () => this.#transports.current,
       mayRetry: (failure, facts) => mayRetry(this.#inForce.retry, failure, facts),
       denies: (address) => this.#denies(address),
+      denied: (fields) => this.#flood.deny(fields),
       keepsHost: () => this.#inForce.host === 'keep',
       closing: () => this.#state !== 'open',
       emit: this.#emit,

@@ -34,7 +34,7 @@ const backends = z.array(backendSchema).superRefine(
     if (!Array.isArray(list)) return
     const seen = new Set<string>()
     list.forEach((backend, i) => {
-      const id = typeof backend === 'object' && Object.isFrozen(backend) ? backend.id : undefined
+      const id = typeof backend === 'object' && backend !== null && Object.isFrozen(backend) ? backend.id : undefined
       if (id === undefined) return
       if (seen.has(id))
         context.addIssue({

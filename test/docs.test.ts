@@ -105,11 +105,24 @@ describe('docs/events.md', () => {
     expect([untold, told.filter((row) => !all.includes(row))]).toEqual([[], []])
   })
 
+  it('tells every rule that refuses', () => {
+    const code = ['adapters/node', 'access/addresses', 'control/revisions']
+      .map((name) => read(`src/${name}.ts`))
+      .join('')
+    const rules = [...code.matchAll(/refused\('([a-z-]+)'|return '(access\.[a-z]+)'|rule: '([a-z.]+)'/g)]
+    const told = section(text, '## Parts')
+    expect(rules.length).toBeGreaterThan(6)
+    expect(rules.map(([, a, b, c]) => a ?? b ?? c!).filter((rule) => !told.includes(`\`${rule}\``))).toEqual([])
+  })
+
   it('tells the envelope', () => {
     for (const key of envelope) expect(section(text, '## Envelope')).toMatch(new RegExp(`\`${key}[.\`]`))
   })
 
-  const whole = JSON.parse(/```json\n([\s\S]*?)```/.exec(section(text, '## Envelope'))![1]!) as Record<string, unknown>
+  const whole = JSON.parse(/```json\n([\s\S]*?)```/.exec(section(text, '## A whole line'))![1]!) as Record<
+    string,
+    unknown
+  >
 
   it('shows a whole line that is one', () => {
     expect(eventSchema('request.completed').safeParse(whole).error).toBeUndefined()
@@ -125,7 +138,7 @@ describe('docs/events.md', () => {
 
 describe('docs/errors.md', () => {
   it('has every code with its status, blame and meaning, and no other', () => {
-    const told = [...section(doc('errors'), '## Codes').matchAll(/^\| `([^`]+)` \| (\d+) \| (\w+) \| (.+) \|$/gm)]
+    const told = [...section(doc('errors'), '## Codes').matchAll(/^\| `([^`]+)` *\| (\d+) *\| (\w+) *\| (.+?) *\|$/gm)]
     const expected = Object.entries(failures).map(([code, { status, blame, message }]) => [
       code,
       String(status),

@@ -49,9 +49,14 @@ function parsedBody(request: ExpressRequest): Buffer | undefined {
 
 const isJson = (type: string): boolean => /^application\/(json|[^;\s]+\+json)\b/i.test(type)
 
-/** A form in the bracket notation that Express's parser reads: `a[b][0]=c`. Line breaks are escaped with all the rest. */
+/**
+ * A form in the notation that Express's parser reads: `a[b]=c`; a list of texts as HTML has it, by repeating the name, any
+ * other list by index. Line breaks are escaped with all the rest.
+ */
 function formPairs(value: unknown, name: string): string[] {
   if (typeof value !== 'object' || value === null) return [`${name}=${encodeURIComponent(String(value ?? ''))}`]
+  if (Array.isArray(value) && value.length > 1 && value.every((member) => typeof member === 'string'))
+    return value.flatMap((member) => formPairs(member, name))
   return Object.entries(value).flatMap(([key, member]) => {
     const part = encodeURIComponent(key)
     return formPairs(member, name === '' ? part : `${name}%5B${part}%5D`)

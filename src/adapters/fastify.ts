@@ -32,8 +32,10 @@ export async function fastifyBalancer(app: FastifyInstance, options: FastifyBala
   app.route({ ...route, url: '/*' })
 }
 
-/** What follows the prefix, as a path: `/api?x` under `/api` is `/?x`. */
+/** What follows the prefix, as a path: `/api?x` under `/api` is `/?x`. Counted in segments, for one may be a parameter. */
 function afterPrefix(url: string, prefix: string): string {
-  const rest = url.slice(prefix.replace(/\/$/, '').length)
-  return rest.startsWith('/') ? rest : `/${rest}`
+  const mark = url.indexOf('?')
+  const path = mark === -1 ? url : url.slice(0, mark)
+  const segments = prefix.replace(/\/$/, '').split('/').length
+  return `/${path.split('/').slice(segments).join('/')}${url.slice(path.length)}`
 }

@@ -11,6 +11,9 @@ const hasFunctions = (value: unknown, ...names: string[]): boolean =>
   value !== null &&
   names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
 
+// What is wrong here does not keep the rest from being checked.
+const report = (message: string) => ({ message, abort: false })
+
 const hasName = (value: unknown): boolean => {
   const { name } = value as { name?: unknown }
   return typeof name === 'string' && name !== ''
@@ -19,7 +22,7 @@ const hasName = (value: unknown): boolean => {
 export const sinkSchema = z.custom<AnySink>(
   (value) =>
     (hasFunctions(value, 'write') || hasFunctions(value, 'append', 'durable', 'open', 'close')) && hasName(value),
-  'expected a sink: an object with `name` and a function `write`',
+  report('expected a sink: an object with `name` and a function `write`'),
 )
 
 export const auditSchema = z
@@ -46,19 +49,19 @@ export const auditSchema = z
     logger: z
       .custom<Logger>(
         (value) => hasFunctions(value, 'warn', 'error'),
-        'expected an object with functions `warn` and `error`',
+        report('expected an object with functions `warn` and `error`'),
       )
       .optional(),
     /** Time, for tests. */
     clock: z
       .custom<Clock>(
         (value) => hasFunctions(value, 'now', 'monoUs', 'after'),
-        'expected an object with functions `now`, `monoUs`, `after`',
+        report('expected an object with functions `now`, `monoUs`, `after`'),
       )
       .optional(),
     /** Chance, for tests. */
     random: z
-      .custom<Random>((value) => hasFunctions(value, 'uint32'), 'expected an object with a function `uint32`')
+      .custom<Random>((value) => hasFunctions(value, 'uint32'), report('expected an object with a function `uint32`'))
       .optional(),
   })
   .superRefine(

@@ -20,7 +20,31 @@ export function writeHead(response: ServerResponse, status: number, reason: stri
     response.writeHead(status, phrase, headers as string[])
     return
   }
-  const grouped = new Map<string, { name: string; values: string[] }>()
+  const before = names.map((name) => [name, response.getHeader(name)!] as const)
+  for (const name of names) response.removeHeader(name)
+  try {
+    for (const { name, values } of merged(headers, before))
+      response.setHeader(name, values.length === 1 ? values[0]! : values)
+    response.writeHead(status, phrase)
+  } catch (error) {
+    // What is answered instead must not carry half of this head.
+    for (const name of response.getHeaderNames()) response.removeHeader(name)
+    for (const [name, value] of before) response.setHeader(name, value)
+    throw error
+  }
+}
+
+interface Group {
+  readonly name: string
+  readonly values: string[]
+}
+
+/** Each name once, with all its values: those of the head, and those that were set before where the head has none. */
+function merged(
+  headers: readonly string[],
+  before: readonly (readonly [string, number | string | readonly string[]])[],
+): Iterable<Group> {
+  const grouped = new Map<string, Group>()
   const add = (name: string, values: readonly string[]): void => {
     const key = name.toLowerCase()
     const group = grouped.get(key)
@@ -28,14 +52,9 @@ export function writeHead(response: ServerResponse, status: number, reason: stri
     else group.values.push(...values)
   }
   for (let i = 0; i + 1 < headers.length; i += 2) add(headers[i]!, [headers[i + 1]!])
-  for (const name of names) {
-    const value = response.getHeader(name)
-    if (value !== undefined && (name === 'set-cookie' || !grouped.has(name)))
-      add(name, Array.isArray(value) ? value : [String(value)])
-    response.removeHeader(name)
-  }
-  for (const { name, values } of grouped.values()) response.setHeader(name, values.length === 1 ? values[0]! : values)
-  response.writeHead(status, phrase)
+  for (const [name, value] of before)
+    if (name === 'set-cookie' || !grouped.has(name)) add(name, typeof value === 'object' ? value : [String(value)])
+  return grouped.values()
 }
 
 /**

@@ -100,6 +100,10 @@ export class Connections {
       this.#hand(this.#waiting.shift()!, this.#create())
   }
 
+  get isEmpty(): boolean {
+    return this.#all.size === 0
+  }
+
   /** Closes the idle ones; those in use close when they are given back. */
   retire(): void {
     this.#retired = true

@@ -66,7 +66,7 @@ export class Journal {
   /** Records a refusal of the client's address. */
   denied(rule: string): void {
     const { peer, requestId } = this.#facts
-    this.#ports.emit('access.denied', {
+    this.#ports.denied({
       access: { rule, phase: 'request' },
       client: { ...peer, source: 'peer' },
       lb: { request_id: requestId },

@@ -25,6 +25,8 @@ export interface Ports {
   mayRetry(failure: AttemptFailure, facts: { method: string; attempts: number; replayable: boolean }): boolean
   /** The rule that refuses this address, if one does. */
   denies(address: string): string | undefined
+  /** Records a denial. */
+  denied(fields: EventFields<'access.denied'>): void
   keepsHost(): boolean
   closing(): boolean
   emit: Emit

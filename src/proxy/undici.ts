@@ -17,6 +17,8 @@ export interface UndiciTransportOptions {
 
 export function undiciTransport(options: UndiciTransportOptions): Transport {
   const pools = new Map<string, Connections>()
+  /** Those of backends that left: what is in use there finishes. */
+  const retired = new Set<Connections>()
   const keyOf = (backend: Backend): string => `${backend.id} ${backend.url}`
   const poolOf = (backend: Backend): Connections => {
     const key = keyOf(backend)
@@ -31,12 +33,17 @@ export function undiciTransport(options: UndiciTransportOptions): Transport {
     name: 'undici',
     send: (request, handler) => new Attempt(request, handler, poolOf(request.backend)).start(),
     forget(backend) {
-      pools.get(keyOf(backend))?.retire()
+      const pool = pools.get(keyOf(backend))
+      if (pool === undefined) return
       pools.delete(keyOf(backend))
+      pool.retire()
+      for (const old of retired) if (old.isEmpty) retired.delete(old)
+      retired.add(pool)
     },
     async close() {
-      await Promise.all([...pools.values()].map((pool) => pool.close()))
+      await Promise.all([...pools.values(), ...retired].map((pool) => pool.close()))
       pools.clear()
+      retired.clear()
     },
   }
 }

@@ -32,6 +32,7 @@ const byTheParser: Record<string, string> = {
   'a Content-Length that is a list': post('Content-Length: 2, 2', 'ab'),
   'a Content-Length with a sign': post('Content-Length: +2', 'ab'),
   'a control character in the target': get('/a\x01b'),
+  'bytes above ASCII in the target': get('/\xe9\xff'),
   'a NUL in the target': get('/a\x00b'),
   'a control character in a header': get('/', 'X-A: a\x01b\r\n'),
   'a NUL in a header': get('/', 'X-A: a\x00b\r\n'),

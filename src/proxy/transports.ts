@@ -1,0 +1,48 @@
+// The transport in force: made anew when its settings change, while the old one finishes what it carries.
+import type { Backend } from '../backend.ts'
+import type { Clock } from '../clock.ts'
+import type { Transport } from '../transport.ts'
+import type { ConnectionsConfig, TimeoutsConfig } from './connections.ts'
+import { undiciTransport } from './undici.ts'
+
+interface Settings {
+  readonly connections: ConnectionsConfig
+  readonly timeouts: TimeoutsConfig
+  readonly backends: readonly Backend[]
+}
+
+export class Transports {
+  readonly #clock: Clock
+  /** All that may still carry something; the last one is in force. */
+  readonly #all: Transport[]
+  #settings: Settings
+
+  constructor(settings: Settings, clock: Clock) {
+    this.#clock = clock
+    this.#settings = settings
+    this.#all = [this.#make(settings)]
+  }
+
+  get current(): Transport {
+    return this.#all[this.#all.length - 1]!
+  }
+
+  /** Takes new settings over. Idle connections by old settings, and to backends that left, are closed. */
+  apply(next: Settings): void {
+    const before = this.#settings
+    this.#settings = next
+    const stays = ({ id, url }: Backend): boolean => next.backends.some((one) => one.id === id && one.url === url)
+    const renewed = next.timeouts !== before.timeouts || next.connections !== before.connections
+    for (const backend of before.backends) if (renewed || !stays(backend)) this.current.forget(backend)
+    if (renewed) this.#all.push(this.#make(next))
+  }
+
+  /** Closes every connection, also those in use. */
+  async close(): Promise<void> {
+    await Promise.all(this.#all.map((transport) => transport.close()))
+  }
+
+  #make({ connections, timeouts }: Settings): Transport {
+    return undiciTransport({ connections, timeouts, clock: this.#clock })
+  }
+}

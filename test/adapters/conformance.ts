@@ -1,0 +1,160 @@
+// What every adapter promises, as one suite that runs over each of them.
+import { describe, expect, it } from 'vitest'
+import type { Balancer } from '../../src/face.ts'
+import { answering, echoing, halfResponses, httpBackend, refusing, saying } from '../support/backends.ts'
+import { recorded } from '../support/edge.ts'
+import { rawClient, send, valuesOf } from '../support/raw-client.ts'
+import { until } from '../support/until.ts'
+
+export interface Harness {
+  readonly name: string
+  /** Where the balancer is mounted; empty where an adapter has no mounts. */
+  readonly prefix: string
+  /** Starts a server; where `preset` is set it gives every response `Set-Cookie: host=1`, two of `X-Host`, and `X-Theirs: host`. */
+  start(balancer: Balancer, options: { preset: boolean }): Promise<number>
+}
+
+/** The headers that a host sets before the balancer gets the request. */
+export const preset = { 'set-cookie': 'host=1', 'x-host': ['1', '2'], 'x-theirs': 'host' } as const
+
+export function conforms({ name, prefix, start }: Harness): void {
+  const serve = async (backend: { readonly url: string } | undefined, options = { preset: false }) => {
+    const record = recorded({ backends: backend === undefined ? [] : [backend] })
+    return { ...record, port: await start(record.balancer, options) }
+  }
+  const target = `${prefix}/x`
+
+  describe(name, () => {
+    it('passes a GET on, with path and query', async () => {
+      const backend = await answering()
+      const { port, one } = await serve(backend)
+      expect(await send(port, { path: `${target}?a=1&a=%202` })).toMatchObject({ status: 200, body: 'ok' })
+      expect(backend.seen).toMatchObject([{ method: 'GET', url: '/x?a=1&a=%202' }])
+      const { url, lb } = await one()
+      expect(lb.result).toBe('ok')
+      expect(url.path).toBe('/x')
+      expect(url.original_path).toBe(prefix === '' ? undefined : target)
+      expect(url.query).toEqual({ a: { length: 3 } })
+    })
+
+    if (prefix !== '') {
+      it('strips its mount from the bare path too', async () => {
+        const backend = await answering()
+        const { port, completed } = await serve(backend)
+        for (const path of [prefix, `${prefix}/`, `${prefix}?q=1`]) await send(port, { path })
+        expect(backend.seen.map(({ url }) => url)).toEqual(['/', '/', '/?q=1'])
+        expect((await completed(3)).map(({ url }) => [url.path, url.original_path])).toEqual([
+          ['/', prefix],
+          ['/', `${prefix}/`],
+          ['/', prefix],
+        ])
+      })
+    }
+
+    for (const method of ['HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
+      it(`passes ${method} on`, async () => {
+        const backend = await answering()
+        const { port } = await serve(backend)
+        expect(await send(port, { method, path: target })).toMatchObject({ status: 200 })
+        expect(backend.seen).toMatchObject([{ method, url: '/x' }])
+      })
+    }
+
+    for (const type of ['application/octet-stream', 'application/json', 'text/plain', undefined]) {
+      it(`streams the body of a POST, whatever its type: ${type ?? 'none'}`, async () => {
+        const { port, one } = await serve(await echoing())
+        const head = `POST ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${type === undefined ? '' : `Content-Type: ${type}\r\n`}`
+        const client = await rawClient(port, `${head}Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n`)
+        await client.has('first')
+        client.write('4\r\nlast\r\n0\r\n\r\n')
+        await client.ended
+        expect(client.text()).toContain('last')
+        expect(await one()).toMatchObject({ http: { request: { body: { size: 9 } }, response: { body: { size: 9 } } } })
+      })
+    }
+
+    it('takes a body of many megabytes', async () => {
+      const backend = await answering()
+      const { port, one } = await serve(backend)
+      const body = 'x'.repeat(5_000_000)
+      await send(port, { method: 'POST', path: target, body, headers: ['Content-Type', 'application/x-big'] })
+      expect(backend.seen[0]!.body).toHaveLength(5_000_000)
+      await one()
+    })
+
+    it('keeps duplicate headers both ways', async () => {
+      const backend = await saying('HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 0\r\n\r\n')
+      const { port } = await serve(backend)
+      const reply = await send(port, { path: target, headers: ['X-B', '1', 'x-B', '2'] })
+      expect(valuesOf(reply.rawHeaders, 'x-a')).toEqual(['1', '2'])
+      expect(backend.received[0]).toContain('X-B: 1\r\nx-B: 2\r\n')
+    })
+
+    it('keeps headers that the host set before, and every Set-Cookie of both', async () => {
+      const backend = await saying(
+        'HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nX-Theirs: backend\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok',
+      )
+      const { port } = await serve(backend, { preset: true })
+      const reply = await send(port, { path: target })
+      expect(reply).toMatchObject({ status: 200, body: 'ok' })
+      expect(valuesOf(reply.rawHeaders, 'set-cookie').sort()).toEqual(['a=1', 'b=2', 'host=1'])
+      expect(valuesOf(reply.rawHeaders, 'x-host').join(', ')).toBe('1, 2')
+      expect(valuesOf(reply.rawHeaders, 'x-theirs')).toEqual(['backend'])
+    })
+
+    it('answers 502, and no header of what was not sent, when a response is refused after the host set headers', async () => {
+      const { port, one } = await serve(
+        await saying('HTTP/1.1 099 Odd\r\nETag: x\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n'),
+        {
+          preset: true,
+        },
+      )
+      const reply = await send(port, { path: target })
+      expect(reply).toMatchObject({ status: 502, complete: true })
+      expect(reply.headers.etag).toBeUndefined()
+      expect(valuesOf(reply.rawHeaders, 'set-cookie')).toEqual(['host=1'])
+      await one()
+    })
+
+    it('keeps trailers', async () => {
+      const { port } = await serve(
+        await saying('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n'),
+      )
+      expect(await send(port, { path: target })).toMatchObject({ body: 'ok', trailers: ['X-T', '1'] })
+    })
+
+    it('tells the backend when the client leaves', async () => {
+      const backend = await httpBackend((_request, response) => response.write('some'))
+      const { port, one } = await serve(backend)
+      const client = await rawClient(port, `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`)
+      await client.has('some')
+      client.socket.destroy()
+      expect(await one()).toMatchObject({ lb: { result: 'client-gone' }, http: { response: { status_code: 499 } } })
+      await until(() => backend.sockets.size === 0)
+    })
+
+    it('cuts the client off when the backend leaves', async () => {
+      const { port, one } = await serve(await saying(halfResponses.chunked, 'fin'))
+      expect(await send(port, { path: target })).toMatchObject({ status: 200, complete: false })
+      expect(await one()).toMatchObject({ lb: { result: 'backend-cut' } })
+    })
+
+    it('maps failures', async () => {
+      const [refused, none] = [await serve(await refusing()), await serve(undefined)]
+      expect(await send(refused.port, { path: target })).toMatchObject({ status: 502 })
+      expect(await refused.one()).toMatchObject({ lb: { result: 'connect-refused' } })
+      expect(await send(none.port, { path: target })).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
+      expect(await none.one()).toMatchObject({ lb: { result: 'no-backend' } })
+    })
+
+    it('refuses what is not well-formed', async () => {
+      const backend = await answering()
+      const { port, one } = await serve(backend)
+      const client = await rawClient(port, `GET ${target} HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n`)
+      await client.ended
+      expect(client.text()).toMatch(/^HTTP\/1\.1 400 /)
+      expect(await one()).toMatchObject({ lb: { result: 'malformed' } })
+      expect(backend.seen).toEqual([])
+    })
+  })
+}

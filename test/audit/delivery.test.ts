@@ -1,0 +1,244 @@
+// Delivery: batches, order, retries, gaps, and sinks that hang.
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { createAudit } from '../../src/audit/create.ts'
+import { seededRandom } from '../../src/random.ts'
+import type { Sink } from '../../src/sink.ts'
+import { fakeClock } from '../support/fake-clock.ts'
+import { collect, keepLogger } from '../support/sinks.ts'
+import { until } from '../support/until.ts'
+import { codeOf } from '../support/watched.ts'
+
+const refuse = (fields: object) => async () => {
+  throw Object.assign(new Error('no'), fields)
+}
+
+function trail(feed: Sink['feed'] = { intervalMs: 100 }, name = 'kept') {
+  const clock = fakeClock()
+  const logger = keepLogger()
+  const sink = collect(name, feed)
+  const audit = createAudit({ sinks: [sink], clock, logger, random: seededRandom(3) })
+  const record = (n: number, size = 1) => {
+    for (let i = 0; i < n; i++) audit.record('app.x', { i, pad: 'x'.repeat(size) })
+  }
+  const settle = async (done: () => boolean) => {
+    await until(() => {
+      clock.advance(50)
+      return done()
+    })
+  }
+  return { audit, sink, clock, logger, record, settle, apps: () => sink.events('app.x').map(({ app }) => app.i) }
+}
+
+it('a batch is sent when the interval is over, with origin, range, lines and bytes', async () => {
+  const t = trail()
+  await t.audit.ready()
+  t.record(3)
+  t.clock.advance(99)
+  expect(t.sink.writes).toBe(0)
+  t.clock.advance(1)
+  await until(() => t.apps().length === 3)
+  for (const { origin, first, last, lines, bytes } of t.sink.batches) {
+    expect(lines).toHaveLength(last - first + 1)
+    expect(bytes).toBe(Buffer.byteLength(`${lines.join('\n')}\n`))
+    lines.forEach((line, i) => {
+      expect(JSON.parse(line).audit).toMatchObject({ origin, index: first + i })
+    })
+  }
+})
+
+it('a batch is sent at once when it is full by lines or by bytes, and is never larger', async () => {
+  const lines = trail({ lines: 4, intervalMs: 60_000 })
+  await lines.audit.ready()
+  lines.record(12)
+  await until(() => lines.apps().length >= 12)
+  expect(Math.max(...lines.sink.batches.map((batch) => batch.lines.length))).toBe(4)
+  const bytes = trail({ bytes: 2000, intervalMs: 60_000 })
+  await bytes.audit.ready()
+  bytes.record(12, 500)
+  await until(() => bytes.apps().length >= 10)
+  expect(Math.max(...bytes.sink.batches.map((batch) => batch.bytes))).toBeLessThanOrEqual(2000)
+})
+
+it('one write at a time, in order; a failed batch comes again as it was, before any other', async () => {
+  const t = trail({ lines: 2, intervalMs: 10 })
+  await t.audit.ready()
+  let running = 0
+  const seen: string[] = []
+  const write = t.sink.write.bind(t.sink)
+  t.sink.write = async (batch, signal) => {
+    expect(++running).toBe(1)
+    seen.push(`${batch.origin.split('/')[2]}/${batch.first}-${batch.last}`)
+    await write(batch, signal).finally(() => running--)
+  }
+  t.sink.script.push(undefined, refuse({}), refuse({}))
+  t.record(6)
+  await t.settle(() => t.apps().length === 6)
+  expect(t.apps()).toEqual([0, 1, 2, 3, 4, 5])
+  expect(seen[1]).toBe(seen[2])
+  expect(seen[2]).toBe(seen[3])
+})
+
+it('tells a failing sink once, and once that it is well', async () => {
+  const t = trail({ intervalMs: 10 })
+  const changes: unknown[] = []
+  t.audit.on('audit.sink_changed', ({ log }) => changes.push(log))
+  await t.audit.ready()
+  t.sink.script.push(refuse({}), refuse({}), refuse({}))
+  t.record(1)
+  await t.settle(() => t.apps().length === 1)
+  expect(changes).toEqual([
+    { sink: 'kept', from: 'ok', to: 'failing', failures: 1, waiting: expect.any(Number), last_error: 'no' },
+    { sink: 'kept', from: 'failing', to: 'ok', failures: 3, waiting: expect.any(Number) },
+  ])
+  expect(t.logger.told.map(({ level }) => level)).toEqual(['warn', 'warn'])
+})
+
+it.each([
+  [{ retryAfterMs: 5000 }, 5000],
+  [{ retryAfterMs: Number.NaN }, 0],
+  [{ retryAfterMs: -1 }, 0],
+  [{ retryAfterMs: Number.POSITIVE_INFINITY }, 86_400_000],
+])('%j: not before %i ms', async (fields, ms) => {
+  const t = trail({ intervalMs: 10 })
+  await t.audit.ready()
+  t.sink.script.push(refuse(fields))
+  t.clock.advance(10)
+  await until(() => t.logger.told.length === 1)
+  t.clock.advance(Math.max(0, ms - 1))
+  expect(t.sink.writes).toBe(ms === 0 ? t.sink.writes : 1)
+  t.clock.advance(251)
+  await until(() => t.sink.writes >= 2)
+})
+
+it('pauses are drawn from 0 to a limit that doubles up to 30 s', async () => {
+  const t = trail({ intervalMs: 10 })
+  await t.audit.ready()
+  t.sink.script.push(...Array.from({ length: 12 }, () => refuse({})))
+  const pauses: number[] = []
+  const after = t.clock.after
+  t.clock.after = (ms, fn) => {
+    if (ms !== 10_000 && ms !== 10) pauses.push(ms)
+    return after(ms, fn)
+  }
+  await t.settle(() => t.sink.events().length > 0)
+  expect(pauses).toHaveLength(12)
+  pauses.forEach((ms, i) => {
+    expect(ms).toBeLessThan(Math.min(30_000, 250 * 2 ** i))
+  })
+  expect(Math.max(...pauses)).toBeGreaterThan(1000)
+})
+
+it('what is refused for good becomes an exact gap, and the next goes on', async () => {
+  const t = trail({ lines: 3, intervalMs: 10 })
+  await t.audit.ready()
+  await t.settle(() => t.sink.events('audit.opened').length === 1)
+  t.sink.script.push(refuse({ permanent: true }))
+  t.record(6)
+  await t.settle(() => t.sink.events('audit.gap').length === 1)
+  expect(t.sink.events('audit.gap')[0]).toMatchObject({
+    outcome: 'failure',
+    log: { sink: 'kept', first: 0, last: 2, count: 3, reason: 'rejected' },
+  })
+  expect(t.apps()).toEqual([3, 4, 5])
+})
+
+it('a write without an answer is given up: its signal aborts, and it comes again', async () => {
+  const t = trail({ intervalMs: 10, timeoutMs: 500 })
+  await t.audit.ready()
+  const signals: AbortSignal[] = []
+  const write = t.sink.write.bind(t.sink)
+  t.sink.write = (batch, signal) => (signals.push(signal) === 1 ? new Promise(() => undefined) : write(batch, signal))
+  t.record(1)
+  await t.settle(() => t.apps().length === 1)
+  expect(signals[0]!.aborted).toBe(true)
+  expect(t.logger.told[0]!.fields.error).toBe('no answer within 500 ms')
+})
+
+it('a sink that hangs holds up no other one', async () => {
+  const good = collect('good')
+  const hangs: Sink = { name: 'hangs', feed: { intervalMs: 1 }, write: () => new Promise(() => undefined) }
+  const audit = createAudit({ sinks: [hangs, good], logger: keepLogger() })
+  for (let i = 0; i < 100; i++) audit.record('app.x', { i })
+  await until(() => good.events('app.x').length === 100)
+  const { undelivered } = await audit.close({ deadlineMs: 20 })
+  expect(Object.keys(undelivered)).toEqual(['hangs'])
+  expect(undelivered.hangs).toBe(good.events().length)
+})
+
+it('a sink whose opening hangs or fails is told by ready, and gets its lines all the same', async () => {
+  const clock = fakeClock()
+  const slow = { ...collect('slow', { timeoutMs: 50, intervalMs: 1 }), open: () => new Promise<void>(() => undefined) }
+  const audit = createAudit({ sinks: [slow], clock, logger: keepLogger() })
+  const ready = codeOf(audit.ready())
+  audit.record('app.x', {})
+  clock.advance(49)
+  expect(slow.writes).toBe(0)
+  clock.advance(1)
+  expect(await ready).toBe('sink-unavailable')
+  await until(() => {
+    clock.advance(10)
+    return slow.events('app.x').length === 1
+  })
+})
+
+it('close ends a write that hangs by its signal, and counts its lines', async () => {
+  let aborted = false
+  const sink: Sink = {
+    name: 'hangs',
+    feed: { intervalMs: 1 },
+    write: (_, signal) => new Promise(() => signal.addEventListener('abort', () => (aborted = true))),
+  }
+  const audit = createAudit({ sinks: [sink], logger: keepLogger() })
+  audit.record('app.x', {})
+  expect((await audit.close({ deadlineMs: 20 })).undelivered).toEqual({ hangs: 3 })
+  expect(aborted).toBe(true)
+})
+
+it('a sink added at runtime gets every line from then on, under a name that is free', async () => {
+  const first = collect('first')
+  const audit = createAudit({ sinks: [first] })
+  await audit.ready()
+  audit.record('app.x', { i: 0 })
+  const late = collect('late')
+  audit.addSink(late)
+  audit.record('app.x', { i: 1 })
+  for (const bad of [collect('late'), collect(''), {}, null]) {
+    expect(() => audit.addSink(bad as never)).toThrow(expect.objectContaining({ code: 'config-invalid' }))
+  }
+  await audit.close()
+  expect(late.events('app.x').map(({ app }) => app.i)).toEqual([1])
+  expect(first.events('audit.sink_changed')[0].log).toMatchObject({ sink: 'late', from: 'absent', to: 'ok' })
+  expect(() => audit.addSink(collect('later'))).toThrow(expect.objectContaining({ code: 'closed' }))
+})
+
+it('delivered + gaps + undelivered = emitted, whatever a sink does', async () => {
+  const step = fc.constantFrom('ok', 'ok', 'fail', 'permanent', 'burst', 'tick')
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const t = trail({ lines: 3, intervalMs: 10, queueBytes: 4000 })
+      let emitted = 0
+      t.audit.on('*', () => emitted++)
+      await t.audit.ready()
+      const opened = 1
+      for (const one of steps) {
+        if (one === 'burst') t.record(8, 100)
+        else if (one === 'tick') await t.settle(() => true)
+        else t.sink.script.push(one === 'ok' ? undefined : refuse({ permanent: one === 'permanent' }))
+      }
+      let closed: Record<string, number> | undefined
+      void t.audit.close({ deadlineMs: 60_000 }).then(({ undelivered }) => {
+        closed = { ...undelivered }
+      })
+      await t.settle(() => closed !== undefined)
+      const gaps = t.sink.events('audit.gap').reduce((sum, { log }) => sum + log.count, 0)
+      const delivered = t.sink.events().length
+      const seen = new Set(t.sink.events().map(({ audit: { origin, index } }) => `${origin}/${index}`))
+      expect(seen.size).toBe(delivered)
+      // The line that says it is open was emitted before anybody could listen.
+      expect(delivered + gaps + (closed!.kept ?? 0)).toBeGreaterThanOrEqual(emitted)
+      expect(delivered + gaps + (closed!.kept ?? 0)).toBeLessThanOrEqual(emitted + opened)
+    }),
+    { numRuns: 40 },
+  )
+})

@@ -1,0 +1,167 @@
+// The seam to the log: what is not taken is counted, and a log that cannot be opened is lived without.
+import { expect, it } from 'vitest'
+import { createAudit } from '../../src/audit/create.ts'
+import { createBalancer } from '../../src/balancer.ts'
+import { answering } from '../support/backends.ts'
+import { edge } from '../support/edge.ts'
+import { fakeClock } from '../support/fake-clock.ts'
+import { collect, keepLogger, memoryStore } from '../support/sinks.ts'
+import { until } from '../support/until.ts'
+import { codeOf } from '../support/watched.ts'
+
+const closedStore = (refuses = { now: true }) =>
+  memoryStore({
+    opening: async () => {
+      if (refuses.now) throw new Error('no volume')
+    },
+  })
+
+it('what the log does not take is told before the next line, with counts by type', async () => {
+  const store = memoryStore()
+  const other = collect()
+  const audit = createAudit({ sinks: [store, other] })
+  await audit.ready()
+  audit.record('app.a', {})
+  store.takes = false
+  for (let i = 0; i < 3; i++) audit.record('app.a', {})
+  audit.record('app.b', {})
+  store.takes = true
+  audit.record('app.c', {})
+  const traffic = store.events('traffic')
+  expect(traffic.map(({ event_name }) => event_name)).toEqual(['app.a', 'audit.gap', 'app.c'])
+  expect(traffic[1]).toMatchObject({
+    outcome: 'failure',
+    severity: 17,
+    log: { count: 4, by_type: { 'app.a': 3, 'app.b': 1 }, reason: 'backlog' },
+  })
+  expect(traffic.map(({ audit: { index } }) => index)).toEqual([0, 1, 2])
+  const { undelivered } = await audit.close()
+  expect(undelivered).toEqual({})
+  expect(other.lines().sort()).toEqual([...store.lines.traffic, ...store.lines.control].sort())
+  expect(store.events('control').at(-1)).toMatchObject({ event_name: 'audit.closed', log: { gaps: 4 } })
+})
+
+it('a gap that no line followed is told at the end, and what cannot be told is returned', async () => {
+  const store = memoryStore()
+  const audit = createAudit({ sinks: [store] })
+  await audit.ready()
+  store.takes = false
+  audit.record('app.a', {})
+  store.takes = true
+  await audit.close()
+  expect(store.events('traffic')[0]).toMatchObject({ event_name: 'audit.gap', log: { count: 1 } })
+  const full = memoryStore()
+  const other = createAudit({ sinks: [full] })
+  await other.ready()
+  full.takes = false
+  other.record('app.a', {})
+  expect((await other.close()).undelivered).toEqual({ memory: 2 })
+})
+
+it('events from before it was open stand in it in their order, behind audit.opened', async () => {
+  const store = memoryStore()
+  const audit = createAudit({ sinks: [store], service: 'shop' })
+  for (let i = 0; i < 5; i++) audit.record('app.x', { i })
+  await audit.ready()
+  expect(store.events('traffic').map(({ app }) => app.i)).toEqual([0, 1, 2, 3, 4])
+  expect(store.events('traffic')[0]).toMatchObject({ service: { name: 'shop', instance: { id: 'one' } } })
+  expect(store.events('control')[0]).toMatchObject({
+    event_name: 'audit.opened',
+    log: { origins: { traffic: { origin: 'shop/one/traffic/00', next: 0 } } },
+  })
+})
+
+it('a log that cannot be opened: ready rejects, other sinks get every line, and requests are served', async () => {
+  const other = collect()
+  const logger = keepLogger()
+  const backend = await answering()
+  const e = await edge([backend], { audit: { sinks: [closedStore(), other], logger } })
+  expect(await codeOf(e.balancer.ready())).toBe('sink-unavailable')
+  expect((await fetch(`http://127.0.0.1:${e.port}/`)).status).toBe(200)
+  await until(() => other.events('request.completed').length === 1)
+  expect(logger.told.map(({ fields, message }) => [fields.sink, message])).toEqual([
+    ['memory', 'an audit sink cannot be opened'],
+  ])
+  const { undelivered } = await e.balancer.close()
+  expect(undelivered.memory).toBe(other.events().length)
+})
+
+it('under `refuse` nothing is served that cannot be recorded', async () => {
+  const backend = await answering()
+  const store = memoryStore()
+  const e = await edge([backend], { audit: { sinks: [store], whenUnavailable: 'refuse', logger: keepLogger() } })
+  const get = async () => (await fetch(`http://127.0.0.1:${e.port}/`)).status
+  expect(await get()).toBe(200)
+  store.healthy = false
+  expect(await get()).toBe(503)
+  store.healthy = true
+  store.persist = async () => {
+    throw new Error('EIO')
+  }
+  expect(await get()).toBe(503)
+  expect(backend.seen).toHaveLength(1)
+  const done = await e.completed(3)
+  expect(done.map(({ lb }) => lb.result)).toEqual(['ok', 'audit-unavailable', 'audit-unavailable'])
+})
+
+it('a log that is opened late tells what it has missed, and takes lines from then on', async () => {
+  const clock = fakeClock()
+  const refuses = { now: true }
+  const store = closedStore(refuses)
+  const other = collect()
+  const audit = createAudit({ sinks: [store, other], clock, logger: keepLogger() })
+  expect(await codeOf(audit.ready())).toBe('sink-unavailable')
+  audit.record('app.x', { i: 0 })
+  audit.record('access.denied', { rule: 'r' })
+  clock.advance(5000)
+  audit.record('app.x', { i: 1 })
+  refuses.now = false
+  await until(() => {
+    clock.advance(1000)
+    return store.lines.control.length > 0
+  })
+  audit.record('app.x', { i: 2 })
+  const [gap, line] = store.events('traffic')
+  expect(gap).toMatchObject({
+    event_name: 'audit.gap',
+    log: { sink: 'memory', count: 2, by_type: { 'app.x': 2 }, reason: 'store-unavailable' },
+  })
+  expect(line.app).toEqual({ i: 2 })
+  expect(store.events('security')[0].log).toMatchObject({ count: 1, by_type: { 'access.denied': 1 } })
+})
+
+it('a log whose opening hangs does not keep close, and its instance is given back when it opens after all', async () => {
+  let open = (): void => undefined
+  const store = memoryStore({ opening: () => new Promise((resolve) => (open = resolve)) })
+  const other = collect()
+  const audit = createAudit({ sinks: [store, other], logger: keepLogger() })
+  audit.record('app.x', {})
+  const { undelivered } = await audit.close({ deadlineMs: 200 })
+  expect(other.events('app.x')).toHaveLength(1)
+  expect(undelivered.memory).toBe(other.events().length)
+  open()
+  await until(() => store.closed === 1)
+  expect(store.lines.traffic).toEqual([])
+})
+
+it('one trail serves two balancers: each event carries its pool, and the maker closes it', async () => {
+  const store = memoryStore()
+  const audit = createAudit({ sinks: [store], service: 'shop' })
+  const [a, b] = ['a', 'b'].map((name) => createBalancer({ name, backends: ['http://x'], audit }))
+  a!.pick()
+  b!.pick()
+  b!.audit.record('app.x', {})
+  await a!.close({ deadlineMs: 0 })
+  b!.pick()
+  await b!.close({ deadlineMs: 0 })
+  await audit.close()
+  expect(store.events('traffic').map(({ lb }) => lb.pool)).toEqual(['a', 'b', 'b', 'b'])
+  expect(
+    store
+      .events('control')
+      .filter(({ event_name }) => event_name === 'balancer.stopped')
+      .map(({ lb }) => lb.pool),
+  ).toEqual(['a', 'b'])
+  expect(new Set(store.events('control').map(({ service }) => service.name))).toEqual(new Set(['shop']))
+  expect(store.closed).toBe(1)
+})
