@@ -1,7 +1,8 @@
 // The whole configuration, assembled from the parts' own schemas.
 import { z } from 'zod'
 import { accessSchema } from './access/addresses.ts'
-import { auditSchema } from './audit/options.ts'
+import type { Audit } from './audit/audit.ts'
+import { type AuditOptions, auditSchema } from './audit/options.ts'
 import { Trail } from './audit/trail.ts'
 import { type Backend, type BackendOptions, backendSchema } from './backend.ts'
 import type { Json } from './canonical.ts'
@@ -103,7 +104,11 @@ type PoolInput = Omit<z.input<typeof poolSchema>, 'backends' | 'strategy'> & {
   backends: readonly BackendOptions[]
   strategy?: StrategyOptions
 }
-export type BalancerOptions = PoolInput & Omit<z.input<typeof balancerSchema>, keyof typeof poolShape>
+export type BalancerOptions = PoolInput &
+  Omit<z.input<typeof balancerSchema>, keyof typeof poolShape | 'audit'> & {
+    /** A trail made by `createAudit`, which its maker closes, or the options of one of its own. */
+    audit?: AuditOptions | Audit
+  }
 /** The parts of the configuration that `update` replaces. */
 export type PoolChanges = Partial<PoolInput>
 

@@ -60,8 +60,8 @@ export class Delivery {
     return opening
   }
 
-  push(log: LogName, origin: string, index: number, line: string): void {
-    this.#queue.push(log, origin, index, line)
+  push(log: LogName, origin: string, index: number, line: string, tellsLoss: boolean): void {
+    this.#queue.push(log, origin, index, line, tellsLoss)
     if (this.#pumping !== undefined) return
     if (this.#queue.count >= this.#feed.lines || this.#queue.bytes >= this.#feed.bytes) this.#start()
     else this.#arm()

@@ -30,9 +30,10 @@ export class LineQueue {
     this.#limit = limit
   }
 
-  push(log: LogName, origin: string, index: number, line: string): void {
+  /** A line that tells of a loss always has room: without it the loss would be silent. */
+  push(log: LogName, origin: string, index: number, line: string, tellsLoss: boolean): void {
     const size = Buffer.byteLength(line) + 1
-    if (this.bytes + size > (log === 'traffic' ? this.#limit : this.#limit * reserve)) {
+    if (!tellsLoss && this.bytes + size > (log === 'traffic' ? this.#limit : this.#limit * reserve)) {
       this.lose(log, { origin, first: index, last: index })
       return
     }

@@ -108,7 +108,8 @@ export class Recorder {
     ticket.index = sealer.place(log, event)
     if (store !== undefined && !this.storeOpen && !this.#owe(event))
       this.missed.lose(log, event.event_name, event.time, 'store-unavailable')
-    for (const delivery of deliveries) delivery.push(log, origin, next, line)
+    const tellsLoss = event.event_name === 'audit.gap'
+    for (const delivery of deliveries) delivery.push(log, origin, next, line, tellsLoss)
     return true
   }
 }
