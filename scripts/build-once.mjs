@@ -1,7 +1,7 @@
 // Builds what runs, without type declarations, if a source is newer than the last build: so that the demo and the tests
 // always use the present code, and a second run does not wait.
 import { spawnSync } from 'node:child_process'
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -26,12 +26,19 @@ function builtAt() {
 }
 
 if (Math.max(...['src', 'tsup.config.ts', 'package.json'].map((path) => newest(join(root, path)))) > builtAt()) {
-  const { status, stdout, stderr } = spawnSync('npx', ['--no-install', 'tsup', '--no-dts', '--silent'], {
-    cwd: root,
-    encoding: 'utf8',
-  })
+  const { status, stdout, stderr } = spawnSync(
+    'npx',
+    ['--no-install', 'tsup', '--no-dts', '--silent', '--out-dir', 'dist-next'],
+    {
+      cwd: root,
+      encoding: 'utf8',
+    },
+  )
   if (status !== 0) {
     process.stderr.write(`${stdout}${stderr}`)
     process.exit(status ?? 1)
   }
+  // Built beside, so that whoever imports the package meanwhile finds the old build or the new one.
+  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  renameSync(join(root, 'dist-next'), join(root, 'dist'))
 }

@@ -8,7 +8,9 @@ import { join } from 'node:path'
 
 async function exercise(kind, { createBalancer, fileSink, verifyLog }, { createServer }) {
   const dir = mkdtempSync(join(tmpdir(), 'auditlb-exercise-'))
-  const backend = http.createServer((request, response) => response.end(`you asked for ${request.url}`)).listen(0, '127.0.0.1')
+  const backend = http
+    .createServer((request, response) => response.end(`you asked for ${request.url}`))
+    .listen(0, '127.0.0.1')
   await once(backend, 'listening')
   const balancer = createBalancer({
     name: 'exercise',
@@ -28,7 +30,12 @@ async function exercise(kind, { createBalancer, fileSink, verifyLog }, { createS
   const report = await verifyLog(dir)
   rmSync(dir, { recursive: true, force: true })
   const traffic = report.instances[0].logs.find(({ log }) => log === 'traffic')
-  const holds = response.status === 200 && text === 'you asked for /it' && report.ok && traffic.signed === 1 && Object.keys(undelivered).length === 0
+  const holds =
+    response.status === 200 &&
+    text === 'you asked for /it' &&
+    report.ok &&
+    traffic.signed === 1 &&
+    Object.keys(undelivered).length === 0
   console.log(`Node ${process.version}, by ${kind}: ${holds ? 'holds' : 'does not hold'}`)
   if (!holds) process.exitCode = 1
 }

@@ -29,13 +29,6 @@ export const systemClock: Clock = {
   },
 }
 
-/** Resolves after `ms`, and keeps the process alive until then. */
-export function delay(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(ms, resolve, true)
-  })
-}
-
 /** Resolves to `fallback` if `promise` has not settled within `ms`; keeps the process alive until then. */
 export function within<T>(clock: Clock, promise: Promise<T>, ms: number, fallback: T): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -10,7 +10,7 @@ export const obj = z.strictObject
 
 /** A value that is not kept: only how long it was. */
 const withheld = obj({ length: int })
-export const values = z.record(text, z.union([z.array(text), withheld]))
+const values = z.record(text, z.union([z.array(text), withheld]))
 export const json: z.ZodType<unknown> = z.unknown()
 
 // RFC 8785 has no form for a lone surrogate.

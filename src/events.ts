@@ -141,7 +141,7 @@ export const eventTable = {
 
 export type BuiltInEventName = keyof typeof eventTable
 /** The host's own events. */
-export type AppEventName = `app.${string}`
+type AppEventName = `app.${string}`
 export type EventName = BuiltInEventName | AppEventName
 
 const appFields = { app: json, lb: plainLb }

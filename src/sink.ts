@@ -7,6 +7,9 @@ import type { Logger } from './runtime.ts'
 export const logNames = ['traffic', 'security', 'control'] as const
 export type LogName = (typeof logNames)[number]
 
+/** Longest line of a log, in bytes: an entry of C2SP tlog-tiles counts its size in 16 bits. */
+export const maxLineBytes = 65_535
+
 /** Consecutive lines of one log. */
 export interface Batch {
   /** The log they belong to: `<service>/<instance>/<log>/<random id>`. */

@@ -43,7 +43,7 @@ const nameLimit = 128
 
 type Values = Record<string, string[] | { length: number }>
 
-export interface Redacted {
+interface Redacted {
   readonly values: Values
   /** How many names were left out. */
   readonly omitted: number

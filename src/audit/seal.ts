@@ -1,10 +1,7 @@
 // The seal: gives an event its place in a log, and makes it the line that the log proves.
 import { canonical, type Json } from '../canonical.ts'
 import type { AuditEvent } from '../events.ts'
-import type { LogHead, LogName } from '../sink.ts'
-
-/** The limit of one log entry in C2SP tlog-tiles (its length is a uint16 there). */
-export const maxLineBytes = 65_535
+import { type LogHead, type LogName, maxLineBytes } from '../sink.ts'
 
 /** The parts of an event that grow with what a client sends. Dropped, in this order, from a line that is too long. */
 const droppable: readonly (readonly string[])[] = [

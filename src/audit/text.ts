@@ -1,7 +1,7 @@
 // Text from outside, made safe to keep: escaped, and bounded.
 
 /** How much of one value is kept, in characters: enough for a user agent or a long path, too little to flood the log. */
-export const valueLimit = 1024
+const valueLimit = 1024
 
 // Printable ASCII without the backslash.
 const printable = /^[\x20-\x5b\x5d-\x7e]*$/

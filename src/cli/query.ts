@@ -2,8 +2,8 @@
 import { canonical, type Json } from '../canonical.ts'
 import type { LogFilters } from '../log/filters.ts'
 import { queryLog } from '../log/query.ts'
-import { readArgs } from './args.ts'
 import { summary } from '../log/summary.ts'
+import { readArgs } from './args.ts'
 import { UsageError, type Verb } from './verb.ts'
 
 const texts = ['type', 'since', 'until', 'backend', 'status', 'client', 'path', 'actor', 'result', 'pool'] as const

@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises'
 import { BalancerError } from '../errors.ts'
 import type { LogProblem, LogReport } from '../log/log-report.ts'
+import { printable } from '../log/summary.ts'
 import { type VerifyReport, verifyLog } from '../log/verify.ts'
 import { readArgs } from './args.ts'
-import { printable } from '../log/summary.ts'
 import type { Verb } from './verb.ts'
 
 export const verify: Verb = {

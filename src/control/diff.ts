@@ -2,7 +2,7 @@
 import type { Json } from '../canonical.ts'
 
 /** One place that changed. `path` is a JSON pointer (RFC 6901); `from` is absent where it was added, `to` where removed. */
-export interface Change {
+interface Change {
   readonly path: string
   readonly from?: Json
   readonly to?: Json

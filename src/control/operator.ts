@@ -8,6 +8,8 @@ import { parseOptions } from '../parse.ts'
 import type { ChangeRequest } from './authorize.ts'
 import type { ChangeNote, Revision, Revisions } from './revisions.ts'
 
+const addedSchema = z.strictObject({ backend: backendSchema })
+
 const noteSchema = z.strictObject({
   message: z.string().max(1024).optional(),
   ticket: z.string().max(256).optional(),
@@ -83,7 +85,7 @@ export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C
       const id = typeof backend === 'object' && backend !== null ? backend.id : undefined
       const about = { ...(id === undefined ? {} : { backend: id }), attempted: { backend } }
       const { number } = await change('add-backend', about, note, (config) => {
-        const added = parseOptions(backendSchema, backend, 'addBackend')
+        const added = parseOptions(addedSchema, { backend }, 'addBackend').backend
         if (config.backends.some((known) => known.id === added.id)) throw new BalancerError('backend-exists', added.id)
         return { ...config, backends: [...config.backends, added] }
       })

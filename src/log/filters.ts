@@ -109,15 +109,8 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
   equal(given.pool, ['lb', 'pool'])
   if (given.backend !== undefined) {
     const { backend } = given
-    const attempts = (event: LoggedEvent) => (member(event, 'lb', 'attempts') ?? []) as LoggedEvent[]
-    const one = (event: LoggedEvent, ...place: string[]) => member(event, ...place) === backend
     needles.push(Buffer.from(JSON.stringify(backend)))
-    tests.push(
-      (event) =>
-        one(event, 'lb', 'decision', 'backend') ||
-        one(event, 'backend', 'id') ||
-        (Array.isArray(attempts(event)) && attempts(event).some((attempt) => attempt?.backend === backend)),
-    )
+    tests.push((event) => isAbout(event, backend))
   }
   if (given.status !== undefined) {
     const pattern = new RegExp(`^${given.status.replace('xx', '\\d\\d')}$`)
@@ -134,6 +127,21 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
     })
   }
   return { matches: (event) => tests.every((test) => test(event)), needles, since, limit: given.limit ?? Infinity }
+}
+
+const backendPlaces: readonly (readonly string[])[] = [
+  ['lb', 'decision', 'backend'],
+  ['lb', 'backend'],
+  ['backend', 'id'],
+  ['config', 'attempted', 'backend'],
+]
+
+/** Whether a backend was chosen or tried, or the event tells of it or of a change to it. */
+function isAbout(event: LoggedEvent, backend: string): boolean {
+  if (backendPlaces.some((place) => member(event, ...place) === backend)) return true
+  const attempts = member(event, 'lb', 'attempts')
+  if (Array.isArray(attempts) && attempts.some((attempt) => attempt?.backend === backend)) return true
+  return ['before', 'after'].some((side) => member(event, 'config', side, 'backends', backend) !== undefined)
 }
 
 /** When an event happened, in ms since the epoch; NaN if it does not say. */

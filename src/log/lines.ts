@@ -1,8 +1,6 @@
 // Reads a segment as blocks of whole lines, in bounded memory.
 import { type FileHandle, open } from 'node:fs/promises'
-
-/** Longest line that a log holds, in bytes: an entry of C2SP tlog-tiles counts its size in 16 bits. */
-export const maxLineBytes = 65_535
+import { maxLineBytes } from '../sink.ts'
 
 const chunkBytes = 262_144
 const lf = 0x0a

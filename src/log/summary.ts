@@ -22,6 +22,8 @@ const parts: readonly (readonly [label: string, place: readonly string[]])[] = [
   ['phase', ['access', 'phase']],
   ['client', ['client', 'address']],
   ['actor', ['actor', 'id']],
+  ['code', ['config', 'code']],
+  ['attempted', ['config', 'attempted']],
   ['message', ['config', 'message']],
   ['revision', ['config', 'revision']],
   ['total_us', ['lb', 'timing', 'total_us']],
@@ -39,10 +41,19 @@ export function summary(event: LoggedEvent): string {
     if (value === undefined) continue
     words.push(label === '' ? text(value) : `${label}=${text(value)}`)
   }
+  const attempts = member(event, 'lb', 'attempts')
+  if (Array.isArray(attempts) && attempts.length > 1) {
+    words.push(`attempts=${attempts.map((one: LoggedEvent) => `${text(one?.backend)}:${text(one?.result)}`).join(',')}`)
+  }
+  const changes = member(event, 'config', 'changes')
+  if (Array.isArray(changes)) for (const change of changes as LoggedEvent[]) words.push(changed(change))
   const log = member(event, 'log')
   if (log !== undefined) words.push(`log=${text(log)}`)
   return printable(words.join(' '))
 }
+
+const changed = (change: LoggedEvent): string =>
+  `${text(change?.path)}: ${text(change?.from) || 'nothing'} -> ${text(change?.to) || 'nothing'}`
 
 function text(value: unknown): string {
   if (value === undefined) return ''

@@ -36,7 +36,9 @@ export interface Progress {
 
 export function failureOf(error: unknown, progress: Progress): AttemptFailure {
   const code = codeOf(error)
-  const detail = code ?? (error instanceof Error ? error.message : String(error))
+  // undici has one code for whatever happens to a socket: its message says what did.
+  const told = code === 'UND_ERR_SOCKET' ? undefined : code
+  const detail = told ?? (error instanceof Error ? error.message : String(error))
   return { result: resultOf(code, progress), sent: progress.connected, detail }
 }
 

@@ -37,7 +37,7 @@ export const strategySchema = z.unknown().transform((value, context): string | S
   return typeof data === 'string' || 'pick' in data ? data : data.name
 })
 
-export type StrategyName = z.infer<typeof name>
+type StrategyName = z.infer<typeof name>
 export type StrategyOptions = StrategyName | { readonly name: StrategyName } | Strategy
 
 /** The strategy that a parsed option stands for. */

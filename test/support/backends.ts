@@ -13,7 +13,7 @@ export interface TestBackend {
 }
 
 /** A request as a backend saw it, its body still to come where the test reads that by itself. */
-export interface Seen {
+interface Seen {
   readonly method: string
   readonly url: string
   readonly rawHeaders: readonly string[]

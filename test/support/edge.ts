@@ -10,8 +10,8 @@ import type { Strategy } from '../../src/strategy.ts'
 import { closeAfterTest, listen } from './closing.ts'
 import { until } from './until.ts'
 
-export type Completed = AuditEvent<'request.completed'>
-export type Denied = AuditEvent<'access.denied'>
+type Completed = AuditEvent<'request.completed'>
+type Denied = AuditEvent<'access.denied'>
 
 export interface Recorded {
   readonly balancer: Balancer

@@ -1,0 +1,155 @@
+// Every event that the library emits, as its line: strict against its schema, canonical, and without secrets.
+import { request } from 'node:http'
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { canonical } from '../../src/canonical.ts'
+import { type EventName, eventSchema, eventTable } from '../../src/events.ts'
+import { fileSink } from '../../src/sinks/file.ts'
+import { answering, refusing } from '../support/backends.ts'
+import { edge } from '../support/edge.ts'
+import { tempFolder } from '../support/folder.ts'
+import { rawClient } from '../support/raw-client.ts'
+import { collect, keepLogger } from '../support/sinks.ts'
+import { until } from '../support/until.ts'
+import { codeOf } from '../support/watched.ts'
+
+function expectLines(lines: readonly string[]): Set<string> {
+  const names = new Set<string>()
+  for (const line of lines) {
+    const event = JSON.parse(line)
+    names.add(event.event_name)
+    eventSchema(event.event_name as EventName).parse(event)
+    expect(event.audit).toMatchObject({ origin: expect.any(String), index: expect.any(Number) })
+    expect(line).not.toMatch(/[\n\r]/)
+    expect(canonical(event)).toBe(line)
+    expect(Buffer.byteLength(line)).toBeLessThanOrEqual(65_535)
+  }
+  return names
+}
+
+it('a run that meets nearly everything: each line is strict canonical JSON', async () => {
+  const kept = collect()
+  const backend = await answering((response, { url }) => response.writeHead(url === '/healthz' ? 500 : 200).end('ok'))
+  const { url } = await refusing()
+  const file = fileSink({ dir: tempFolder(), durability: 'group', segment: { maxBytes: 3000 } })
+  const e = await edge([backend, url], {
+    health: { active: { path: '/healthz', intervalMs: 10, fall: 1 } },
+    access: { deny: ['192.0.2.0/24'] },
+    control: { authorize: ({ id }) => id === 'ops' },
+    audit: { sinks: [file, kept], whenUnavailable: 'refuse', logger: keepLogger(), cloud: { region: 'eu-1' } },
+  })
+  await e.balancer.ready()
+  const ops = e.balancer.as({ id: 'ops', type: 'user', auth: 'oidc' })
+  await until(() => e.balancer.snapshot().backends.every(({ active }) => active === 'unhealthy'))
+  expect((await fetch(`http://127.0.0.1:${e.port}/a?b=c`)).status).toBe(503)
+  await ops.update({ health: {} }, { message: 'no probes', ticket: 'OPS-1' })
+  for (let i = 0; i < 8; i++)
+    await fetch(`http://127.0.0.1:${e.port}/a?b=c`, {
+      headers: { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` },
+    })
+  const client = await rawClient(e.port, 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n')
+  await client.has('400')
+  e.balancer.pick({ client: { address: '192.0.2.1' } }).done({ result: 'ok', status: 200 })
+  await codeOf(e.balancer.as({ id: 'eve', type: 'service' }).drain('x'))
+  await codeOf(ops.drain('nope'))
+  await ops.update({ access: { deny: ['127.0.0.1'] } })
+  await fetch(`http://127.0.0.1:${e.port}/`).catch(() => undefined)
+  e.balancer.audit.record('access.denied', { rule: 'login', note: 'x' })
+  e.balancer.audit.record('app.order.paid', { n: 1 })
+  kept.script.push(
+    () => Promise.reject(new Error('down')),
+    () => Promise.reject(Object.assign(new Error('bad'), { permanent: true })),
+  )
+  e.balancer.audit.record('app.order.paid', { n: 2 })
+  e.balancer.audit.addSink(collect('late'))
+  await until(() => kept.events('audit.gap').length > 0)
+  expect((await e.balancer.close({ deadlineMs: 1000 })).undelivered).toEqual({})
+  const names = expectLines(kept.lines())
+  const absent = Object.keys(eventTable).filter((name) => !names.has(name))
+  // These need a damaged or an overfull log: the tests of the log meet them.
+  expect(absent.filter((name) => !['audit.recovered', 'audit.pruned', 'audit.rotated'].includes(name))).toEqual([])
+})
+
+it('no line tells the value of a header or parameter that is not kept, whatever is sent', async () => {
+  const kept = collect('kept', { intervalMs: 1 })
+  const backend = await answering()
+  const e = await edge([backend], {
+    audit: { sinks: [kept], redact: { headers: { keep: ['x-kept', 'host'] }, query: { keep: ['kept'] } } },
+  })
+  const name = fc.stringMatching(/^x-[a-z]{1,8}$/).filter((one) => one !== 'x-kept' && !one.startsWith('x-request'))
+  const secret = fc.stringMatching(/^[a-z]{4,16}$/).map((text) => `SECRET${text}`)
+  const text = fc.string({
+    unit: fc.constantFrom('a', '\\', '"', '\t', '\u00e9', '\u001b'.replace('\u001b', '~'), '{'),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(name, secret), { maxLength: 70 }), text, async (hidden, shown) => {
+      const headers = [
+        ...hidden.flat(),
+        'x-kept',
+        shown,
+        'cookie',
+        'SECRETcookie',
+        'authorization',
+        'SECRETauth',
+        'host',
+        'h',
+      ]
+      const query = hidden.map(([one, value]) => `${one}=${value}`).join('&')
+      await new Promise<void>((resolve, reject) => {
+        const sent = request(
+          { port: e.port, host: '127.0.0.1', path: `/p?${query}&kept=${encodeURIComponent(shown)}`, headers },
+          (response) => {
+            response.resume().on('end', resolve)
+          },
+        )
+        sent.on('error', reject)
+        sent.end()
+      })
+    }),
+    { numRuns: 60 },
+  )
+  await until(() => kept.events('request.completed').length === 60)
+  expect(kept.lines().join('\n')).not.toContain('SECRET')
+  expectLines(kept.lines())
+  const { http, url } = kept.events('request.completed')[0]
+  expect(http.request.header.cookie).toEqual({ length: 12 })
+  expect(url.query.kept).toHaveLength(1)
+})
+
+it.each<[string, (e: Awaited<ReturnType<typeof edge>>) => unknown]>([
+  [
+    'app',
+    ({ balancer }) =>
+      balancer.audit.record(
+        'app.big',
+        Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`k${i}`, Array(64).fill('x'.repeat(100))])),
+      ),
+  ],
+  [
+    'before, after and changes',
+    ({ balancer }) =>
+      balancer
+        .as({ id: 'o', type: 'user' })
+        .update({ backends: Array.from({ length: 2000 }, (_, i) => `http://backend-${i}.example`) }),
+  ],
+  [
+    'what was attempted',
+    ({ balancer }) => codeOf(balancer.as({ id: 'o', type: 'user' }).update({ x: 'y'.repeat(100_000) } as never)),
+  ],
+  [
+    'the name of a strategy',
+    ({ balancer }) =>
+      balancer
+        .as({ id: 'o', type: 'user' })
+        .update({ strategy: { name: 's'.repeat(100_000), pick: (all) => all[0] } })
+        .then(() => balancer.pick()),
+  ],
+])('a line that is too long for its %s is shortened and marked', async (_, act) => {
+  const kept = collect()
+  const e = await edge(['http://127.0.0.1:1'], { audit: { sinks: [kept] } })
+  await e.balancer.ready()
+  await act(e)
+  await e.balancer.close({ deadlineMs: 0 })
+  expectLines(kept.lines())
+  expect(kept.events().filter(({ audit }) => audit.truncated === true).length).toBeGreaterThan(0)
+})
