@@ -45,7 +45,7 @@ export const backendSchema = z
     return Object.freeze({
       id: id ?? `${parsed.hostname}:${port}`,
       url: parsed.origin,
-      address: parsed.hostname,
+      address: parsed.hostname.replace(/^\[|\]$/g, ''),
       port,
       weight,
       ...(zone === undefined ? {} : { zone }),

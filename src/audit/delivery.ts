@@ -102,7 +102,8 @@ export class Delivery {
   }
 
   #arm(): void {
-    this.#timer ??= this.#options.clock.after(this.#feed.intervalMs, () => this.#start())
+    // It holds the process: one that ends by itself still delivers its last lines.
+    this.#timer ??= this.#options.clock.after(this.#feed.intervalMs, () => this.#start(), true)
   }
 
   async #pump(): Promise<void> {

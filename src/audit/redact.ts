@@ -97,7 +97,7 @@ function nameOf(name: string, keep: 'all' | readonly string[], foldCase: boolean
   return { safe: safeText(name, nameLimit), kept }
 }
 
-/** How many spellings of names are remembered: clients use a few dozen, and one that invents them gains nothing. */
+/** How many spellings of names are remembered: clients use a few dozen. One that invents them makes all be learnt anew. */
 const mostRemembered = 512
 
 function remember(make: (name: string) => Name): (name: string) => Name {
@@ -106,7 +106,8 @@ function remember(make: (name: string) => Name): (name: string) => Name {
     const found = known.get(name)
     if (found !== undefined) return found
     const made = make(name)
-    if (known.size < mostRemembered) known.set(name, made)
+    if (known.size >= mostRemembered) known.clear()
+    known.set(name, made)
     return made
   }
 }

@@ -84,7 +84,9 @@ class Exchange implements AttemptHandler {
     } catch {
       return this.#refuse('audit-unavailable')
     }
-    if (this.#journal.result === undefined) this.#send()
+    if (this.#journal.result !== undefined) return
+    if (this.#ports.closing()) this.#refuse('closing')
+    else this.#send()
   }
 
   #send(): void {

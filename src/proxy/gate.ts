@@ -29,6 +29,9 @@ const controls = /[\x00-\x08\x0a-\x1f\x7f]/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a target holds none of these, nor a fragment (RFC 9112 section 3.2)
 const badTarget = /[\x00-\x20#\\\x7f]/
 
+// What a host and port can hold (RFC 3986 section 3.2.2), user information left out.
+const badHost = /[^A-Za-z0-9._~%!$&'()*+,;=:[\]-]/
+
 /** `via` is our own name in `Via`: a request that carries it has been here before (RFC 9110 section 7.6.3). */
 export function inspect(head: RequestHead, via: string): Refusal | Admitted {
   const { rawHeaders: raw } = head
@@ -46,6 +49,7 @@ export function inspect(head: RequestHead, via: string): Refusal | Admitted {
       case 4:
         if (name.toLowerCase() !== 'host') break
         if (host !== undefined) return malformed('more than one Host')
+        if (badHost.test(value)) return malformed('a Host that is no host and port')
         host = value
         break
       case 6:
@@ -85,7 +89,8 @@ function admit(head: RequestHead, host: string | undefined, body: Admitted['body
   }
   // Absolute form (RFC 9112 section 3.2.2): its authority takes the place of Host.
   const absolute = /^https?:\/\/([^/?@]+)(\/[^?]*)?(\?.*)?$/i.exec(url)
-  if (absolute === null) return malformed('a request target that is neither a path nor a URL')
+  if (absolute === null || badHost.test(absolute[1]!))
+    return malformed('a request target that is neither a path nor a URL')
   return { target: `${absolute[2] ?? '/'}${absolute[3] ?? ''}`, host: absolute[1]!, body }
 }
 

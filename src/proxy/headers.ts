@@ -41,7 +41,7 @@ interface Field {
 }
 
 const known = new Map<string, Field>()
-/** How many spellings of names are remembered: a few hundred are ever used. */
+/** How many spellings of names are remembered: a few hundred are used. A client that invents them makes all be learnt anew. */
 const mostKnown = 1024
 
 /** What is to be done with a field of this name, in whatever case. */
@@ -50,7 +50,8 @@ function fieldOf(name: string): Field {
   if (found !== undefined) return found
   const lower = name.toLowerCase()
   const field = { lower, request: requestKind(lower), response: responseKind(lower) }
-  if (known.size < mostKnown) known.set(name, field)
+  if (known.size >= mostKnown) known.clear()
+  known.set(name, field)
   return field
 }
 

@@ -11,6 +11,9 @@ const post = (head: string, body: string) => `POST / HTTP/1.1\r\nHost: a\r\n${he
 const byTheGate: Record<string, string> = {
   'two Host lines': 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n',
   'two equal Host lines': 'GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n',
+  'a Host with a path': 'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n',
+  'a Host with a user': 'GET / HTTP/1.1\r\nHost: me@a\r\n\r\n',
+  'a Host with a space': 'GET / HTTP/1.1\r\nHost: a b\r\n\r\n',
   'a fragment': get('/x#f'),
   'a backslash': get('/\\evil'),
   'the asterisk': 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n',
