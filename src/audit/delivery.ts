@@ -5,7 +5,7 @@ import type { EventFields } from '../events.ts'
 import { below, type Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
 import type { Batch, Feed, LogName, Sink, SinkContext } from '../sink.ts'
-import { LineQueue } from './queue.ts'
+import { LineQueue, type Lost, sizeOf } from './queue.ts'
 
 const feedDefaults: Feed = { lines: 500, bytes: 1 << 20, intervalMs: 1000, timeoutMs: 10_000, queueBytes: 32 << 20 }
 
@@ -32,7 +32,7 @@ export class Delivery {
   #timer: Timer | undefined
   #pumping: Promise<void> | undefined
   #failures = 0
-  #inFlight = 0
+  #current: Batch | undefined
   #wake: (() => void) | undefined
   #givenUp = false
   #opening: Promise<void> = Promise.resolve()
@@ -50,7 +50,7 @@ export class Delivery {
 
   /** Lines that the sink has not accepted yet. */
   get waiting(): number {
-    return this.#queue.count + this.#inFlight
+    return this.#queue.count + (this.#current?.lines.length ?? 0)
   }
 
   /** Opens the sink; the first write waits for that, but no longer than for a write. Rejects with what went wrong. */
@@ -87,8 +87,18 @@ export class Delivery {
     } catch (error) {
       this.#options.logger.error({ sink: this.sink.name, error: reasonOf(error) }, 'an audit sink failed to close')
     }
-    for (const { range } of this.#queue.takeLost()) this.#untold += range.last - range.first + 1
-    return this.waiting + this.#untold
+    return this.#undelivered()
+  }
+
+  // What waits, and the losses that nothing has told the sink.
+  #undelivered(): number {
+    const { waiting } = this
+    const lost = this.#queue.takeLost().map(({ range }) => range)
+    const batches: (Batch | undefined)[] = [this.#current]
+    for (let next = this.#queue.take(500, 1 << 20); next !== undefined; next = this.#queue.take(500, 1 << 20))
+      batches.push(next.batch)
+    for (const batch of batches) if (batch !== undefined) lost.push(...this.#toldBy(batch))
+    return lost.reduce((sum, range) => sum + sizeOf(range), waiting + this.#untold)
   }
 
   #start(): void {
@@ -111,9 +121,9 @@ export class Delivery {
     while (!this.#givenUp) {
       const next = this.#queue.take(this.#feed.lines, this.#feed.bytes)
       if (next === undefined) return
-      this.#inFlight = next.batch.lines.length
+      this.#current = next.batch
       await this.#deliver(next.log, next.batch)
-      if (!this.#givenUp) this.#inFlight = 0
+      if (!this.#givenUp) this.#current = undefined
     }
   }
 
@@ -126,11 +136,7 @@ export class Delivery {
       } catch (error) {
         const { permanent, retryAfterMs } = faultOf(error)
         if (permanent) {
-          this.#gap(log, batch.origin, batch.first, batch.last, 'rejected')
-          this.#options.logger.error(
-            { sink: this.sink.name, error: reasonOf(error), lines: batch.lines.length },
-            'an audit sink refused lines for good',
-          )
+          this.#refused(log, batch, error)
           return
         }
         await this.#pause(error, retryAfterMs)
@@ -164,19 +170,8 @@ export class Delivery {
   }
 
   async #pause(error: unknown, atLeastMs: number): Promise<void> {
-    const { clock, random, logger, onChanged } = this.#options
-    if (++this.#failures === 1) {
-      const fault = reasonOf(error)
-      logger.warn({ sink: this.sink.name, error: fault }, 'an audit sink fails; its lines wait, and are tried again')
-      onChanged({
-        sink: this.sink.name,
-        from: 'ok',
-        to: 'failing',
-        failures: 1,
-        waiting: this.waiting,
-        last_error: fault,
-      })
-    }
+    const { clock, random } = this.#options
+    this.#failing(error, 'an audit sink fails; its lines wait, and are tried again')
     const most = Math.min(pauseCapMs, pauseBaseMs * 2 ** Math.min(this.#failures - 1, 20))
     const ms = Math.max(atLeastMs, below(random, most))
     await new Promise<void>((resolve) => {
@@ -190,20 +185,46 @@ export class Delivery {
     this.#wake = undefined
   }
 
+  // The loss is told once the sink accepts lines again. Told to one that refuses everything, it would be refused too, and
+  // so would be what tells that, without end.
+  #refused(log: LogName, batch: Batch, error: unknown): void {
+    const { origin, first, last } = batch
+    this.#queue.lose(log, { origin, first, last, reason: 'rejected' })
+    for (const range of this.#toldBy(batch)) this.#queue.lose(log, range)
+    this.#failing(error, 'an audit sink refused lines for good')
+  }
+
+  /** The losses of this sink that these lines tell: while it has not got them, they are untold. */
+  #toldBy({ lines }: Pick<Batch, 'lines'>): Lost[] {
+    return lines.flatMap((line) => {
+      if (!line.includes('"event_name":"audit.gap"')) return []
+      const { event_name, log } = JSON.parse(line) as { event_name: string; log: Lost & { sink?: string } }
+      const { sink, origin, first, last, reason } = log
+      return event_name === 'audit.gap' && sink === this.sink.name ? [{ origin, first, last, reason }] : []
+    })
+  }
+
+  #failing(error: unknown, message: string): void {
+    if (++this.#failures > 1) return
+    const { logger, onChanged } = this.#options
+    const fault = reasonOf(error)
+    const { name } = this.sink
+    logger.warn({ sink: name, error: fault }, message)
+    onChanged({ sink: name, from: 'ok', to: 'failing', failures: 1, waiting: this.waiting, last_error: fault })
+  }
+
   #recovered(): void {
     const failures = this.#failures
     this.#failures = 0
-    for (const { log, range } of this.#queue.takeLost())
-      this.#gap(log, range.origin, range.first, range.last, 'backlog')
+    for (const { log, range } of this.#queue.takeLost()) {
+      const { origin, first, last, reason } = range
+      const count = sizeOf(range)
+      const told = this.#options.onGap(log, { sink: this.sink.name, origin, first, last, count, reason })
+      if (!told) this.#untold += count
+    }
     if (failures === 0) return
     this.#options.logger.warn({ sink: this.sink.name, failures }, 'an audit sink accepts lines again')
     this.#options.onChanged({ sink: this.sink.name, from: 'failing', to: 'ok', failures, waiting: this.waiting })
-  }
-
-  #gap(log: LogName, origin: string, first: number, last: number, reason: 'backlog' | 'rejected'): void {
-    const count = last - first + 1
-    const told = this.#options.onGap(log, { sink: this.sink.name, origin, first, last, count, reason })
-    if (!told) this.#untold += count
   }
 }
 

@@ -12,7 +12,10 @@ export interface Lost {
   readonly origin: string
   readonly first: number
   readonly last: number
+  readonly reason: 'backlog' | 'rejected'
 }
+
+export const sizeOf = ({ first, last }: Lost): number => last - first + 1
 
 // What an auditor misses most is taken first, and has room when traffic has none.
 const order = [...logNames].reverse()
@@ -34,7 +37,7 @@ export class LineQueue {
   push(log: LogName, origin: string, index: number, line: string, tellsLoss: boolean): void {
     const size = Buffer.byteLength(line) + 1
     if (!tellsLoss && this.bytes + size > (log === 'traffic' ? this.#limit : this.#limit * reserve)) {
-      this.lose(log, { origin, first: index, last: index })
+      this.lose(log, { origin, first: index, last: index, reason: 'backlog' })
       return
     }
     const runs = this.#runs[log]
@@ -75,7 +78,8 @@ export class LineQueue {
   lose(log: LogName, range: Lost): void {
     const ranges = this.#lost[log]
     const previous = ranges[ranges.length - 1]
-    if (previous !== undefined && previous.origin === range.origin && previous.last + 1 === range.first) {
+    const follows = previous?.origin === range.origin && previous.last + 1 === range.first
+    if (previous !== undefined && follows && previous.reason === range.reason) {
       ranges[ranges.length - 1] = { ...previous, last: range.last }
     } else {
       ranges.push(range)

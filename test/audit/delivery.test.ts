@@ -1,34 +1,12 @@
-// Delivery: batches, order, retries, gaps, and sinks that hang.
-import fc from 'fast-check'
+// Delivery: batches, order, retries, and sinks that hang.
 import { expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
-import { seededRandom } from '../../src/random.ts'
 import type { Sink } from '../../src/sink.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { collect, keepLogger } from '../support/sinks.ts'
+import { refuse, trail } from '../support/trail.ts'
 import { until } from '../support/until.ts'
 import { codeOf } from '../support/watched.ts'
-
-const refuse = (fields: object) => async () => {
-  throw Object.assign(new Error('no'), fields)
-}
-
-function trail(feed: Sink['feed'] = { intervalMs: 100 }, name = 'kept') {
-  const clock = fakeClock()
-  const logger = keepLogger()
-  const sink = collect(name, feed)
-  const audit = createAudit({ sinks: [sink], clock, logger, random: seededRandom(3) })
-  const record = (n: number, size = 1) => {
-    for (let i = 0; i < n; i++) audit.record('app.x', { i, pad: 'x'.repeat(size) })
-  }
-  const settle = async (done: () => boolean) => {
-    await until(() => {
-      clock.advance(50)
-      return done()
-    })
-  }
-  return { audit, sink, clock, logger, record, settle, apps: () => sink.events('app.x').map(({ app }) => app.i) }
-}
 
 it('a batch is sent when the interval is over, with origin, range, lines and bytes', async () => {
   const t = trail()
@@ -129,20 +107,6 @@ it('pauses are drawn from 0 to a limit that doubles up to 30 s', async () => {
   expect(Math.max(...pauses)).toBeGreaterThan(1000)
 })
 
-it('what is refused for good becomes an exact gap, and the next goes on', async () => {
-  const t = trail({ lines: 3, intervalMs: 10 })
-  await t.audit.ready()
-  await t.settle(() => t.sink.events('audit.opened').length === 1)
-  t.sink.script.push(refuse({ permanent: true }))
-  t.record(6)
-  await t.settle(() => t.sink.events('audit.gap').length === 1)
-  expect(t.sink.events('audit.gap')[0]).toMatchObject({
-    outcome: 'failure',
-    log: { sink: 'kept', first: 0, last: 2, count: 3, reason: 'rejected' },
-  })
-  expect(t.apps()).toEqual([3, 4, 5])
-})
-
 it('a write without an answer is given up: its signal aborts, and it comes again', async () => {
   const t = trail({ intervalMs: 10, timeoutMs: 500 })
   await t.audit.ready()
@@ -210,35 +174,4 @@ it('a sink added at runtime gets every line from then on, under a name that is f
   expect(late.events('app.x').map(({ app }) => app.i)).toEqual([1])
   expect(first.events('audit.sink_changed')[0].log).toMatchObject({ sink: 'late', from: 'absent', to: 'ok' })
   expect(() => audit.addSink(collect('later'))).toThrow(expect.objectContaining({ code: 'closed' }))
-})
-
-it('delivered + gaps + undelivered = emitted, whatever a sink does', async () => {
-  const step = fc.constantFrom('ok', 'ok', 'fail', 'permanent', 'burst', 'tick')
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const t = trail({ lines: 3, intervalMs: 10, queueBytes: 4000 })
-      let emitted = 0
-      t.audit.on('*', () => emitted++)
-      await t.audit.ready()
-      const opened = 1
-      for (const one of steps) {
-        if (one === 'burst') t.record(8, 100)
-        else if (one === 'tick') await t.settle(() => true)
-        else t.sink.script.push(one === 'ok' ? undefined : refuse({ permanent: one === 'permanent' }))
-      }
-      let closed: Record<string, number> | undefined
-      void t.audit.close({ deadlineMs: 60_000 }).then(({ undelivered }) => {
-        closed = { ...undelivered }
-      })
-      await t.settle(() => closed !== undefined)
-      const gaps = t.sink.events('audit.gap').reduce((sum, { log }) => sum + log.count, 0)
-      const delivered = t.sink.events().length
-      const seen = new Set(t.sink.events().map(({ audit: { origin, index } }) => `${origin}/${index}`))
-      expect(seen.size).toBe(delivered)
-      // The line that says it is open was emitted before anybody could listen.
-      expect(delivered + gaps + (closed!.kept ?? 0)).toBeGreaterThanOrEqual(emitted)
-      expect(delivered + gaps + (closed!.kept ?? 0)).toBeLessThanOrEqual(emitted + opened)
-    }),
-    { numRuns: 40 },
-  )
 })

@@ -119,6 +119,7 @@ it.each([400, 401, 404, 413, 301, 307])(
     await until(() => posts.length >= 1)
     await until(() => logger.told.length > 0)
     record(1)
+    await until(() => posts.some(({ lines }) => lines.some((line) => line.includes('audit.gap'))))
     await audit.close()
     expect(posts.every(({ url }) => url === 'POST /ingest')).toBe(true)
     const refused = posts[0]!.lines.map((line) => JSON.parse(line).audit)
