@@ -52,6 +52,8 @@ export interface Transport {
   send(request: AttemptRequest, handler: AttemptHandler): Cancel
   /** Closes the idle connections of a backend that left; those in use close when they are done. */
   forget(backend: Backend): void
+  /** Whether it holds no connection at all. */
+  readonly isIdle: boolean
   /** Closes every connection, also those in use. */
   close(): Promise<void>
 }

@@ -19,9 +19,12 @@ export function nodeHandler(balancer: Balancer): NodeHandler {
   return (request, response) => port.handle(request, response)
 }
 
-/** A server that is all balancer: every request, and what never becomes one. Call `listen` on it. `options` are Node's. */
+/**
+ * A server that is all balancer: every request, and what never becomes one. Call `listen` on it. `options` are Node's; a
+ * request without Host is refused by the balancer, with a record, and not by Node in silence.
+ */
 export function createServer(balancer: Balancer, options: ServerOptions = {}): Server {
-  return attach(createHttpServer(options, nodeHandler(balancer)), balancer)
+  return attach(createHttpServer({ requireHostHeader: false, ...options }, nodeHandler(balancer)), balancer)
 }
 
 /**

@@ -101,8 +101,8 @@ export function answerTo(result: Exclude<RequestResult, 'ok'>, requestId: string
  * chunks say how long a body is (HTTP/1.0), an orderly end would pass for its end.
  */
 export function cut(response: ServerResponse): void {
-  const { socket } = response
-  // Node can reset plain TCP only.
-  if (socket !== null && !('encrypted' in socket) && socket.remotePort !== undefined) socket.resetAndDestroy()
-  else response.destroy()
+  // What `resetAndDestroy` sets too; but that would end the connection in order first, where a write is pending. Node can
+  // reset plain TCP only, and looks at this nowhere else.
+  if (response.socket !== null) Object.assign(response.socket, { resetAndClosing: true })
+  response.destroy()
 }

@@ -1,4 +1,5 @@
 // The connections to one backend: each carries one request at a time, so that the record can tell which, and what it waited.
+import { isIP } from 'node:net'
 import { buildConnector, Client } from 'undici'
 import { z } from 'zod'
 import type { Backend } from '../backend.ts'
@@ -145,6 +146,9 @@ export class Connections {
   #create(): Connection {
     const { connectMs, headerMs, bodyIdleMs } = this.#timeouts
     const dial = buildConnector({ timeout: connectMs })
+    // The name to verify is the backend's, whatever Host the client sent; an IP address is no name (RFC 6066 section 3), and
+    // is verified as the address that is dialled.
+    const servername = isIP(this.#backend.address) === 0 ? this.#backend.address : ''
     const client = new Client(this.#backend.url, {
       pipelining: 1,
       keepAliveTimeout: this.#config.keepAliveMs,
@@ -152,7 +156,7 @@ export class Connections {
       headersTimeout: headerMs,
       bodyTimeout: bodyIdleMs,
       connect: (options, callback) =>
-        dial(options, (...[error, socket]) => {
+        dial({ ...options, servername }, (...[error, socket]) => {
           if (error) return callback(error, null)
           connection.broken = false
           socket.on('error', () => {

@@ -1,6 +1,7 @@
 // One request from its first look to its record: refuse or pick, send, pass on, try elsewhere, and tell exactly once.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BackendState } from '../backend.ts'
+import type { Ticket } from '../events.ts'
 import type { AttemptFailure, RequestResult } from '../outcome.ts'
 import { uniqueId } from '../random.ts'
 import { type Peer, peerOf } from '../request.ts'
@@ -53,6 +54,7 @@ class Exchange implements AttemptHandler {
     // Both sockets carry a handler from the first tick on: a reset is told by `close`, and must not end the process.
     request.on('error', ignore)
     response.on('error', ignore)
+    if (response.headersSent || response.destroyed || request.socket.destroyed) return this.#tooLate()
     onceClosed(request, response, () => this.#closed())
     const rule = this.#ports.denies(this.#peer.address)
     if (rule !== undefined) {
@@ -73,6 +75,15 @@ class Exchange implements AttemptHandler {
     this.#view.path = looked.target
     if (this.#ports.log.refuses) void this.#recordThenSend()
     else this.#send()
+  }
+
+  // What ran before us took its time: the client has left, or somebody else has answered. Nothing is forwarded, and no event
+  // of the response would tell its end any more.
+  #tooLate(): void {
+    this.#journal.result = this.#response.headersSent ? 'internal' : 'client-gone'
+    if (this.#response.headersSent) this.#journal.detail = 'the response had begun before the balancer got the request'
+    this.#record()
+    this.#ports.closed()
   }
 
   // Nothing is forwarded that was not recorded first.
@@ -149,10 +160,13 @@ class Exchange implements AttemptHandler {
   }
 
   onInformation(status: number, headers: string[]): void {
-    if (status === 103) writeHints(this.#response, headers)
+    // A client of HTTP/1.0 would take it for the response (RFC 9110 section 15.2).
+    if (status === 103 && this.#request.httpVersion !== '1.0') writeHints(this.#response, headers)
   }
 
   onResponse(status: number, reason: string, headers: string[], resume: () => void): void {
+    // Somebody else has answered meanwhile: `close` will tell.
+    if (this.#response.headersSent) return this.#cancel?.()
     this.#journal.attempt!.status = status
     this.#journal.firstByteUs = this.#ports.clock.monoUs()
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304
@@ -213,29 +227,39 @@ class Exchange implements AttemptHandler {
     const unread = this.#admitted?.body !== 'none' && !this.#request.complete
     const close = unread || result === 'malformed' || result === 'closing'
     const { status, reason, head, body } = answerTo(result, this.#requestId, close)
+    const text = this.#request.method === 'HEAD' ? '' : body
+    const answer = (): void => {
+      writeHead(response, status, reason, head)
+      this.#writer.own(text)
+      drain(this.#request)
+    }
     this.#body?.destroy()
-    writeHead(response, status, reason, head)
-    this.#writer.own(this.#request.method === 'HEAD' ? '' : body)
-    drain(this.#request)
+    const { log } = this.#ports
+    const ticket = log.waits && log.recordable() ? this.#record(status, Buffer.byteLength(text)) : undefined
+    if (ticket === undefined) answer()
+    else log.durable(ticket).then(answer, answer)
   }
 
   // The one place where every request ends: all of its response was handed to the system, or the connection closed before.
   #closed(): void {
     const journal = this.#journal
-    if (!this.#response.writableFinished && (journal.result === undefined || journal.result === 'ok')) {
-      journal.result = 'client-gone'
+    const finished = this.#response.writableFinished
+    if (journal.result === undefined || (journal.result === 'ok' && !finished)) {
+      const result = finished ? 'internal' : 'client-gone'
+      journal.result = result
+      if (finished) journal.detail = 'somebody else ended the response'
       this.#cancel?.()
-      journal.endAttempt({ result: 'client-gone', sent: true, detail: 'client-gone' })
+      journal.endAttempt({ result, sent: true, detail: journal.detail ?? result })
     }
     this.#body?.destroy()
     this.#record()
     this.#ports.closed()
   }
 
-  #record() {
-    const sent = this.#response.headersSent ? this.#response.statusCode : undefined
+  #record(answered?: number, size = this.#writer.size): Ticket | undefined {
+    const sent = this.#response.headersSent ? this.#response.statusCode : answered
     const status = this.#journal.result === 'client-gone' ? 499 : sent
-    return this.#journal.completed(status, this.#options.body?.length ?? this.#body?.size ?? 0, this.#writer.size)
+    return this.#journal.completed(status, this.#options.body?.length ?? this.#body?.size ?? 0, size)
   }
 }
 

@@ -32,12 +32,17 @@ const badTarget = /[\x00-\x20#\\\x7f]/
 // What a host and port can hold (RFC 3986 section 3.2.2), user information left out.
 const badHost = /[^A-Za-z0-9._~%!$&'()*+,;=:[\]-]/
 
+/** Names and values of the 1,000 headers that Node's parser hands over at most. */
+const mostRaw = 2000
+
 /** `via` is our own name in `Via`: a request that carries it has been here before (RFC 9110 section 7.6.3). */
 export function inspect(head: RequestHead, via: string): Refusal | Admitted {
   const { rawHeaders: raw } = head
   let host: string | undefined
   let length: string | undefined
   let coding: string | undefined
+  // What stands behind this many Node has left out, without a word: the body's length may be among it.
+  if (raw.length >= mostRaw) return malformed('more headers than can be read')
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]!
     const value = raw[i + 1]!
@@ -81,12 +86,10 @@ export function inspect(head: RequestHead, via: string): Refusal | Admitted {
 
 function admit(head: RequestHead, host: string | undefined, body: Admitted['body']): Refusal | Admitted {
   const { url } = head
+  if (host === undefined && head.httpVersion !== '1.0') return malformed('no Host')
   if (head.method === 'CONNECT') return malformed('CONNECT, which is for proxies that a client chose')
   if (badTarget.test(url)) return malformed('a request target with a character that none may hold')
-  if (url.startsWith('/')) {
-    if (host === undefined && head.httpVersion !== '1.0') return malformed('no Host')
-    return { target: url, host: host ?? '', body }
-  }
+  if (url.startsWith('/')) return { target: url, host: host ?? '', body }
   // Absolute form (RFC 9112 section 3.2.2): its authority takes the place of Host.
   const absolute = /^https?:\/\/([^/?@]+)(\/[^?]*)?(\?.*)?$/i.exec(url)
   if (absolute === null || badHost.test(absolute[1]!))

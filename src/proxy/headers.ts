@@ -18,21 +18,10 @@ const hopByHop = [
   'http2-settings',
 ]
 
-/** Said anew by us: what a client says of itself here would be believed. `expect` is answered by us. */
-const replaced = [
-  'host',
-  'expect',
-  'trailer',
-  'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-port',
-  'x-forwarded-proto',
-  'x-real-ip',
-  'x-request-id',
-]
+/** Said anew by us, as all `X-Forwarded-*` are: what a client says of itself here would be believed. `expect` is answered by us. */
+const replaced = ['host', 'expect', 'trailer', 'forwarded', 'x-real-ip', 'x-request-id']
 
-type Kind = 'end-to-end' | 'hop-by-hop' | 'replaced' | 'via' | 'content-length' | 'trailer'
+type Kind = 'end-to-end' | 'hop-by-hop' | 'replaced' | 'via' | 'content-length' | 'transfer-encoding' | 'trailer'
 
 interface Field {
   readonly lower: string
@@ -57,11 +46,14 @@ function fieldOf(name: string): Field {
 
 function requestKind(lower: string): Kind {
   if (hopByHop.includes(lower)) return 'hop-by-hop'
-  if (replaced.includes(lower)) return 'replaced'
+  // Where headers become variables (CGI, WSGI) an underscore is a dash: `X_Forwarded_For` would pass for ours.
+  const dashed = lower.replaceAll('_', '-')
+  if (replaced.includes(dashed) || dashed.startsWith('x-forwarded-')) return 'replaced'
   return lower === 'via' || lower === 'content-length' ? lower : 'end-to-end'
 }
 
 function responseKind(lower: string): Kind {
+  if (lower === 'transfer-encoding') return lower
   if (hopByHop.includes(lower)) return 'hop-by-hop'
   if (lower === 'x-request-id') return 'replaced'
   return lower === 'trailer' || lower === 'content-length' ? lower : 'end-to-end'
@@ -113,16 +105,24 @@ export interface ResponseHead {
 
 /**
  * The head of a response as the client gets it. `Trailer` stays only where trailers can follow, in a chunked body: Node does
- * not send it elsewhere. `chunkable` tells whether the body may be chunked at all.
+ * not send it elsewhere. `chunkable` tells whether the body may be chunked at all. Throws for a transfer coding that cannot
+ * be passed on.
  */
 export function responseHead(raw: readonly string[], requestId: string, chunkable: boolean): ResponseHead {
   const nominated = nominatedBy(raw)
   const headers: string[] = []
   let length: number | undefined
   let trailer = false
+  let coded = false
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const { lower, response: kind } = fieldOf(raw[i]!)
     if (kind === 'hop-by-hop' || kind === 'replaced' || nominated?.has(lower) === true) continue
+    if (kind === 'transfer-encoding') {
+      // Any other coding would be taken off with the field, and the coded bytes passed for the content.
+      if (coded || raw[i + 1]!.toLowerCase() !== 'chunked') throw new Error('a transfer coding other than chunked')
+      coded = true
+      continue
+    }
     if (kind === 'content-length') length = Number(raw[i + 1])
     if (kind === 'trailer') trailer = true
     headers.push(raw[i]!, raw[i + 1]!)

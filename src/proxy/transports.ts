@@ -14,7 +14,7 @@ interface Settings {
 export class Transports {
   readonly #clock: Clock
   /** All that may still carry something; the last one is in force. */
-  readonly #all: Transport[]
+  #all: Transport[]
   #settings: Settings
 
   constructor(settings: Settings, clock: Clock) {
@@ -34,7 +34,7 @@ export class Transports {
     const stays = ({ id, url }: Backend): boolean => next.backends.some((one) => one.id === id && one.url === url)
     const renewed = next.timeouts !== before.timeouts || next.connections !== before.connections
     for (const backend of before.backends) if (renewed || !stays(backend)) this.current.forget(backend)
-    if (renewed) this.#all.push(this.#make(next))
+    if (renewed) this.#all = [...this.#all.filter((transport) => !transport.isIdle), this.#make(next)]
   }
 
   /** Closes every connection, also those in use. */

@@ -1,6 +1,5 @@
 // The transport over undici: raw dispatch and raw header lists, one request per connection at a time.
 
-import { isIP } from 'node:net'
 import type { Dispatcher } from 'undici'
 import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
@@ -39,6 +38,9 @@ export function undiciTransport(options: UndiciTransportOptions): Transport {
       pool.retire()
       for (const old of retired) if (old.isEmpty) retired.delete(old)
       retired.add(pool)
+    },
+    get isIdle() {
+      return [...pools.values(), ...retired].every((pool) => pool.isEmpty)
     },
     async close() {
       await Promise.all([...pools.values(), ...retired].map((pool) => pool.close()))
@@ -87,8 +89,8 @@ class Attempt {
       path,
       headers,
       body: body ?? null,
-      // The name to verify is the backend's, whatever Host the client sent.
-      servername: isIP(backend.address) === 0 ? backend.address : '',
+      // Without one undici would take the Host of the client for it, and dial anew whenever that changes.
+      servername: backend.address,
       // undici would close the connection after each HEAD; llhttp knows that its response has no body.
       reset: false,
     }
