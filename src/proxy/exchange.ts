@@ -9,8 +9,9 @@ import type { AttemptHandler, Cancel, Connected } from '../transport.ts'
 import { answerTo, cut, writeHead, writeHints } from './answer.ts'
 import { drain, RequestBody } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
-import { requestHeaders, responseHead, without } from './headers.ts'
+import { responseHead } from './headers.ts'
 import { Journal } from './journal.ts'
+import { outgoingHeaders } from './outgoing.ts'
 import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
 import { RequestView } from './view.ts'
@@ -54,7 +55,10 @@ class Exchange implements AttemptHandler {
     // Both sockets carry a handler from the first tick on: a reset is told by `close`, and must not end the process.
     request.on('error', ignore)
     response.on('error', ignore)
-    if (response.headersSent || response.destroyed || request.socket.destroyed) return this.#tooLate()
+    // What ran before us took its time: somebody else has answered, or the client has left, and no event will tell us so.
+    if (response.headersSent)
+      this.#journal.fail('internal', 'the response had begun before the balancer got the request')
+    if (response.headersSent || response.destroyed || request.socket.destroyed) return this.#closed()
     onceClosed(request, response, () => this.#closed())
     const rule = this.#ports.denies(this.#peer.address)
     if (rule !== undefined) {
@@ -77,15 +81,6 @@ class Exchange implements AttemptHandler {
     else this.#send()
   }
 
-  // What ran before us took its time: the client has left, or somebody else has answered. Nothing is forwarded, and no event
-  // of the response would tell its end any more.
-  #tooLate(): void {
-    this.#journal.result = this.#response.headersSent ? 'internal' : 'client-gone'
-    if (this.#response.headersSent) this.#journal.detail = 'the response had begun before the balancer got the request'
-    this.#record()
-    this.#ports.closed()
-  }
-
   // Nothing is forwarded that was not recorded first.
   async #recordThenSend(): Promise<void> {
     const { log } = this.#ports
@@ -103,14 +98,7 @@ class Exchange implements AttemptHandler {
   #send(): void {
     const { backend, decision } = this.#ports.pick(this.#view, this.#tried)
     this.#journal.decided(backend, decision)
-    if (backend === undefined) {
-      // With nobody left to try, the last failure is the answer.
-      const last = this.#journal.lastFailure
-      return this.#refuse(
-        last === undefined ? 'no-backend' : (last.result as Exclude<RequestResult, 'ok'>),
-        last?.detail,
-      )
-    }
+    if (backend === undefined) return this.#refuse(...this.#journal.verdict)
     this.#tried.push(backend)
     this.#ports.take(backend)
     const { attempt } = this.#journal
@@ -135,23 +123,15 @@ class Exchange implements AttemptHandler {
   }
 
   #headersFor(backend: BackendState): string[] {
-    const { socket, rawHeaders, httpVersion } = this.#request
-    const { host, body } = this.#admitted!
-    const replaced = this.#options.body !== undefined
-    const headers = requestHeaders(rawHeaders, {
-      host,
+    return outgoingHeaders(this.#request, {
       backend: backend.config,
-      keepHost: this.#ports.keepsHost() && host !== '',
-      hasLength: body !== 'chunked' && !replaced,
-      peerAddress: this.#peer.address,
-      encrypted: 'encrypted' in socket,
-      localPort: socket.localPort,
+      admitted: this.#admitted!,
+      peer: this.#peer,
+      keepHost: this.#ports.keepsHost(),
       requestId: this.#requestId,
       via: this.#ports.via,
-      httpVersion,
+      bodyGiven: this.#options.body !== undefined,
     })
-    // Who read the body before us has decoded it.
-    return replaced ? without(headers, 'content-encoding') : headers
   }
 
   onConnected(facts: Connected): void {
@@ -206,10 +186,8 @@ class Exchange implements AttemptHandler {
     // What our own close cut off is no fault of the backend.
     const result = failure.result === 'internal' && this.#ports.closing() ? 'closing' : failure.result
     if (this.#response.headersSent) {
-      this.#journal.result = result
-      this.#journal.detail = failure.detail
-      cut(this.#response)
-      return
+      this.#journal.fail(result, failure.detail)
+      return cut(this.#response)
     }
     const replayable = this.#body?.started !== true
     const facts = { method: this.#request.method ?? '', attempts: this.#journal.attempts, replayable }
@@ -219,8 +197,7 @@ class Exchange implements AttemptHandler {
 
   // Answers by ourselves. After a refusal of what is not well-formed the connection cannot be trusted any more.
   #refuse(result: Exclude<RequestResult, 'ok'>, detail?: string): void {
-    this.#journal.result = result
-    this.#journal.detail = detail
+    this.#journal.fail(result, detail)
     const response = this.#response
     if (response.closed || response.headersSent) return cut(response)
     if (result === 'malformed') distrust(this.#request.socket)
@@ -246,8 +223,7 @@ class Exchange implements AttemptHandler {
     const finished = this.#response.writableFinished
     if (journal.result === undefined || (journal.result === 'ok' && !finished)) {
       const result = finished ? 'internal' : 'client-gone'
-      journal.result = result
-      if (finished) journal.detail = 'somebody else ended the response'
+      journal.fail(result, finished ? 'somebody else ended the response' : undefined)
       this.#cancel?.()
       journal.endAttempt({ result, sent: true, detail: journal.detail ?? result })
     }

@@ -36,8 +36,15 @@ export class Journal {
     return this.#reports.length
   }
 
-  get lastFailure(): AttemptReport | undefined {
-    return this.#reports[this.#reports.length - 1]
+  /** The answer when nobody is left to try: the last failure, if there was an attempt. */
+  get verdict(): [Exclude<RequestResult, 'ok'>, string | undefined] {
+    const last = this.#reports[this.#reports.length - 1]
+    return last === undefined || last.result === 'ok' ? ['no-backend', undefined] : [last.result, last.detail]
+  }
+
+  fail(result: Exclude<RequestResult, 'ok'>, detail: string | undefined): void {
+    this.result = result
+    this.detail = detail
   }
 
   /** The pick of the last attempt counts; one that found nobody does only if there was no other. */
