@@ -100,6 +100,7 @@ class Wiring implements Balancer {
       clock: this.#clock,
       alike: (a, b) => a.strategy === b.strategy,
       emit: this.#emit,
+      closed: () => this.#state !== 'open',
       recordable: () => this.#trail.recordable,
       durable: (ticket) => this.#trail.durable(ticket),
       apply: (next) => this.#apply(next),
@@ -114,7 +115,7 @@ class Wiring implements Balancer {
     this.#emit('balancer.started', { balancer: { version, revision: number, hash, config: record } })
     this.#health.watch(this.#pool.states, initial.health)
     this.ready().then(
-      () => this.#emit('balancer.ready', {}),
+      () => void (this.#state === 'open' && this.#emit('balancer.ready', {})),
       () => undefined,
     )
   }

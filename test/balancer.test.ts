@@ -1,5 +1,6 @@
 // The balancer as a whole: start, snapshot and close.
 import { expect, it } from 'vitest'
+import { createAudit } from '../src/audit/create.ts'
 import { createBalancer } from '../src/balancer.ts'
 import { version } from '../src/version.ts'
 import { answering, httpBackend } from './support/backends.ts'
@@ -130,5 +131,25 @@ it('two balancers do not share state', async () => {
 it('a change after close is refused', async () => {
   const w = watched({ backends: ['http://a'] })
   await w.balancer.close()
-  expect(await codeOf(w.ops.drain('a:80'))).toBe('change-unrecorded')
+  expect(await codeOf(w.ops.drain('a:80'))).toBe('closed')
+})
+
+it('a change after close is refused on a trail that goes on, and recorded as that', async () => {
+  const kept = collect()
+  const audit = createAudit({ sinks: [kept] })
+  const balancer = createBalancer({ backends: ['http://a'], audit })
+  const ops = balancer.as({ id: 'ops', type: 'user' })
+  await balancer.ready()
+  await balancer.close()
+  const before = balancer.snapshot()
+  expect(await codeOf(ops.setWeight('a:80', 5))).toBe('closed')
+  expect(await codeOf(ops.update({ timeouts: { headerMs: 5 } }, { breakGlass: true }))).toBe('closed')
+  expect(balancer.snapshot()).toEqual(before)
+  await audit.close()
+  const last = kept.events().filter(({ event_name }) => /^(balancer|config)/.test(event_name))
+  expect(last.slice(-3).map(({ event_name, config }) => [event_name, config?.code])).toEqual([
+    ['balancer.stopped', undefined],
+    ['config.rejected', 'closed'],
+    ['config.rejected', 'closed'],
+  ])
 })

@@ -63,9 +63,10 @@ export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C
   const change = async (
     type: ChangeRequest['type'],
     about: { backend?: string; attempted: unknown },
-    given: LeaveNote | undefined,
+    note: LeaveNote | undefined,
     edit: (config: C) => C,
   ): Promise<Revision<C>> => {
+    const given = asItIs(note)
     const backend = typeof about.backend === 'string' ? { backend: about.backend.slice(0, 128).toWellFormed() } : {}
     const request = { type, ...backend, attempted: describe(about.attempted) }
     const parsed = noteSchema.safeParse(given ?? {})
@@ -76,12 +77,14 @@ export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C
   const leave = async (type: 'drain' | 'remove', id: string, note: LeaveNote | undefined, edit: (config: C) => C) => {
     // Taken before the change: a removed backend cannot be asked for by its id any more.
     const whenEmpty = emptied(id)
+    const wait = note?.wait === true
     const { number } = await change(type, { backend: id, attempted: { id } }, note, edit)
-    if (note?.wait === true) await whenEmpty()
+    if (wait) await whenEmpty()
     return number
   }
   return {
-    async addBackend(backend, note) {
+    async addBackend(given, note) {
+      const backend = asItIs(given)
       const id = typeof backend === 'object' && backend !== null ? backend.id : undefined
       const about = { ...(id === undefined ? {} : { backend: id }), attempted: { backend } }
       const { number } = await change('add-backend', about, note, (config) => {
@@ -118,11 +121,27 @@ export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C
       })
       return number
     },
-    async update(changes, note) {
+    async update(given, note) {
+      const changes = asItIs(given)
       const { number } = await change('update', { attempted: changes }, note, (config) => merge(config, changes))
       return number
     },
   }
+}
+
+/** No option lies deeper: what does is refused, and need not be kept. */
+const mostDepth = 8
+
+/**
+ * Arguments as they are at the call. What is authorised, recorded and put in force is this, whatever the caller does with
+ * its own object meanwhile. Functions and a strategy of the user's own stay the same ones.
+ */
+function asItIs<T>(value: T, key = '', depth = 0): T {
+  if (typeof value !== 'object' || value === null || depth > mostDepth) return value
+  if (key === 'strategy' && 'pick' in value) return value
+  if (Array.isArray(value)) return Array.from(value, (item) => asItIs(item, '', depth + 1)) as T
+  const members = Object.entries(value).map(([name, member]) => [name, asItIs(member, name, depth + 1)])
+  return Object.setPrototypeOf(Object.fromEntries(members), Object.getPrototypeOf(value))
 }
 
 function requireBackend(config: PoolPart, id: string): Backend {

@@ -38,6 +38,8 @@ export interface RevisionsOptions<C> {
   /** Whether two configurations behave alike if their records are equal: functions are recorded by name only. */
   readonly alike: (a: C, b: C) => boolean
   readonly emit: Emit
+  /** Whether the balancer is closing or closed: nothing is changed any more. */
+  readonly closed: () => boolean
   /** Whether lines can be recorded now. */
   readonly recordable: () => boolean
   /** Resolves once the line is durable, rejects if it is lost or that takes too long. */
@@ -74,9 +76,12 @@ export class Revisions<C> {
 
   async #change(actor: Actor, request: ChangeRequest, note: ChangeNote, edit: (config: C) => C): Promise<Revision<C>> {
     const said = noteFields(note)
+    const { authorize, clock, closed } = this.#options
     let next: Revision<C>
     try {
-      await requireRight(this.#options.authorize, actor, request, this.#options.clock)
+      if (!closed()) await requireRight(authorize, actor, request, clock)
+      // It may have been closed while the right was asked for.
+      if (closed()) throw new BalancerError('closed', 'no change can be made any more')
       const config = edit(this.#current.config)
       next = revisionOf(this.#current.number + 1, config, this.#options.describe(config))
     } catch (error) {

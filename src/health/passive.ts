@@ -46,7 +46,6 @@ export class PassiveHealth {
     this.#config = config
     if (config !== undefined) return
     for (const [backend, record] of this.#records) {
-      record.timer?.cancel()
       if (backend.passive === 'ejected') this.#readmit(backend, record, 'ejection-off')
     }
     this.#records.clear()
@@ -75,6 +74,16 @@ export class PassiveHealth {
     }
   }
 
+  /** For when nobody is eligible: brings back, of these, the longest out of those that only their ejection keeps out. */
+  readmitLongest(backends: ReadonlySet<BackendState>): void {
+    let longest: { backend: BackendState; record: Record } | undefined
+    for (const [backend, record] of this.#records) {
+      if (!backends.has(backend) || backend.passive !== 'ejected' || !servesOtherwise(backend)) continue
+      if (longest === undefined || record.ejectedAtUs < longest.record.ejectedAtUs) longest = { backend, record }
+    }
+    if (longest !== undefined) this.#readmit(longest.backend, longest.record, 'last-eligible')
+  }
+
   /** Forgets a backend that left. */
   forget(backend: BackendState): void {
     this.#records.get(backend)?.timer?.cancel()
@@ -97,8 +106,7 @@ export class PassiveHealth {
 
   // A backend that is out already for another reason is not the one that keeps the pool alive.
   #isNotLast(backend: BackendState): boolean {
-    const serves = backend.admin === 'ready' && backend.active !== 'unhealthy' && backend.config.weight > 0
-    return this.#options.eligible() - (serves ? 1 : 0) >= 1
+    return this.#options.eligible() - (servesOtherwise(backend) ? 1 : 0) >= 1
   }
 
   #eject(backend: BackendState, record: Record, config: PassiveConfig, error: string): void {
@@ -124,6 +132,8 @@ export class PassiveHealth {
   #readmit(backend: BackendState, record: Record, cause: string): void {
     const { failures, successes } = record
     backend.passive = 'ok'
+    // It may be back before its time, and must not come back once more then.
+    record.timer?.cancel()
     record.timer = undefined
     // One more failure ejects it again: it has not shown yet that it is well.
     record.failures = Math.max(0, (this.#config?.failures ?? 1) - 1)
@@ -139,3 +149,7 @@ export class PassiveHealth {
     })
   }
 }
+
+/** Whether nothing but an ejection could keep it out. */
+const servesOtherwise = ({ admin, active, config }: BackendState): boolean =>
+  admin === 'ready' && active !== 'unhealthy' && config.weight > 0

@@ -38,12 +38,16 @@ export class HealthWatch {
     this.#passive = new PassiveHealth({ clock, eligible, onTransition })
   }
 
-  /** Watches exactly these backends by this configuration. After `close` it does nothing. */
+  /**
+   * Watches exactly these backends by this configuration. Must be called after every change of the pool, once that is up to
+   * date. After `close` it does nothing.
+   */
   watch(backends: readonly BackendState[], config: HealthConfig): void {
     if (this.#closed) return
     this.#watched = new Set(backends)
     this.#passive.configure(config.passive)
     this.#active.watch(backends, config.active)
+    this.#keepOne()
   }
 
   /** Sets what an operator said of a backend; the pool is brought up to date by who calls. */
@@ -105,6 +109,13 @@ export class HealthWatch {
       ...(lastError === undefined ? {} : { last_error: lastError }),
     }
     this.#tell(fields, to === 'unhealthy' || to === 'ejected' ? severity.warn : severity.info)
+    this.#keepOne()
+  }
+
+  // The last one that could serve is never out by ejection alone, also when the others leave later and for other reasons.
+  // What it brings back is a change too, which ends here: somebody is eligible then.
+  #keepOne(): void {
+    if (this.#options.eligible() === 0) this.#passive.readmitLongest(this.#watched)
   }
 
   #tell(backend: EventFields<'backend.health_changed'>['backend'], level: number): void {

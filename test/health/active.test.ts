@@ -165,3 +165,37 @@ it('a balancer that is closed probes no more, whatever is changed then', async (
   for (let i = 0; i < 200; i++) await setImmediate()
   expect(backend.seen).toEqual([])
 })
+
+it('brings an ejected one back when probes take out the last other one', async () => {
+  let status = 200
+  const good = await answering()
+  const bad = await answering((response) => {
+    response.statusCode = status
+    response.end()
+  })
+  const w = watched({
+    backends: [
+      { id: 'a', url: good.url },
+      { id: 'b', url: bad.url },
+    ],
+    strategy: 'round-robin',
+    health: { active: { ...quick, fall: 1 }, passive: { failures: 1, ejectionMs: 300_000 } },
+  })
+  await until(() => activeOf(w).every((state) => state === 'healthy'))
+  while (w.balancer.snapshot().backends[0]!.passive === 'ok') {
+    const lease = w.balancer.pick()
+    lease.done({ result: lease.backend?.id === 'a' ? 'backend-reset' : 'ok' })
+  }
+  status = 503
+  await until(() => activeOf(w)[1] === 'unhealthy')
+  expect(w.balancer.pick().backend?.id).toBe('a')
+  expect(
+    w
+      .of('backend.health_changed')
+      .slice(-2)
+      .map(({ backend: { id, to, cause } }) => [id, to, cause]),
+  ).toEqual([
+    ['b', 'unhealthy', 'probe'],
+    ['a', 'ok', 'last-eligible'],
+  ])
+})

@@ -1,7 +1,10 @@
 // Passive ejection, on a clock that the test moves.
+import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { createBalancer } from '../../src/balancer.ts'
 import type { AttemptResult } from '../../src/outcome.ts'
 import { fakeClock } from '../support/fake-clock.ts'
+import { until } from '../support/until.ts'
 import { watched } from '../support/watched.ts'
 
 type Passive = NonNullable<Parameters<typeof watched>[0]['health']>['passive']
@@ -194,4 +197,100 @@ it('the axes are independent: each has its own state and events', async () => {
     ['passive', 'ejected', 'ok', 'ejection-over'],
     ['admin', 'draining', 'ready', 'operator'],
   ])
+})
+
+it.each<[string, (p: ReturnType<typeof pool>) => Promise<number>]>([
+  ['is drained', ({ ops }) => ops.drain('b')],
+  ['is removed', ({ ops }) => ops.remove('b')],
+  ['gets weight 0', ({ ops }) => ops.setWeight('b', 0)],
+  ['is replaced by nobody', ({ ops }) => ops.update({ backends: [{ id: 'a', url: 'http://a' }] })],
+])('brings the ejected one back when the last other one %s', async (_, change) => {
+  const p = pool()
+  p.end('a', 'connect-refused', 3)
+  p.clock.advance(40)
+  await change(p)
+  expect(p.state('a')).toMatchObject({ passive: 'ok', eligible: true })
+  expect(p.balancer.pick().backend?.id).toBe('a')
+  expect(p.changes().at(-1)).toEqual({
+    id: 'a',
+    axis: 'passive',
+    from: 'ejected',
+    to: 'ok',
+    cause: 'last-eligible',
+    failures: 3,
+    successes: 0,
+    downtime_us: 40_000,
+  })
+  const count = p.changes().length
+  p.clock.advance(1000)
+  expect(p.changes()).toHaveLength(count)
+})
+
+it('of several that are out it brings back the longest out of those that could serve, and that one only', async () => {
+  const p = pool(short, ['a', 'b', 'c', 'd'])
+  for (const id of ['a', 'b', 'c']) {
+    p.end(id, 'connect-refused', 3)
+    p.clock.advance(10)
+  }
+  await p.ops.drain('a')
+  await p.ops.drain('d')
+  expect(['a', 'b', 'c', 'd'].map((id) => p.state(id).passive)).toEqual(['ejected', 'ok', 'ejected', 'ok'])
+  expect(p.balancer.pick().decision).toMatchObject({ backend: 'b', candidates: 1 })
+  // It was let in because there was no other: once there is, one more failure puts it out again.
+  await p.ops.undrain('d')
+  p.end('b', 'connect-refused')
+  expect(p.changes().at(-1)).toMatchObject({ id: 'b', from: 'ok', to: 'ejected' })
+})
+
+it('everything can be drained, also while some are ejected', async () => {
+  const p = pool(short, ['a', 'b', 'c'])
+  p.end('a', 'connect-refused', 3)
+  for (const id of ['a', 'b', 'c']) await p.ops.drain(id)
+  expect(p.state('a')).toMatchObject({ admin: 'draining', passive: 'ejected' })
+  expect(p.balancer.pick().backend).toBeUndefined()
+  await p.ops.undrain('a')
+  expect(p.balancer.pick().backend?.id).toBe('a')
+  await p.ops.drain('a')
+  expect(p.balancer.pick().backend).toBeUndefined()
+  expect(p.changes().filter(({ cause }) => cause === 'last-eligible')).toHaveLength(1)
+})
+
+it('whatever happens, nobody is out by ejection alone while nobody is eligible', async () => {
+  const ids = ['a', 'b', 'c']
+  const id = fc.constantFrom(...ids)
+  const step = fc.oneof(
+    fc.record({ verb: fc.constantFrom('fail', 'drain', 'undrain', 'weight0', 'weight1', 'drop'), id }),
+    fc.record({ verb: fc.constant('wait'), id }),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+      const clock = fakeClock()
+      const balancer = createBalancer({
+        backends: ids.map((name) => ({ id: name, url: `http://${name}` })),
+        health: { passive: { failures: 1, ejectionMs: 100 } },
+        clock,
+        audit: { sinks: [] },
+      })
+      const ops = balancer.as({ id: 'ops', type: 'user' })
+      for (const { verb, id } of steps) {
+        const known = balancer.snapshot().backends.some((one) => one.id === id)
+        if (verb === 'wait') clock.advance(60)
+        else if (verb === 'fail') balancer.pick().done({ result: 'connect-refused' })
+        else if (!known) await ops.addBackend({ id, url: `http://${id}` })
+        else if (verb === 'drain' || verb === 'undrain') await ops[verb](id)
+        else if (verb === 'drop') await ops.remove(id)
+        else await ops.setWeight(id, verb === 'weight0' ? 0 : 1)
+        const { backends } = balancer.snapshot()
+        const stranded = backends.filter(({ excluded }) => excluded === 'ejected')
+        if (!backends.some(({ eligible }) => eligible)) expect(stranded).toEqual([])
+      }
+      const closing = balancer.close({ deadlineMs: 0 })
+      await until(() => {
+        clock.advance(1000)
+        return balancer.snapshot().state === 'closed'
+      })
+      await closing
+    }),
+    { numRuns: 100 },
+  )
 })

@@ -1,4 +1,5 @@
 // round-robin: exact shares in every window, and a fair start.
+import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { BackendState } from '../../src/backend.ts'
 import { seededRandom } from '../../src/random.ts'
@@ -93,4 +94,69 @@ it('a change of the weight keeps the place in the rotation', () => {
   states[0]!.config = { ...states[0]!.config, weight: 1 }
   strategy.rebuild?.(states)
   expect(strategy.pick(states, draftOf())!.config.id).toBe('b1')
+})
+
+it.each([
+  ['weights shrink', [1000, 1000], [1, 1]],
+  ['the heavy one goes', [1000, 1, 1], [0, 1, 1]],
+  ['weights grow', [1, 1], [1000, 1000]],
+])('nobody waits for more than the new cycle when %s', (_, before, after) => {
+  for (let early = 1; early < 1000; early += 37) {
+    const states = statesOf(...before)
+    const strategy = roundRobin.create({ uint32: () => 0 })
+    strategy.rebuild?.(states)
+    for (let i = 0; i < early; i++) strategy.pick(states, draftOf())
+    states.forEach((state, i) => {
+      state.config = { ...state.config, weight: after[i]! }
+    })
+    const candidates = states.filter(({ config }) => config.weight > 0)
+    strategy.rebuild?.(candidates)
+    const picks = Array.from({ length: 3 * candidates.length }, () => strategy.pick(candidates, draftOf()))
+    for (const candidate of candidates)
+      expect(Math.abs((countOf(picks).get(candidate) ?? 0) - 3)).toBeLessThanOrEqual(1)
+  }
+})
+
+it('after any series of changes each gets its share of the next two cycles, within that of one', () => {
+  const weights = fc.array(fc.oneof(fc.nat(3), fc.nat(40), fc.nat(65_535)), { minLength: 6, maxLength: 6 })
+  const steps = fc.array(fc.tuple(weights, fc.nat(80)), { minLength: 1, maxLength: 10 })
+  const last = fc.array(fc.nat(40), { minLength: 6, maxLength: 6 })
+  fc.assert(
+    fc.property(steps, last, fc.nat(), (changes, end, seed) => {
+      const states = statesOf(1, 1, 1, 1, 1, 1)
+      const strategy = roundRobin.create(seededRandom(seed))
+      const apply = (next: readonly number[]): BackendState[] => {
+        states.forEach((state, i) => {
+          state.config = { ...state.config, weight: next[i]! }
+        })
+        const candidates = states.filter(({ config }) => config.weight > 0)
+        strategy.rebuild?.(candidates)
+        return candidates
+      }
+      for (const [next, picks] of changes) {
+        const candidates = apply(next)
+        for (let i = 0; i < picks; i++) strategy.pick(candidates, draftOf())
+      }
+      const candidates = apply(end)
+      const counts = countOf(Array.from({ length: 2 * sum(candidates) }, () => strategy.pick(candidates, draftOf())))
+      for (const candidate of candidates) {
+        const { weight } = candidate.config
+        expect(Math.abs((counts.get(candidate) ?? 0) - 2 * weight)).toBeLessThanOrEqual(weight)
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
+
+it('one that comes and goes with every pick keeps nobody else from its share', () => {
+  const states = statesOf(1, 1, 1)
+  const strategy = roundRobin.create({ uint32: () => 0 })
+  const picks = Array.from({ length: 600 }, (_, i) => {
+    const candidates = i % 2 === 0 ? states : states.slice(0, 2)
+    strategy.rebuild?.([...candidates])
+    return strategy.pick(candidates, draftOf())!.config.id
+  })
+  const counts = countOf(picks)
+  expect(Math.abs(counts.get('b0')! - counts.get('b1')!)).toBeLessThanOrEqual(2)
+  expect(counts.get('b2')).toBeGreaterThan(90)
 })
