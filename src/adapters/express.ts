@@ -18,34 +18,57 @@ export type ExpressMiddleware = (
 
 /**
  * Answers every request that reaches it; `next` is never called. A body that a parser has read before is sent on: as
- * `rawBody` if there is one, as it is if it is a Buffer or a string, and written anew if it is JSON or a form. Any other
- * body that was read is answered with 500 and the result `body-consumed`: mount the balancer before that parser.
+ * `rawBody` if there is one, as it is if it is a Buffer or a text, and written anew, in UTF-8, if it is JSON or a form. Any
+ * other body that was read is answered with 500 and the result `body-consumed`: mount the balancer before that parser.
  */
 export function expressBalancer(balancer: Balancer): ExpressMiddleware {
   const { port } = balancer
   return (request, response) => {
     const body = parsedBody(request)
+    const target = request.url ?? '/'
+    const { originalUrl } = request
+    // The backend would resolve dot segments, and leave what it is mounted on: as a relative reference the gate refuses it.
+    const escapes = originalUrl !== undefined && originalUrl !== target && dotSegment.test(target)
     port.handle(request, response, {
-      target: request.url ?? '/',
-      ...(request.originalUrl === undefined ? {} : { originalTarget: request.originalUrl }),
+      target: escapes ? `.${target}` : target,
+      ...(originalUrl === undefined ? {} : { originalTarget: originalUrl }),
       ...(body === undefined ? {} : { body }),
     })
   }
 }
 
+/** A segment `.` or `..` of the path, as any backend may read one: with escapes, backslashes, or parameters behind it. */
+const dotSegment = /^[^?]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;?]|%2f|%5c|%3b|$)/i
+
 function parsedBody(request: ExpressRequest): Buffer | undefined {
   const { headers, body, rawBody } = request
   const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
-  if (!hasBody || !request.readableDidRead) return undefined
+  if (!hasBody) return undefined
+  // Read to its end without a byte: a chunked body that is empty, which a parser may have made `{}` of.
+  if (!request.readableDidRead) return request.readableEnded ? Buffer.alloc(0) : undefined
   if (Buffer.isBuffer(rawBody)) return rawBody
   if (Buffer.isBuffer(body)) return body
   const type = headers['content-type'] ?? ''
-  if (typeof body === 'string' && !isJson(type)) return Buffer.from(body)
-  if (body === undefined) return undefined
+  // What is written here is UTF-8: under another charset the backend would read another text.
+  if (body === undefined || !isUtf8(type)) return undefined
+  if (typeof body === 'string') return textBody(body, headers)
   if (isJson(type)) return Buffer.from(JSON.stringify(body))
   if (/^application\/x-www-form-urlencoded\b/i.test(type)) return Buffer.from(formPairs(body, '').join('&'))
   return undefined
 }
+
+/** A text as it came. Under a JSON type it may be a value instead, which is shorter than what came by its quotes. */
+function textBody(text: string, headers: IncomingMessage['headers']): Buffer | undefined {
+  const bytes = Buffer.from(text)
+  if (!isJson(headers['content-type'] ?? '')) return bytes
+  const length = headers['content-length']
+  // Without the length of what came it cannot be told which of the two it is.
+  if (length === undefined || headers['content-encoding'] !== undefined) return undefined
+  return bytes.length === Number(length) ? bytes : Buffer.from(JSON.stringify(text))
+}
+
+const isUtf8 = (type: string): boolean =>
+  [...type.matchAll(/charset\s*=\s*"?([^\s;"]*)/gi)].every(([, name]) => /^(?:utf-?8|us-ascii)$/i.test(name!))
 
 const isJson = (type: string): boolean => /^application\/(json|[^;\s]+\+json)\b/i.test(type)
 

@@ -9,9 +9,12 @@ const retryAfterS = 1
 /** A reason phrase that Node sends. A transport may have read one in another encoding than it was written in. */
 const sendable = /^[\t\x20-\x7e\x80-\xff]*$/
 
+const framing = new Set(['connection', 'content-length', 'keep-alive', 'trailer', 'transfer-encoding'])
+
 /**
  * Writes a head. Headers that somebody set on the response before us (Express does) go along, unless the new head has them;
- * `Set-Cookie` goes along in any case. They are taken off first: Node would fold equal names of the two (nodejs/node#50387).
+ * `Set-Cookie` goes along in any case, and what frames a response in no case: that was meant for another body. They are taken
+ * off first: Node would fold equal names of the two (nodejs/node#50387).
  */
 export function writeHead(response: ServerResponse, status: number, reason: string, headers: readonly string[]): void {
   const phrase = sendable.test(reason) ? reason : (STATUS_CODES[status] ?? '')
@@ -20,7 +23,7 @@ export function writeHead(response: ServerResponse, status: number, reason: stri
     response.writeHead(status, phrase, headers as string[])
     return
   }
-  const before = names.map((name) => [name, response.getHeader(name)!] as const)
+  const before = names.filter((name) => !framing.has(name)).map((name) => [name, response.getHeader(name)!] as const)
   for (const name of names) response.removeHeader(name)
   try {
     for (const { name, values } of merged(headers, before))

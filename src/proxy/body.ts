@@ -22,6 +22,11 @@ export class RequestBody extends Readable {
     const request = this.#request
     if (!this.started) {
       this.started = true
+      // An empty one that somebody has let run out: its end has been told already.
+      if (request.readableEnded) {
+        this.push(null)
+        return
+      }
       request.on('data', this.#onData)
       request.on('end', this.#onEnd)
       request.on('close', this.#onClose)

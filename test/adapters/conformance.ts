@@ -1,4 +1,5 @@
 // What every adapter promises, as one suite that runs over each of them.
+import { METHODS } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import type { Balancer } from '../../src/face.ts'
 import { answering, echoing, halfResponses, httpBackend, refusing, saying } from '../support/backends.ts'
@@ -10,17 +11,19 @@ export interface Harness {
   readonly name: string
   /** Where the balancer is mounted; empty where an adapter has no mounts. */
   readonly prefix: string
-  /** Starts a server; where `preset` is set it gives every response `Set-Cookie: host=1`, two of `X-Host`, and `X-Theirs: host`. */
-  start(balancer: Balancer, options: { preset: boolean }): Promise<number>
+  /** Starts a server; it gives every response the headers in `preset`. */
+  start(balancer: Balancer, options: { preset: Preset | undefined }): Promise<number>
 }
 
+export type Preset = Readonly<Record<string, string | readonly string[]>>
+
 /** The headers that a host sets before the balancer gets the request. */
-export const preset = { 'set-cookie': 'host=1', 'x-host': ['1', '2'], 'x-theirs': 'host' } as const
+const preset = { 'set-cookie': 'host=1', 'x-host': ['1', '2'], 'x-theirs': 'host' } as const
 
 export function conforms({ name, prefix, start }: Harness): void {
-  const serve = async (backend: { readonly url: string } | undefined, options = { preset: false }) => {
+  const serve = async (backend: { readonly url: string } | undefined, given?: Preset) => {
     const record = recorded({ backends: backend === undefined ? [] : [backend] })
-    return { ...record, port: await start(record.balancer, options) }
+    return { ...record, port: await start(record.balancer, { preset: given }) }
   }
   const target = `${prefix}/x`
 
@@ -94,7 +97,7 @@ export function conforms({ name, prefix, start }: Harness): void {
       const backend = await saying(
         'HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nX-Theirs: backend\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok',
       )
-      const { port } = await serve(backend, { preset: true })
+      const { port } = await serve(backend, preset)
       const reply = await send(port, { path: target })
       expect(reply).toMatchObject({ status: 200, body: 'ok' })
       expect(valuesOf(reply.rawHeaders, 'set-cookie').sort()).toEqual(['a=1', 'b=2', 'host=1'])
@@ -105,9 +108,7 @@ export function conforms({ name, prefix, start }: Harness): void {
     it('answers 502, and no header of what was not sent, when a response is refused after the host set headers', async () => {
       const { port, one } = await serve(
         await saying('HTTP/1.1 099 Odd\r\nETag: x\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n'),
-        {
-          preset: true,
-        },
+        preset,
       )
       const reply = await send(port, { path: target })
       expect(reply).toMatchObject({ status: 502, complete: true })
@@ -115,6 +116,107 @@ export function conforms({ name, prefix, start }: Harness): void {
       expect(valuesOf(reply.rawHeaders, 'set-cookie')).toEqual(['host=1'])
       await one()
     })
+
+    for (const framing of [
+      { 'content-length': '2' },
+      { 'transfer-encoding': 'chunked' },
+      { connection: 'close', 'keep-alive': 'timeout=9' },
+      { trailer: 'x-none' },
+    ]) {
+      it(`frames by what the backend sends, not by what the host set before: ${Object.keys(framing)}`, async () => {
+        const chunks = '5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n'
+        const backend = await saying(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`)
+        const { port, completed } = await serve(backend, framing)
+        const reply = await send(port, { path: target })
+        expect(reply).toMatchObject({ status: 200, body: 'hello world', complete: true })
+        for (const name of ['content-length', 'trailer']) expect(valuesOf(reply.rawHeaders, name)).toEqual([])
+        expect(reply.headers['keep-alive']).not.toBe('timeout=9')
+        // On a connection that goes on, nothing is left over from one response to the next.
+        const client = await rawClient(port, `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
+        await client.ended
+        expect(client.text().match(/HTTP\/1\.1/g)).toHaveLength(1)
+        expect(client.text()).toMatch(/hello[\r\nb6]* world/)
+        await completed(2)
+      })
+    }
+
+    it('keeps the length of its own answers where the host set another', async () => {
+      const { port } = await serve(undefined, { 'content-length': '2' })
+      const reply = await send(port, { path: target })
+      expect(reply).toMatchObject({ status: 503, complete: true })
+      expect(JSON.parse(reply.body)).toMatchObject({ error: { code: 'no-backend' } })
+    })
+
+    it('takes the authority of a target in absolute form for the host, and no part of it for the path', async () => {
+      const backend = await answering()
+      const { port, one } = await serve(backend)
+      expect(await send(port, { path: `http://other.test:81${target}?q=1` })).toMatchObject({ status: 200 })
+      expect(backend.seen).toMatchObject([{ url: '/x?q=1' }])
+      expect(valuesOf(backend.seen[0]!.rawHeaders, 'x-forwarded-host')).toEqual(['other.test:81'])
+      await one()
+    })
+
+    if (prefix !== '') {
+      for (const path of [
+        '/../admin',
+        '/../../admin',
+        '/x/..',
+        '/./x?y',
+        '/%2e%2E/admin',
+        '/.%2e/admin',
+        '/..\\admin',
+        '/..%2fadmin',
+        '/..%5Cadmin',
+        '/x%2f../admin',
+        '/..;p=1/admin',
+      ]) {
+        for (const origin of ['', 'http://a']) {
+          it(`refuses a dot segment below its mount: ${origin}${prefix}${path}`, async () => {
+            const backend = await answering()
+            const { port, one } = await serve(backend)
+            const client = await rawClient(port, `GET ${origin}${prefix}${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
+            await client.ended
+            expect(client.text()).toMatch(/^HTTP\/1\.1 400 /)
+            const { lb, url } = await one()
+            expect(lb).toMatchObject({ result: 'malformed' })
+            expect(url.original_path).toBe(`${origin}${prefix}${path.replace('?y', '').replace('\\', '\\\\')}`)
+            expect(backend.seen).toEqual([])
+          })
+        }
+      }
+
+      it('passes on dots that are no segment', async () => {
+        const backend = await answering()
+        const { port } = await serve(backend)
+        const paths = ['/.well-known/x', '/...', '/a..b/..c', '/x?p=/../y', '/%2e%2e%2ex']
+        for (const path of paths) await send(port, { path: prefix + path })
+        expect(backend.seen.map(({ url }) => url)).toEqual(paths)
+      })
+    }
+
+    it('passes every method on', async () => {
+      const backend = await answering()
+      const { port, completed } = await serve(backend)
+      const methods = METHODS.filter((method) => method !== 'CONNECT')
+      for (const method of methods)
+        expect([method, (await send(port, { method, path: target })).status]).toEqual([method, 200])
+      expect(backend.seen.map(({ method }) => method)).toEqual(methods)
+      await completed(methods.length)
+    })
+
+    for (const method of ['POST', 'DELETE', 'QUERY', 'PROPFIND']) {
+      for (const type of ['foo', '', 'foo/', '/; a', 'text/html;charset', undefined]) {
+        it(`passes the body of a ${method} on whose Content-Type is ${type}`, async () => {
+          const backend = await answering()
+          const { port, one } = await serve(backend)
+          const headers = type === undefined ? [] : ['Content-Type', type]
+          expect(await send(port, { method, path: target, body: 'body', headers })).toMatchObject({ status: 200 })
+          expect(backend.seen).toMatchObject([{ method, url: '/x', body: 'body' }])
+          expect(valuesOf(backend.seen[0]!.rawHeaders, 'content-type')).toEqual(type === undefined ? [] : [type])
+          await one()
+        })
+      }
+    }
 
     it('keeps trailers', async () => {
       const { port } = await serve(

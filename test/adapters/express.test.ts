@@ -1,5 +1,6 @@
 // The adapter for Express keeps what every adapter promises, and sends bodies on that were parsed before.
 import { createServer } from 'node:http'
+import { gzipSync } from 'node:zlib'
 import express, { type Express, type RequestHandler } from 'express'
 import { describe, expect, it } from 'vitest'
 import { expressBalancer } from '../../src/adapters/express.ts'
@@ -7,7 +8,7 @@ import { answering } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
 import { recorded } from '../support/edge.ts'
 import { send, valuesOf } from '../support/raw-client.ts'
-import { conforms, preset } from './conformance.ts'
+import { conforms } from './conformance.ts'
 
 async function serve(app: Express): Promise<number> {
   const server = createServer(app)
@@ -20,7 +21,7 @@ conforms({
   prefix: '/api',
   start(balancer, options) {
     const app = express()
-    if (options.preset) app.use((_request, response, next) => void next(response.set(preset as never) && undefined))
+    app.use((_request, response, next) => void next(response.set((options.preset ?? {}) as never) && undefined))
     app.use('/api', expressBalancer(balancer) as unknown as RequestHandler)
     return serve(app)
   },
@@ -98,6 +99,64 @@ describe('expressBalancer after a parser', () => {
       '\x00\xff\x01',
     )
   })
+
+  it('of text under a JSON type sends it as it came', async () => {
+    for (const text of ['{ "a":  "é" }', '"text"', '[]', 'no JSON']) {
+      const { seen } = await through(express.text({ type: '*/*' }), 'application/json', text)
+      expect(Buffer.from(seen!.body, 'latin1').toString()).toBe(text)
+    }
+  })
+
+  it('of a JSON text of unknown length is answered with 500: it may be a value as well as what came', async () => {
+    for (const parser of [express.text({ type: '*/*' }), express.json({ strict: false })]) {
+      const chunked = ['Transfer-Encoding', 'chunked']
+      const { reply, event, seen } = await through(parser, 'application/json', '"text"', chunked)
+      expect([reply.status, event.lb.result, seen]).toEqual([500, 'body-consumed', undefined])
+    }
+    const { reply } = await through(express.json({ strict: false }), 'application/json', gzipSync('"text"'), [
+      'Content-Encoding',
+      'gzip',
+    ])
+    expect(reply.status).toBe(500)
+  })
+
+  it('of compressed JSON sends it plain', async () => {
+    const { seen } = await through(express.json(), 'application/json', gzipSync('{"a":1}'), [
+      'Content-Encoding',
+      'gzip',
+    ])
+    expect(seen!.body).toBe('{"a":1}')
+    expect(valuesOf(seen!.rawHeaders, 'content-encoding')).toEqual([])
+  })
+
+  for (const [type, parser, body] of [
+    ['text/plain; charset=iso-8859-1', express.text(), Buffer.from('é', 'latin1')],
+    ['text/plain; Charset="latin1"', express.text(), Buffer.from('é', 'latin1')],
+    ['application/json; charset=utf-16le', express.json(), Buffer.from('{"a":"é"}', 'utf16le')],
+    ['application/x-www-form-urlencoded; charset=iso-8859-1', express.urlencoded(), Buffer.from('a=%E9')],
+  ] as const) {
+    it(`in another charset is answered with 500: ${type}`, async () => {
+      const { reply, event, seen } = await through(parser, type, body)
+      expect([reply.status, event.lb.result, seen]).toEqual([500, 'body-consumed', undefined])
+      const kept = await through(express.raw({ type: '*/*' }), type, body)
+      expect(kept.seen!.body).toBe(body.toString('latin1'))
+    })
+  }
+
+  it('in UTF-8 by any of its names, or in ASCII, sends it', async () => {
+    for (const charset of ['utf-8', 'UTF8', '"utf-8"', 'us-ascii'])
+      expect((await through(express.text(), `text/plain; charset=${charset}`, 'x')).seen!.body).toBe('x')
+  })
+
+  for (const parser of [express.json(), express.json({ strict: false }), express.text({ type: '*/*' })]) {
+    it('of a chunked body that is empty sends an empty one', async () => {
+      const { reply, seen, event } = await through(parser, 'application/json', '', ['Transfer-Encoding', 'chunked'])
+      expect([reply.status, seen!.body]).toEqual([200, ''])
+      expect(event).toMatchObject({ http: { request: { body: { size: 0 } } } })
+      const braces = await through(express.json(), 'application/json', '{}', ['Transfer-Encoding', 'chunked'])
+      expect(braces.seen!.body).toBe('{}')
+    })
+  }
 
   it('that kept nothing is answered with 500, and told', async () => {
     const swallow: RequestHandler = (request, _response, next) => void request.on('end', () => next()).resume()

@@ -1,12 +1,12 @@
 // The adapter for Fastify keeps what every adapter promises, and puts another prefix in the place of its own.
-import fastify, { type FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { fastifyBalancer } from '../../src/adapters/fastify.ts'
 import { answering } from '../support/backends.ts'
 import { closeAfterTest } from '../support/closing.ts'
 import { recorded } from '../support/edge.ts'
-import { send } from '../support/raw-client.ts'
-import { conforms, preset } from './conformance.ts'
+import { rawClient, send } from '../support/raw-client.ts'
+import { conforms } from './conformance.ts'
 
 async function serve(app: FastifyInstance): Promise<number> {
   onTestFinished(() => app.close())
@@ -21,17 +21,21 @@ conforms({
   prefix: '/api',
   start(balancer, options) {
     const app = fastify()
-    if (options.preset) app.addHook('onRequest', async (_request, reply) => void reply.headers(preset as never))
+    app.addHook('onRequest', async (_request, reply) => void reply.headers((options.preset ?? {}) as never))
     app.register(fastifyBalancer, { balancer, prefix: '/api' })
     return serve(app)
   },
 })
 
 describe('fastifyBalancer', () => {
-  const paths = async (options: { prefix?: string; rewritePrefix?: string }, asked: string[]) => {
+  const paths = async (
+    options: { prefix?: string; rewritePrefix?: string },
+    asked: string[],
+    given: FastifyServerOptions = {},
+  ) => {
     const backend = await answering()
     const { balancer, completed } = recorded({ backends: [backend] })
-    const app = fastify()
+    const app = fastify(given)
     app.get('/own', async () => 'own')
     app.register(fastifyBalancer, { balancer, ...options })
     const port = await serve(app)
@@ -55,6 +59,95 @@ describe('fastifyBalancer', () => {
       '/',
       '/b/c',
     ])
+  })
+
+  it('counts the segments of a path in absolute form without its authority', async () => {
+    const asked = ['http://h', 'http://h?q=/x', 'HTTP://h:1/a/b/c', 'https://h/a']
+    expect(await paths({ rewritePrefix: '/v1' }, asked)).toEqual(['/v1/', '/v1/?q=/x', '/v1/a/b/c', '/v1/a'])
+    const below = ['http://h/t/acme', 'http://h/t/acme?q', 'http://h/t/acme/x/y']
+    expect(await paths({ prefix: '/t/:tenant', rewritePrefix: '/v1' }, below)).toEqual(['/v1/', '/v1/?q', '/v1/x/y'])
+  })
+
+  it('strips what the router of the app took for the prefix', async () => {
+    const slashes = { routerOptions: { ignoreDuplicateSlashes: true } }
+    expect(await paths({ prefix: '/a/b' }, ['//a///b/x//y', '/a/b'], slashes)).toEqual(['/x//y', '/'])
+    const semicolons = { routerOptions: { useSemicolonDelimiter: true } } as FastifyServerOptions
+    expect(await paths({ prefix: '/a' }, ['/a;p=/b', '/a/x;p'], semicolons)).toEqual(['/;p=/b', '/x;p'])
+  })
+
+  it('records the target as it came, where the app rewrote it', async () => {
+    const backend = await answering()
+    const { balancer, one } = recorded({ backends: [backend] })
+    const app = fastify({ rewriteUrl: ({ url }) => url!.replace('/old', '/api') })
+    app.register(fastifyBalancer, { balancer, prefix: '/api' })
+    await send(await serve(app), { path: '/old/x' })
+    expect((await one()).url).toEqual({ path: '/x', original_path: '/old/x' })
+  })
+
+  it('refuses a target that is neither a path nor a URL', async () => {
+    const backend = await answering()
+    const { balancer, completed } = recorded({ backends: [backend] })
+    const app = fastify()
+    app.register(fastifyBalancer, { balancer })
+    const port = await serve(app)
+    for (const target of ['*', 'ftp://h/x']) {
+      const client = await rawClient(port, `OPTIONS ${target} HTTP/1.1\r\nHost: a\r\n\r\n`)
+      await client.ended
+      expect(client.text()).toMatch(/^HTTP\/1\.1 400 /)
+    }
+    expect((await completed(2)).map(({ lb }) => lb.result)).toEqual(['malformed', 'malformed'])
+  })
+
+  it('shows the hooks of the app the headers as they came, whatever the type', async () => {
+    const { balancer, completed } = recorded({ backends: [await answering()] })
+    const app = fastify()
+    const seen: unknown[] = []
+    for (const name of ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const)
+      app.addHook(name as 'onRequest', async (request) => void seen.push(request.headers['content-type']))
+    app.register(fastifyBalancer, { balancer, prefix: '/api' })
+    const port = await serve(app)
+    const cases = [
+      ['POST', 'foo'],
+      ['QUERY', undefined],
+      ['GET', 'foo'],
+      ['REPORT', 'foo'],
+      ['PUT', 'text/plain'],
+    ] as const
+    for (const [method, type] of cases)
+      await send(port, { method, path: '/api/x', headers: type === undefined ? [] : ['Content-Type', type] })
+    await completed(cases.length)
+    expect(seen).toEqual(cases.flatMap(([, type]) => [type, type, type, type]))
+  })
+
+  it('lets the hooks of the app refuse what Fastify itself would have refused', async () => {
+    const backend = await answering()
+    const { balancer, completions } = recorded({ backends: [backend] })
+    const app = fastify()
+    app.addHook('preHandler', async (_request, reply) => reply.code(401).send('who are you?'))
+    app.register(fastifyBalancer, { balancer, prefix: '/api' })
+    const port = await serve(app)
+    for (const method of ['POST', 'QUERY', 'PROPFIND', 'M-SEARCH'])
+      expect(await send(port, { method, path: '/api/x', headers: ['Content-Type', 'foo'] })).toMatchObject({
+        status: 401,
+      })
+    expect([backend.seen, completions()]).toEqual([[], []])
+  })
+
+  it('answers a method that it added with 404 elsewhere, and goes beside another of its kind', async () => {
+    const { balancer, completed } = recorded({ backends: [await answering()] })
+    const app = fastify()
+    app.addHttpMethod('PROPFIND', { hasBody: true })
+    app.register(fastifyBalancer, { balancer, prefix: '/a' })
+    app.register(fastifyBalancer, { balancer, prefix: '/b' })
+    const port = await serve(app)
+    for (const method of ['PROPFIND', 'SEARCH'])
+      for (const [path, status] of [
+        ['/a/x', 200],
+        ['/b/x', 200],
+        ['/c', 404],
+      ] as const)
+        expect(await send(port, { method, path })).toMatchObject({ status })
+    await completed(4)
   })
 
   it('leaves the routes of the app alone', async () => {

@@ -2,7 +2,7 @@
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer, nodeHandler } from '../../src/adapters/node.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
-import { conforms, preset } from './conformance.ts'
+import { conforms } from './conformance.ts'
 
 conforms({
   name: 'nodeHandler',
@@ -10,7 +10,7 @@ conforms({
   async start(balancer, options) {
     const handler = nodeHandler(balancer)
     const listener: RequestListener = (request, response) => {
-      if (options.preset) for (const [name, value] of Object.entries(preset)) response.setHeader(name, value)
+      for (const [name, value] of Object.entries(options.preset ?? {})) response.setHeader(name, value)
       handler(request, response)
     }
     const server = createHttpServer(listener)
@@ -25,10 +25,9 @@ conforms({
   async start(balancer, options) {
     const server = createServer(balancer)
     // A listener that comes first: as an instrumentation does.
-    if (options.preset)
-      server.prependListener('request', (_request, response) => {
-        for (const [name, value] of Object.entries(preset)) response.setHeader(name, value)
-      })
+    server.prependListener('request', (_request, response) => {
+      for (const [name, value] of Object.entries(options.preset ?? {})) response.setHeader(name, value)
+    })
     closeAfterTest(server)
     return listen(server)
   },

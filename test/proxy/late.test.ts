@@ -40,6 +40,18 @@ describe('a client that left before its request reached the balancer', () => {
   })
 })
 
+describe('an empty chunked body that has run out before', () => {
+  it('is sent on as empty', async () => {
+    const backend = await answering()
+    const { port, one } = await serverAfter((request, _response, go) => request.on('end', go).resume(), [backend])
+    const text = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'
+    const client = await rawClient(port, text)
+    await client.has('200 OK')
+    expect((await one()).lb.result).toBe('ok')
+    expect(backend.seen[0]).toMatchObject({ method: 'POST', body: '' })
+  })
+})
+
 describe('a response that somebody else', () => {
   it('had begun before is left to them, and recorded', async () => {
     const backend = await answering()
