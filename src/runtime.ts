@@ -1,5 +1,5 @@
 // The process that hosts the library: the only place that touches `process` and `os`.
-import { readFileSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 
 /** What a log file may be named after: everything else becomes a dash. */
@@ -24,6 +24,15 @@ export function isRunning(id: number): boolean {
     return true
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** Tells two namespaces of process ids apart, such as those of two containers (Linux, namespaces(7)). */
+export function pidNamespace(): string | undefined {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    return undefined
   }
 }
 

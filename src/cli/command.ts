@@ -1,6 +1,7 @@
 // The command: finds the verb, runs it, and turns what it throws into a message and an exit code.
 import packageJson from '../../package.json' with { type: 'json' }
 import { BalancerError, reasonOf } from '../errors.ts'
+import { printable } from '../log/summary.ts'
 import { query } from './query.ts'
 import { type ExitCode, type Terminal, UsageError, type Verb } from './verb.ts'
 import { verify } from './verify.ts'
@@ -44,6 +45,6 @@ async function print(terminal: Terminal, text: string): Promise<ExitCode> {
 }
 
 async function refuse(terminal: Terminal, text: string): Promise<ExitCode> {
-  await terminal.err(`auditlb: ${text}`)
+  await terminal.err(`auditlb: ${text.split('\n').map(printable).join('\n')}`)
   return 2
 }

@@ -1,5 +1,7 @@
 // `auditlb query`: the events of a folder that match.
 import { canonical, type Json } from '../canonical.ts'
+import { BalancerError, reasonOf } from '../errors.ts'
+import { type LoggedEvent, member } from '../log/envelope.ts'
 import type { LogFilters } from '../log/filters.ts'
 import { queryLog } from '../log/query.ts'
 import { summary } from '../log/summary.ts'
@@ -38,11 +40,22 @@ Exit codes: 0, also if nothing matches; 2 unusable arguments or input.
     if (values.revision !== undefined) filters.revision = wholeNumber('--revision', values.revision)
     if (values.limit !== undefined) filters.limit = wholeNumber('--limit', values.limit)
     for await (const event of queryLog(dir, filters)) {
-      const line = flags.has('json') ? canonical(event as Json) : summary(event)
+      const line = format(event, flags.has('json'))
       if (!(await terminal.out(`${line}\n`))) break
     }
     return 0
   },
+}
+
+// A number that JSON can write and no line may hold, such as 1e999, or more depth than a call stack has.
+function format(event: LoggedEvent, json: boolean): string {
+  try {
+    return json ? canonical(event as Json) : summary(event)
+  } catch (error) {
+    const [origin, index] = [member(event, 'audit', 'origin'), member(event, 'audit', 'index')]
+    const fact = `line ${String(index)} of ${String(origin)} cannot be printed: ${reasonOf(error)}`
+    throw new BalancerError('log-invalid', fact, { cause: error })
+  }
 }
 
 function wholeNumber(name: string, text: string): number {

@@ -38,27 +38,31 @@ async function readKey(path: string): Promise<string> {
 }
 
 function format(report: VerifyReport): string {
-  let out = ''
-  for (const { instance, logs, aside } of report.instances) {
-    for (const log of logs) out += formatLog(instance, log)
-    for (const name of aside) out += `${instance}/${name}: set aside by its writer, not verified\n`
+  const lines: string[] = []
+  for (const { instance, logs, problems } of report.instances) {
+    for (const log of logs) lines.push(...formatLog(instance, log))
+    for (const problem of problems) lines.push(`${instance}: ${formatProblem(problem)}`)
   }
-  if (!report.ok) return `${out}does not hold\n`
-  return `${out}holds, ${report.authenticated ? 'authenticated by the given key' : 'self-consistent, not authenticated'}\n`
+  for (const problem of report.problems) lines.push(formatProblem(problem))
+  const held = `holds, ${report.authenticated ? 'authenticated by the given key' : 'self-consistent, not authenticated'}`
+  lines.push(report.ok ? held : 'does not hold')
+  // Names of folders and files are whatever somebody has called them.
+  return lines.map((line) => `${printable(line)}\n`).join('')
 }
 
-function formatLog(instance: string, log: LogReport): string {
+function formatLog(instance: string, log: LogReport): string[] {
   const facts = [`${log.signed} signed`]
   if (log.pruned > 0) facts.push(`${log.pruned} of them deleted by retention`)
   if (log.unsigned > 0) facts.push(`${log.unsigned} not yet signed`)
   if (log.root !== undefined) facts.push(`root ${log.root}`)
-  let out = `${instance}/${log.log}: ${facts.join(', ')}\n`
-  for (const problem of log.problems) out += `  ${formatProblem(problem)}\n`
+  const lines = [`${instance}/${log.log}: ${facts.join(', ')}`]
+  for (const problem of log.problems) lines.push(`  ${formatProblem(problem)}`)
   const more = log.problemCount - log.problems.length
-  return more > 0 ? `${out}  and ${more} more\n` : out
+  if (more > 0) lines.push(`  and ${more} more`)
+  return lines
 }
 
 function formatProblem({ file, line, index, fact }: LogProblem): string {
   const place = line === undefined ? file : `${file}:${line}`
-  return printable(`${place}: ${index === undefined ? '' : `line ${index}: `}${fact}`)
+  return `${place}: ${index === undefined ? '' : `line ${index}: `}${fact}`
 }

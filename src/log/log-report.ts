@@ -24,6 +24,8 @@ export class LogReport {
   unsigned = 0
   /** Lines at the front that retention has deleted. */
   pruned = 0
+  /** Name of the key that signed the checkpoint. */
+  signedBy: string | undefined
   /** The signed root, in base64. */
   root: string | undefined
   /** The first problems; `problemCount` tells of how many. */
@@ -40,5 +42,12 @@ export class LogReport {
   add(problem: LogProblem): void {
     this.problemCount++
     if (this.problems.length < maxProblems) this.problems.push(problem)
+  }
+
+  /** Adds what the system says of a file or folder. Throws any other error. */
+  addUnreadable(file: string, error: unknown): void {
+    if (!(error instanceof Error && 'code' in error && 'syscall' in error)) throw error
+    const { code, path = file } = error as NodeJS.ErrnoException
+    this.add({ file: path, fact: `it cannot be read: ${code}` })
   }
 }

@@ -5,7 +5,8 @@ const ed25519 = 1
 const idBytes = 4
 const keyBytes = 32
 const signatureBytes = 64
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+// A byte order mark is a part of the text: a decoder that drops it would accept what nobody signed.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Who may sign notes: a key under a name. */
 export interface Signer {
@@ -66,7 +67,7 @@ export function signNote(text: string, signer: Signer): string {
 }
 
 export type OpenedNote =
-  | { readonly text: string; readonly signedBy: string }
+  | { readonly text: string; readonly signedBy: string; readonly verifier: Verifier }
   | { readonly fault: string; readonly names: readonly string[] }
 
 /**
@@ -84,7 +85,7 @@ export function openNote(note: Buffer, verifiers: readonly Verifier[]): OpenedNo
   if (split < 0 || !decoded.endsWith('\n')) return { fault: 'it is not a signed note', names: [] }
   const text = decoded.slice(0, split + 1)
   const names: string[] = []
-  let signedBy: string | undefined
+  let by: Verifier | undefined
   for (const line of decoded.slice(split + 2, -1).split('\n')) {
     const [, name, body] = /^— ([^\s+]+) ([A-Za-z0-9+/]+=*)$/u.exec(line) ?? []
     const bytes = Buffer.from(body ?? '', 'base64')
@@ -99,7 +100,8 @@ export function openNote(note: Buffer, verifiers: readonly Verifier[]): OpenedNo
     if (signature.length !== signatureBytes || !verify(null, Buffer.from(text), verifier.key, signature)) {
       return { fault: `the signature of ${name} is wrong`, names }
     }
-    signedBy = name
+    by = verifier
   }
-  return signedBy === undefined ? { fault: 'it is not signed by a known key', names } : { text, signedBy }
+  if (by === undefined) return { fault: 'it is not signed by a known key', names }
+  return { text, signedBy: by.name, verifier: by }
 }

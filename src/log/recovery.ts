@@ -38,12 +38,17 @@ export interface Recovered {
 
 /**
  * Always makes progress. What follows the last whole and valid line is moved beside its segment; whole lines that no
- * checkpoint covers yet are kept. When lines that a checkpoint covers are missing or altered, the whole log is renamed and
- * one of a new origin begins: a writer must never sign two histories of one origin.
+ * checkpoint covers yet are kept. When signed lines are found missing or altered, the whole log is renamed and one of a new
+ * origin begins: a writer must never sign two histories of one origin. Only the last segment is read for that, unless the
+ * tiles do not fit it.
  */
 export async function recoverLog(dir: string, options: RecoveryOptions): Promise<Recovered> {
   const found = await inspect(dir, options)
-  if (found === undefined) return begin(dir, options)
+  if (found === undefined) {
+    const begun = await begin(dir, options)
+    // The key is published once all logs are there: with a key, one that is not there was there before.
+    return options.oldVkey === undefined ? begun : { ...begun, facts: { reason: 'the log is missing' } }
+  }
   if ('fault' in found) return setAside(dir, found.fault, options)
   const { checkpoint, segments } = found
   if (segments.length === 0 && checkpoint.size === 0) return begin(dir, options, checkpoint.origin)
@@ -84,8 +89,9 @@ async function begin(dir: string, options: RecoveryOptions, known?: string): Pro
 }
 
 /**
- * Reads the lines from the last segment on, with the tiles for what is before it. If that does not fit the checkpoint, the tiles may
- * be what is damaged: then all lines are read.
+ * Reads the lines of the last segment that has signed ones, and of what follows it, with the tiles for what is before. If that
+ * does not fit the checkpoint, the tiles may be what is damaged: then all lines are read. So what is altered in earlier
+ * segments is not found here; `verifyLog` reads them all.
  */
 async function replayFromTiles(
   dir: string,

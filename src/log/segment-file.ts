@@ -34,7 +34,12 @@ export class SegmentFile {
       await made.close()
       return open(path, 'r+')
     })
-    await syncDir(dir)
+    try {
+      await syncDir(dir)
+    } catch (error) {
+      await handle.close().catch(() => {})
+      throw error
+    }
     return new SegmentFile(first, path, now, handle, 0)
   }
 

@@ -13,13 +13,16 @@ import { LogWriter, type WriterOptions } from './writer.ts'
 export interface StoreOptions extends WriterOptions {
   readonly dir: string
   readonly instance?: string | undefined
-  /** Budget of the instance's folder. */
+  /** Budget of the lines of the instance. */
   readonly maxBytes: number
 }
 
 // Segments are what the budget is kept by. Where it is small they must be smaller, or the three that are being written,
 // which are never deleted, would exceed it.
 const segmentsPerBudget = 8
+
+/** How long logs that were opened in vain may take to close. */
+const abandonMs = 1000
 
 export class Store {
   private constructor(
@@ -54,13 +57,15 @@ export class Store {
     const name = `${safeName(context.service)}/${instance.name}`
     const signer = await instanceKey(instance.dir, name)
     const oldVkey = await orMissing(readFile(join(instance.dir, 'vkey'), 'utf8'), undefined)
-    const retention = new Retention(options.maxBytes, logger)
     const segmentBytes = Math.min(options.segment.maxBytes, Math.ceil(options.maxBytes / segmentsPerBudget))
+    // One is kept free for what is written while a deletion waits for its record.
+    const retention = new Retention(options.maxBytes - segmentBytes, clock, logger)
     const limits = { ...options, segment: { ...options.segment, maxBytes: segmentBytes } }
     const tell = (notice: StoreNotice) => {
       notify(notice)
       if (notice.event === 'audit.rotated') retention.check()
     }
+    const writers: Partial<Record<LogName, LogWriter>> = {}
     const open = async (log: LogName): Promise<LogWriter> => {
       const recovered = await recoverLog(join(instance.dir, log), {
         signer,
@@ -70,17 +75,23 @@ export class Store {
         oldVkey,
       })
       const writer = new LogWriter(log, recovered, limits, { clock, logger, notify: tell })
+      writers[log] = writer
       if (recovered.facts !== undefined) notify({ event: 'audit.recovered', log, facts: recovered.facts })
       return writer
     }
-    const [traffic, security, control] = [await open('traffic'), await open('security'), await open('control')]
-    // Last, so that a folder with a verifier key has all its logs.
-    await publishVkey(instance.dir, signer, options.mode)
-    const writers = { traffic, security, control }
-    const head = ({ origin, nextIndex: next }: LogWriter) => ({ origin, next })
-    const heads = { traffic: head(traffic), security: head(security), control: head(control) }
-    retention.start(logNames.map((log) => writers[log]))
-    return new Store({ instance: instance.name, heads }, writers, instance, retention)
+    try {
+      const [traffic, security, control] = [await open('traffic'), await open('security'), await open('control')]
+      // Last, so that a folder with a verifier key has all its logs.
+      await publishVkey(instance.dir, signer, options.mode)
+      const head = ({ origin, nextIndex: next }: LogWriter) => ({ origin, next })
+      const heads = { traffic: head(traffic), security: head(security), control: head(control) }
+      retention.start([traffic, security, control])
+      return new Store({ instance: instance.name, heads }, { traffic, security, control }, instance, retention)
+    } catch (error) {
+      // Opening is tried again and again: each time would else leave files open.
+      await Promise.all(Object.values(writers).map((writer) => writer.close(abandonMs)))
+      throw error
+    }
   }
 
   get healthy(): boolean {
@@ -88,8 +99,10 @@ export class Store {
   }
 
   async close(deadlineMs: number): Promise<{ readonly unwritten: number }> {
+    // First, so that nothing is deleted whose record would come behind the last line.
+    const stopped = this.retention.stop()
     const results = await Promise.all(logNames.map((log) => this.writers[log].close(deadlineMs)))
-    await this.retention.stop()
+    await stopped
     // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
     if (!results.some((one) => one.stuck)) await this.instance.release()
     return { unwritten: results.reduce((sum, one) => sum + one.unwritten, 0) }

@@ -28,11 +28,6 @@ function add(edge: Edge, value: Hash): void {
  * each segment, makes them durable, and from then on they outlive the lines.
  */
 export class TileWriter {
-  /** Bytes of all tiles, near enough for a budget: 32 for each line and for each 256th. */
-  get bytes(): number {
-    return Math.ceil(this.tree.size * hashBytes * (tileWidth / (tileWidth - 1)))
-  }
-
   /** By level: its last, partial tile. Written by push. */
   private readonly edges: Edge[]
   private readonly tree: Tree

@@ -33,11 +33,12 @@ export async function readTile(
 ): Promise<Hash[] | undefined> {
   const full = join(logDir, tilePath(level, index))
   const partials = (await orMissing(readdir(`${full}.p`), [])).map(Number).filter((one) => one >= width)
+  const narrow = partials.sort((a, b) => a - b).map((one) => ({ path: `${full}.p/${one}`, holds: one }))
+  const whole = { path: full, holds: tileWidth }
   // The full tile is looked for last as well: partial ones are deleted once it is there.
-  const paths = [full, ...partials.sort((a, b) => a - b).map((one) => `${full}.p/${one}`), full]
-  for (const path of paths) {
+  for (const { path, holds } of [whole, ...narrow, whole]) {
     const bytes = await orMissing(readFile(path), undefined)
-    if (bytes !== undefined && bytes.length >= width * hashBytes) {
+    if (bytes !== undefined && bytes.length === holds * hashBytes) {
       return Array.from({ length: width }, (_, i) => toHash(bytes, i * hashBytes))
     }
   }

@@ -3,27 +3,52 @@ import { readFile } from 'node:fs/promises'
 import type { LogName } from '../sink.ts'
 import { type Checkpoint, parseCheckpoint } from './checkpoint.ts'
 import { checkpointPath } from './checkpoint-file.ts'
-import { envelopeFault } from './envelope.ts'
 import { HashAudit } from './hash-audit.ts'
-import { LineReader, lineStart } from './lines.ts'
 import { LogReport } from './log-report.ts'
-import { fromHash, leafHashIn } from './merkle.ts'
+import { fromHash } from './merkle.ts'
 import { openNote, type Verifier } from './note.ts'
-import { isMissing, listSegments, orMissing, type Segment } from './segments.ts'
+import { listSegments, orMissing, type Segment } from './segments.ts'
+import { type SignedLog, verifySegment } from './verify-segment.ts'
 
-export async function verifyOneLog(dir: string, log: LogName, keys: readonly Verifier[]): Promise<LogReport> {
+/** Who may have signed a log. */
+export interface Signers {
+  readonly keys: readonly Verifier[]
+  /** The instance that the key must be of; any if it is not known. */
+  readonly instance: string | undefined
+  /** Those of the keys that signed a log. Written by verifyOneLog. */
+  readonly used: Set<Verifier>
+}
+
+// Retention deletes a segment in the time that it takes to write one: more than once between two reads of a folder is rare.
+const maxLooks = 20
+
+/** A file or folder that cannot be read is a problem in the report. */
+export async function verifyOneLog(dir: string, log: LogName, signers: Signers): Promise<LogReport> {
   const report = new LogReport(log)
-  // First, so that a writer at work can only have more lines than it says.
-  const checkpoint = await readCheckpoint(dir, keys, report)
+  try {
+    await verifyInto(report, dir, signers)
+  } catch (error) {
+    report.addUnreadable(dir, error)
+  }
+  report.sort()
+  return report
+}
+
+async function verifyInto(report: LogReport, dir: string, signers: Signers): Promise<void> {
+  const start = await look(dir, report)
+  const checkpoint = openCheckpoint(dir, start.note, signers, report)
   report.origin = checkpoint?.origin
   report.signed = checkpoint?.size ?? 0
   report.root = checkpoint === undefined ? undefined : fromHash(checkpoint.root).toString('base64')
-  const segments = await listSegments(dir)
   const hashes = new HashAudit(dir, report.signed, report)
+  const signed: SignedLog = { origin: checkpoint?.origin, hashes, report, prunedBelow: 0 }
+  let { segments } = start
   let next = segments[0]?.first ?? 0
   report.pruned = next
   await hashes.skip(Math.min(next, report.signed))
-  for (const segment of segments) {
+  let vanished = false
+  for (let i = 0; i < segments.length; i++) {
+    const segment = segments[i]!
     if (segment.first !== next) {
       const gap =
         segment.first > next
@@ -32,30 +57,72 @@ export async function verifyOneLog(dir: string, log: LogName, keys: readonly Ver
       report.add({ file: segment.path, index: next, fact: gap })
       await hashes.skip(Math.min(segment.first, report.signed))
     }
-    next = await verifySegment(segment, segment === segments.at(-1), checkpoint, hashes, report)
+    const end = await verifySegment(segment, i === segments.length - 1, signed)
+    if (end !== undefined) {
+      next = end
+      continue
+    }
+    const left = await listSegments(dir)
+    const from = left[0]?.first
+    // Retention deletes from the front. What is gone while something before it is there is missing.
+    if (from === undefined || from < segment.first) continue
+    vanished = true
+    if (report.lines === 0) report.pruned = from
+    next = from
+    await hashes.skip(Math.min(next, report.signed))
+    // What is not signed could be followed without end.
+    if (next >= report.signed) break
+    segments = left
+    i = -1
   }
   if (next < report.signed) {
     const file = segments.at(-1)?.path ?? dir
-    report.add({
-      file,
-      index: next,
-      fact: `lines ${next} to ${report.signed - 1}, which the checkpoint covers, are missing`,
-    })
+    const fact = `lines ${next} to ${report.signed - 1}, which the checkpoint covers, are missing`
+    report.add({ file, index: next, fact })
     await hashes.skip(report.signed)
   }
-  report.unsigned = Math.max(0, next - Math.max(report.signed, report.pruned))
-  if (checkpoint !== undefined) await hashes.finish(checkpoint.root)
-  report.sort()
-  return report
+  if (checkpoint === undefined) return
+  // What vanishes meanwhile may take its record along: the next run demands the record of all that is gone by then.
+  if (!vanished) demandRecord(start.segments[0], signed)
+  await hashes.finish(checkpoint.root)
 }
 
-async function readCheckpoint(
+/** Lines at the front may be missing only if a signed line tells that retention deleted them: it is signed before they go. */
+function demandRecord(begin: Segment | undefined, { report, prunedBelow }: SignedLog): void {
+  if (begin === undefined || begin.first === 0) return
+  const { first, path: file } = begin
+  if (first > report.signed) {
+    report.add({ file, index: 0, fact: `it begins at line ${first}, and the checkpoint covers ${report.signed} only` })
+  } else if (prunedBelow < first) {
+    const fact = `lines ${prunedBelow} to ${first - 1} are missing without a record of retention`
+    report.add({ file, index: 0, fact })
+  }
+}
+
+/**
+ * The checkpoint and the segments as they were at one time. The checkpoint is read before what it covers, so that a writer at
+ * work can only have more lines than it says; and after what is deleted, so that it covers the record of that.
+ */
+async function look(dir: string, report: LogReport): Promise<{ note: Buffer | undefined; segments: Segment[] }> {
+  for (let looks = 1; ; looks++) {
+    const before = await listSegments(dir)
+    const path = checkpointPath(dir)
+    const note = await orMissing(readFile(path), undefined).catch((error: unknown) => {
+      report.addUnreadable(path, error)
+      return Buffer.alloc(0)
+    })
+    const segments = await listSegments(dir)
+    if (segments[0]?.first === before[0]?.first || looks === maxLooks || note?.length === 0) return { note, segments }
+  }
+}
+
+function openCheckpoint(
   dir: string,
-  keys: readonly Verifier[],
+  note: Buffer | undefined,
+  { keys, instance, used }: Signers,
   report: LogReport,
-): Promise<Checkpoint | undefined> {
+): Checkpoint | undefined {
   const file = checkpointPath(dir)
-  const note = await orMissing(readFile(file), undefined)
   if (note === undefined) {
     report.add({ file, fact: 'the checkpoint is missing' })
     return undefined
@@ -66,51 +133,18 @@ async function readCheckpoint(
     report.add({ file, fact: `the checkpoint is not valid: ${opened.fault}${by}` })
     return undefined
   }
-  const checkpoint = parseCheckpoint(opened.text)
+  const { signedBy, verifier } = opened
+  report.signedBy = signedBy
+  used.add(verifier)
   // A key signs for one instance: a checkpoint of another log under it would be one that was moved here.
-  if (!checkpoint?.origin.startsWith(`${opened.signedBy}/${report.log}/`)) {
-    report.add({ file, fact: `the checkpoint is not one of ${opened.signedBy}/${report.log}` })
+  const checkpoint = parseCheckpoint(opened.text)
+  if (!checkpoint?.origin.startsWith(`${signedBy}/${report.log}/`)) {
+    report.add({ file, fact: `the checkpoint is not one of ${signedBy}/${report.log}` })
+    return undefined
+  }
+  if (instance !== undefined && signedBy.slice(signedBy.indexOf('/') + 1) !== instance) {
+    report.add({ file, fact: `the checkpoint is one of ${signedBy}, in the folder of ${instance}` })
     return undefined
   }
   return checkpoint
-}
-
-/** Returns the index behind the last whole line. */
-async function verifySegment(
-  { path: file, first }: Segment,
-  last: boolean,
-  checkpoint: Checkpoint | undefined,
-  hashes: HashAudit,
-  report: LogReport,
-): Promise<number> {
-  let index = first
-  let reader: LineReader
-  try {
-    reader = await LineReader.open(file)
-  } catch (error) {
-    if (!isMissing(error)) throw error
-    // Retention was faster: it deletes from the front, so what went before is gone as well.
-    return first
-  }
-  try {
-    for (let block = await reader.next(); block !== undefined; block = await reader.next()) {
-      for (let i = 0; i < block.ends.length; i++, index++) {
-        const [start, end] = [lineStart(block, i), block.ends[i]!]
-        const at = { file, line: index - first + 1, index }
-        report.lines++
-        const altered =
-          index < report.signed && !(await hashes.matches(index, leafHashIn(block.buffer, start, end), at))
-        const fault = envelopeFault(block.buffer.toString('utf8', start, end), checkpoint?.origin, index)
-        if (!altered && fault !== undefined) report.add({ ...at, fact: fault })
-      }
-    }
-    // Behind the last line end of the last segment a line may be in the making.
-    if (reader.rest.length > 0 && (reader.overlong || !last || index < report.signed)) {
-      const fact = reader.overlong ? 'the line is longer than a line can be' : 'the line has no end'
-      report.add({ file, line: index - first + 1, index, fact })
-    }
-  } finally {
-    await reader.close()
-  }
-  return index
 }

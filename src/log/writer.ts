@@ -45,6 +45,8 @@ export class LogWriter {
   private readonly pending = new PendingLines()
   private readonly batch = new Batch()
   private readonly waiters = new Waiters()
+  /** Those who wait for a checkpoint. */
+  private readonly signers = new Waiters()
   private readonly checkpoint: CheckpointFile
   private file: SegmentFile
   /** Lines that are fsynced. */
@@ -99,10 +101,9 @@ export class LogWriter {
     return this.file.first
   }
 
-  /** Bytes of segments and tiles on disk, as if the segment that is being written were full. */
+  /** Bytes of the segments, as if the one that is being written were full. */
   get bytesWhenFull(): number {
-    const current = Math.max(this.file.bytes, this.options.segment.maxBytes)
-    return this.closed.reduce((sum, one) => sum + one.bytes, current + this.checkpoint.tiles.bytes)
+    return this.closed.reduce((sum, one) => sum + one.bytes, Math.max(this.file.bytes, this.options.segment.maxBytes))
   }
 
   append(index: number, line: string): boolean {
@@ -123,6 +124,15 @@ export class LogWriter {
     return promise
   }
 
+  /** Resolves once a checkpoint covers the line, and makes one for it; rejects if the log closes before. */
+  signed(index: number): Promise<void> {
+    if (index < this.checkpoint.size) return Promise.resolve()
+    if (this.stopped) return Promise.reject(this.closedBefore(`line ${index}`))
+    this.signing.raise()
+    queueMicrotask(this.kick)
+    return this.signers.add(index)
+  }
+
   /** Writes what waits and signs it; gives up after `deadlineMs`. `stuck`: the system has not yet answered the last call. */
   async close(deadlineMs: number): Promise<{ readonly unwritten: number; readonly stuck: boolean }> {
     this.closing = true
@@ -135,7 +145,7 @@ export class LogWriter {
     this.stopped = true
     for (const alarm of [this.flushing, this.syncing, this.signing]) alarm.clear()
     this.faults.cancelPause()
-    this.waiters.rejectAll(this.closedBefore('the line'))
+    for (const list of [this.waiters, this.signers]) list.rejectAll(this.closedBefore('the line'))
     if (!this.running) await this.file.close().catch(() => {})
     return { unwritten: this.pending.count + this.batch.lines, stuck: this.running }
   }
@@ -179,17 +189,14 @@ export class LogWriter {
     if (this.batch.lines > 0) return this.write
     const urgent = this.closing || this.waiters.any
     if (this.pending.count > 0) {
-      if (this.file.bytes > 0 && (this.full || this.isOld())) return this.rotate
+      const old = this.context.clock.now() - this.file.begunAt >= this.options.segment.maxAgeMs
+      if (this.file.bytes > 0 && (this.full || old)) return this.rotate
       if (urgent || this.flushing.due || this.pending.chars >= eagerChars) return this.write
     }
     const written = this.checkpoint.tiles.size
     const sign = (this.closing || this.signing.due) && this.checkpoint.size < written
     if (this.durableSize < written && (urgent || sign || this.syncing.due)) return this.sync
     return sign ? this.publish : undefined
-  }
-
-  private isOld(): boolean {
-    return this.context.clock.now() - this.file.begunAt >= this.options.segment.maxAgeMs
   }
 
   private async write(): Promise<void> {
@@ -207,7 +214,7 @@ export class LogWriter {
     }
     await this.file.write(this.batch.bytes)
     this.batch.clear()
-    if (tiles.size - this.checkpoint.size >= this.options.checkpoint.lines) this.signing.raise()
+    if (this.signers.any || tiles.size - this.checkpoint.size >= this.options.checkpoint.lines) this.signing.raise()
     else this.signing.arm()
     if (this.options.durability !== 'none') this.syncing.arm()
   }
@@ -223,6 +230,7 @@ export class LogWriter {
   private async publish(): Promise<void> {
     await this.checkpoint.publish()
     this.signing.clear()
+    this.signers.resolveBelow(this.checkpoint.size)
   }
 
   private async rotate(): Promise<void> {

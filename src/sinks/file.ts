@@ -7,6 +7,10 @@ import type { LogStore } from '../sink.ts'
 
 const count = z.int().min(1)
 
+// Each segment begins with the event that tells of the one before: smaller ones would be made of nothing else.
+const leastSegmentBytes = 64 * 1024
+const leastBytes = 1024 ** 2
+
 export const fileSinkSchema = z.strictObject({
   /** The folder. Each writer gets a folder of its own in it. */
   dir: z.string().min(1),
@@ -25,11 +29,14 @@ export const fileSinkSchema = z.strictObject({
     .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/, 'expected 1 to 128 of the characters A-Z a-z 0-9 . _ -')
     .optional(),
   /**
-   * Bytes that this writer's folder may take. The oldest traffic is deleted first, then security, then control; what is left
-   * still verifies. Hashes are kept: 32 bytes for each line that ever was.
+   * Bytes that this writer's lines may take, 1 MiB or more. The oldest traffic is deleted first, then security, then control;
+   * what is left still verifies. Hashes are kept, and come on top: 32 bytes for each line that ever was.
    * @default 2 GiB
    */
-  maxBytes: count.default(2 * 1024 ** 3),
+  maxBytes: z
+    .int()
+    .min(leastBytes)
+    .default(2 * 1024 ** 3),
   /**
    * Permissions of the files, as far as the umask lets them.
    * @default 0o640
@@ -37,8 +44,11 @@ export const fileSinkSchema = z.strictObject({
   mode: z.int().min(0o400).max(0o777).default(0o640),
   segment: z
     .strictObject({
-      /** A segment is closed before it gets larger. @default 64 MiB, or an eighth of the budget if that is less */
-      maxBytes: count.default(64 * 1024 ** 2),
+      /** A segment is closed before it gets larger; 64 KiB or more. @default 64 MiB, or an eighth of the budget if that is less */
+      maxBytes: z
+        .int()
+        .min(leastSegmentBytes)
+        .default(64 * 1024 ** 2),
       /** A segment is closed at the first line after this time. @default 24 hours */
       maxAgeMs: count.default(86_400_000),
     })
@@ -57,8 +67,13 @@ export type FileSinkOptions = z.input<typeof fileSinkSchema>
 
 /** The tamper-evident log in a folder. Throws `config-invalid` for options that are not valid. */
 export function fileSink(options: FileSinkOptions): LogStore {
-  const config = parseOptions(fileSinkSchema, options, 'fileSink')
+  return fileStore(parseOptions(fileSinkSchema, options, 'fileSink'))
+}
+
+/** The same with options that are taken as they are: tests make segments that are smaller than is of use. */
+export function fileStore(config: z.output<typeof fileSinkSchema>): LogStore {
   let store: Store | undefined
+  let opening = false
   return {
     name: 'file',
     kind: 'store',
@@ -67,7 +82,10 @@ export function fileSink(options: FileSinkOptions): LogStore {
       return store?.healthy ?? false
     },
     async open(context, notify) {
-      if (store !== undefined) throw new BalancerError('sink-unavailable', `${config.dir} is open by this sink`)
+      if (opening || store !== undefined) {
+        throw new BalancerError('sink-unavailable', `${config.dir} is open by this sink`)
+      }
+      opening = true
       try {
         store = await Store.open(config, context, notify)
       } catch (error) {
@@ -75,6 +93,8 @@ export function fileSink(options: FileSinkOptions): LogStore {
         const { code = '', syscall = 'open', path = config.dir } = error as NodeJS.ErrnoException
         const fact = code === '' ? reasonOf(error) : code
         throw new BalancerError('sink-unavailable', `${syscall} ${path}: ${fact}`, { cause: error })
+      } finally {
+        opening = false
       }
       return store.opened
     },

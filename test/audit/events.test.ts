@@ -31,7 +31,7 @@ it('a run that meets nearly everything: each line is strict canonical JSON', asy
   const kept = collect()
   const backend = await answering((response, { url }) => response.writeHead(url === '/healthz' ? 500 : 200).end('ok'))
   const { url } = await refusing()
-  const file = fileSink({ dir: tempFolder(), durability: 'group', segment: { maxBytes: 3000 } })
+  const file = fileSink({ dir: tempFolder(), durability: 'group' })
   const e = await edge([backend, url], {
     health: { active: { path: '/healthz', intervalMs: 10, fall: 1 } },
     access: { deny: ['192.0.2.0/24'] },

@@ -1,5 +1,5 @@
 // The verbs, their exit codes, and what they print.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -95,7 +95,52 @@ describe('verify', () => {
   })
 })
 
+describe('verify, of what somebody has put there', () => {
+  it('prints no name that a terminal would obey', async () => {
+    const dir = await folder()
+    renameSync(join(dir, 'a'), join(dir, 'a\u001b[2K\r'))
+    mkdirSync(join(dir, 'a\u001b[2K\r', 'traffic.aside-\u001b[1A'))
+    const { code, out } = await auditlb('verify', dir)
+    expect(code).toBe(1)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there.
+    expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/)
+    expect(out).toContain('a\\u{1b}[2K\\u{d}/traffic: ')
+    expect(out).toContain('traffic.aside-\\u{1b}[1A: set aside by its writer')
+    const unusable = await auditlb('verify', join(dir, '\u001b[1A'))
+    expect(unusable.err).toContain('\\u{1b}[1A: ENOENT')
+  })
+
+  it('ends with 1 when a log was set aside', async () => {
+    const dir = await folder()
+    mkdirSync(join(dir, 'a', 'traffic.aside-1'))
+    expect(await auditlb('verify', dir)).toMatchObject({ code: 1, out: expect.stringMatching(/does not hold\n$/) })
+  })
+
+  it('ends with 1 when a folder stands where a file belongs', async () => {
+    const dir = await folder()
+    const path = join(dir, 'a/control/checkpoint')
+    rmSync(path)
+    mkdirSync(path)
+    expect(await auditlb('verify', dir)).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('it cannot be read: EISDIR'),
+    })
+  })
+})
+
 describe('query', () => {
+  it.each([
+    ['a number that no line may hold', '1e999'],
+    ['more depth than can be printed', `${'['.repeat(30_000)}${']'.repeat(30_000)}`],
+  ])('--json refuses a line with %s', async (_, value) => {
+    const dir = await folder()
+    const path = join(dir, 'a/traffic/segments/0000000000000000.jsonl')
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"index":1', `"index":1,"x":${value}`))
+    const { code, err } = await auditlb('query', dir, '--json')
+    expect(code).toBe(2)
+    expect(err).toMatch(/line 1 of shop\/a\/traffic\/[0-9a-f]+ cannot be printed/)
+  })
+
   it('prints a readable line for each event, in which nothing is obeyed by a terminal', async () => {
     const dir = await folder({ url: { path: '/\u001b[31m\n\u202e' }, lb: { pool: 'edge' } })
     const { code, out } = await auditlb('query', dir, '--limit', '1')

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { claimInstance } from '../../src/log/instance.ts'
-import { bootId, host, pid, processStart } from '../../src/runtime.ts'
+import { bootId, host, pid, pidNamespace, processStart } from '../../src/runtime.ts'
 import { tempFolder } from '../support/folder.ts'
 import { bundle, start } from '../support/program.ts'
 
@@ -35,6 +35,7 @@ describe('a dead lock is taken over', () => {
     ['of a process that is gone', JSON.stringify({ pid: 2 ** 22 + 1, nonce: '1' })],
     ['of another boot', JSON.stringify({ pid, start: processStart(pid), boot: 'another', nonce: '1' })],
     ['of another process with the same id', JSON.stringify({ pid, start: '1', boot: bootId(), nonce: '1' })],
+    ['of this host before it was booted', JSON.stringify({ pid, host: host(), ns: 'pid:[1]', boot: 'x', nonce: '1' })],
     ['that a power loss emptied', ''],
     ['that is not a lock', 'null'],
   ]
@@ -48,6 +49,42 @@ describe('a dead lock is taken over', () => {
     expect(claims.filter((one) => one.status === 'fulfilled')).toHaveLength(1)
     expect(JSON.parse(readFileSync(join(dir, 'edge', 'lock'), 'utf8'))).toMatchObject({ pid })
     expect(readdirSync(join(dir, 'edge'))).toEqual(['lock'])
+  })
+})
+
+describe('a lock whose holder cannot be seen from here is held', () => {
+  const own = { pid, start: processStart(pid), boot: bootId(), host: host(), ns: pidNamespace(), nonce: '1' }
+  const gone = { ...own, pid: 2 ** 22 + 1, start: '1' }
+  const cases: [string, object, string][] = [
+    ['of another host', { ...gone, host: 'elsewhere' }, `process ${gone.pid} on elsewhere`],
+    ['of another host, which was booted by itself', { ...gone, host: 'elsewhere', boot: 'another' }, 'on elsewhere'],
+    [
+      'of another pid namespace',
+      { ...gone, ns: 'pid:[1]' },
+      `process ${gone.pid} on ${host()}, in another pid namespace`,
+    ],
+  ]
+  it.each(cases)('%s', async (_, holder, named) => {
+    const dir = tempFolder()
+    for (const name of ['edge', `${host()}.0`]) {
+      const { release } = await claimInstance(dir, name)
+      await release()
+      writeFileSync(join(dir, name, 'lock'), JSON.stringify(holder))
+    }
+    await expect(claimInstance(dir, 'edge')).rejects.toMatchObject({
+      code: 'instance-held',
+      message: expect.stringContaining(named),
+    })
+    expect((await claimInstance(dir)).name).toBe(`${host()}.1`)
+    expect(JSON.parse(readFileSync(join(dir, 'edge', 'lock'), 'utf8'))).toEqual(holder)
+  })
+
+  it('and a lock tells what is needed for that', async () => {
+    const dir = tempFolder()
+    await claimInstance(dir, 'edge')
+    const { nonce: _, ...facts } = JSON.parse(readFileSync(join(dir, 'edge', 'lock'), 'utf8'))
+    const { nonce: __, ...expected } = own
+    expect(facts).toEqual(expected)
   })
 })
 

@@ -49,12 +49,21 @@ describe('notes', () => {
     const signer = newSigner('shop/a')
     const signed = signNote('one\ntwo\n', signer)
     expect(signed).toMatch(/^one\ntwo\n\n— shop\/a [A-Za-z0-9+/]{90,}=*\n$/)
-    expect(openNote(Buffer.from(signed), [parseVkey(signer.vkey)])).toEqual({ text: 'one\ntwo\n', signedBy: 'shop/a' })
+    expect(openNote(Buffer.from(signed), [parseVkey(signer.vkey)])).toMatchObject({
+      text: 'one\ntwo\n',
+      signedBy: 'shop/a',
+    })
   })
 
   it('of an unknown key are refused, and name who claims to have signed', () => {
     const opened = openNote(Buffer.from(signNote('x\n', newSigner('a'))), [parseVkey(newSigner('a').vkey)])
     expect(opened).toEqual({ fault: 'it is not signed by a known key', names: ['a'] })
+  })
+
+  it('are refused with a byte order mark before them', () => {
+    const signer = newSigner('shop/a')
+    const signed = Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(signNote('x\n', signer))])
+    expect(openNote(signed, [parseVkey(signer.vkey)])).toHaveProperty('fault')
   })
 
   it('are refused when any byte is changed', () => {

@@ -100,7 +100,22 @@ describe('sets the log aside', () => {
     expect(existsSync(join(dir, 'a', String(facts.aside), 'vkey'))).toBe(true)
     const { instances } = await verifyLog(dir)
     expect(instances[0]?.aside).toContain(facts.aside)
+    expect(await verifyLog(dir)).toMatchObject({ ok: false })
+    expect(instances[0]?.problems).toContainEqual({
+      file: join(dir, 'a', String(facts.aside)),
+      fact: expect.stringContaining('set aside by its writer'),
+    })
   })
+})
+
+it('tells when a whole log is gone, and tells nothing of a new one', async () => {
+  const { dir, origin } = await closedLog()
+  rmSync(join(dir, 'a/traffic'), { recursive: true })
+  const { next, notices, ...head } = await reopen(dir)
+  expect(next).toBe(0)
+  expect(head.origin).not.toBe(origin)
+  expect(notices).toEqual([{ event: 'audit.recovered', log: 'traffic', facts: { reason: 'the log is missing' } }])
+  expect((await openLog({ dir: tempFolder() })).notices).toEqual([])
 })
 
 describe('tiles that are lost', () => {

@@ -1,5 +1,5 @@
 // Tiles lie where C2SP tlog-tiles says, and a tree goes on from them.
-import { existsSync } from 'node:fs'
+import { appendFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { leafHash, Tree } from '../../src/log/merkle.ts'
@@ -72,4 +72,19 @@ describe('TileWriter', () => {
   it('cannot go on when a tile is missing', async () => {
     expect(await TileWriter.load(tempFolder(), 0o640, 5)).toBeUndefined()
   })
+})
+
+it('a tile that is longer than its hashes is none', async () => {
+  const dir = tempFolder()
+  const writer = (await TileWriter.load(dir, 0o640, 0))!
+  for (let i = 0; i < 300; i++) writer.push(leaf(i))
+  await writer.save()
+  for (const [path, index, width] of [
+    ['tile/0/000', 0, 256],
+    ['tile/0/001.p/44', 1, 44],
+  ] as const) {
+    expect(await readTile(dir, 0, index, width)).toHaveLength(width)
+    appendFileSync(join(dir, path), 'x')
+    expect(await readTile(dir, 0, index, width)).toBeUndefined()
+  }
 })

@@ -2,6 +2,7 @@
 import {
   appendFileSync,
   cpSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -13,7 +14,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { LineReader } from '../../src/log/lines.ts'
 import { verifyLog } from '../../src/log/verify.ts'
 import { tempFolder } from '../support/folder.ts'
 import { lineAt, openLog } from '../support/log.ts'
@@ -139,12 +141,23 @@ describe('what is gone', () => {
     })
   })
 
-  it('counts as deleted by retention when it is the first segment, and the rest holds', async () => {
+  it('is told when it is the first segment, and no record of retention is there', async () => {
     const { dir, segments } = copy()
     rmSync(segments[0]!)
-    const { report } = await problemsIn(dir)
-    expect(report.ok).toBe(true)
-    expect(report.instances[0]?.logs[0]?.pruned).toBeGreaterThan(0)
+    const { report, problems } = await problemsIn(dir)
+    const { pruned } = report.instances[0]!.logs[0]!
+    expect(pruned).toBeGreaterThan(0)
+    const fact = `lines 0 to ${pruned - 1} are missing without a record of retention`
+    expect(problems).toEqual([{ file: segments[1], index: 0, fact }])
+  })
+
+  it('is told when it is all that is signed', async () => {
+    const { dir, segments, traffic } = copy()
+    for (const path of segments) rmSync(path)
+    const later = join(traffic, 'segments', '0000000000000900.jsonl')
+    writeFileSync(later, '')
+    const fact = 'it begins at line 900, and the checkpoint covers 700 only'
+    expect((await problemsIn(dir)).problems).toContainEqual({ file: later, index: 0, fact })
   })
 
   it.each(['checkpoint', 'tile/0/000'])('is told when it is %s', async (name) => {
@@ -242,3 +255,173 @@ it('a folder that is being written to has no false problems', async () => {
   expect(instances[0]?.logs[0]?.pruned).toBeGreaterThan(0)
   expect(log.notices.map((notice) => notice.event)).toContain('audit.pruned')
 })
+
+describe('what retention deleted', () => {
+  const limits = { instance: 'a', maxBytes: 60_000, segment: { maxBytes: 10_000 } }
+
+  async function pruned(): Promise<{ dir: string; segments: string[]; first: number }> {
+    const dir = tempFolder()
+    const log = await openLog({ dir, ...limits })
+    for (let round = 0; round < 20; round++) await log.sink.durable('traffic', log.write('traffic', 50))
+    await log.close()
+    const folder = join(dir, 'a/traffic/segments')
+    const names = readdirSync(folder).sort()
+    return { dir, segments: names.map((name) => join(folder, name)), first: Number(names[0]!.slice(0, 16)) }
+  }
+
+  it('is told by a signed line, and holds', async () => {
+    const { dir, first } = await pruned()
+    const report = await verifyLog(dir)
+    expect(report.ok).toBe(true)
+    expect(report.instances[0]!.logs[0]!.pruned).toBe(first)
+    expect(first).toBeGreaterThan(0)
+  })
+
+  it('is not what somebody else deleted behind it', async () => {
+    const { dir, segments, first } = await pruned()
+    rmSync(segments[0]!)
+    const next = Number(segments[1]!.slice(-22, -6))
+    const fact = `lines ${first} to ${next - 1} are missing without a record of retention`
+    expect((await verifyLog(dir)).instances[0]!.logs[0]!.problems).toEqual([{ file: segments[1], index: 0, fact }])
+  })
+
+  it('is not told by a line that is not signed', async () => {
+    const { dir, segments } = copy()
+    rmSync(segments[0]!)
+    const { origin } = (await verifyLog(dir)).instances[0]!.logs[0]!
+    const forged = { event_name: 'audit.pruned', log: { first: 0, last: 699, bytes: 1 } }
+    appendFileSync(segments.at(-1)!, `${lineAt(origin!, lines, forged)}\n`)
+    expect((await problemsIn(dir)).problems).toHaveLength(1)
+  })
+})
+
+it('a writer that deletes all the time has no false problems, whenever verify looks', async () => {
+  const dir = tempFolder()
+  const log = await openLog({
+    dir,
+    instance: 'a',
+    maxBytes: 30_000,
+    segment: { maxBytes: 4_000 },
+    checkpoint: { lines: 20 },
+  })
+  let done = false
+  const writing = (async () => {
+    while (!done) await log.sink.durable('traffic', log.write('traffic', 30))
+  })()
+  let seen = 0
+  try {
+    for (let round = 0; round < 60; round++) {
+      const { ok, instances } = await verifyLog(dir)
+      expect(instances.flatMap((one) => one.logs.flatMap((one) => one.problems))).toEqual([])
+      expect(ok).toBe(true)
+      seen = Math.max(seen, instances[0]!.logs[0]!.pruned)
+    }
+  } finally {
+    done = true
+    await writing
+    await log.close()
+  }
+  expect(seen).toBeGreaterThan(0)
+  expect((await verifyLog(dir)).ok).toBe(true)
+})
+
+it('a segment that vanishes under the eyes of verify is skipped at the front, and missing in the middle', async () => {
+  const { dir, segments } = copy()
+  const openReader = LineReader.open
+  const vanish = (which: number, when: number) =>
+    vi.spyOn(LineReader, 'open').mockImplementation((path) => {
+      if (path === segments[when]) for (let i = which; i <= when; i++) rmSync(segments[i]!, { force: true })
+      return openReader(path)
+    })
+  const middle = vanish(1, 1)
+  expect((await problemsIn(dir)).problems[0]?.fact).toContain('are missing before it')
+  middle.mockRestore()
+  const again = copy()
+  const front = vi.spyOn(LineReader, 'open').mockImplementation((path) => {
+    if (path === again.segments[0]) for (const one of again.segments.slice(0, 2)) rmSync(one, { force: true })
+    return openReader(path)
+  })
+  const { report } = await problemsIn(again.dir)
+  front.mockRestore()
+  expect(report.ok).toBe(true)
+  expect(report.instances[0]!.logs[0]!.pruned).toBe(Number(again.segments[2]!.slice(-22, -6)))
+  // Once nobody is at work, there must be a record.
+  expect((await verifyLog(again.dir)).ok).toBe(false)
+})
+
+describe('instances', () => {
+  let parent: string
+  let keys: string
+  beforeAll(async () => {
+    parent = mkdtempSync(join(tmpdir(), 'auditlb-'))
+    for (const instance of ['h.0', 'h.1']) {
+      const log = await openLog({ dir: parent, instance })
+      log.write('traffic', 5)
+      await log.close()
+    }
+    keys = ['h.0', 'h.1'].map((name) => readFileSync(join(parent, name, 'vkey'), 'utf8')).join('')
+  })
+  afterAll(() => rmSync(parent, { recursive: true }))
+
+  function copyAll(): string {
+    const dir = tempFolder()
+    cpSync(parent, dir, { recursive: true })
+    return dir
+  }
+  const replace = (dir: string, to: string, from: string) => {
+    rmSync(join(dir, to), { recursive: true })
+    cpSync(join(dir, from), join(dir, to), { recursive: true })
+  }
+
+  it('hold under the keys of all', async () => {
+    expect(await verifyLog(parent, { vkey: keys })).toMatchObject({ ok: true, authenticated: true, problems: [] })
+  })
+
+  it('that take the place of another are told', async () => {
+    const dir = copyAll()
+    replace(dir, 'h.0', 'h.1')
+    const { ok, instances, problems } = await verifyLog(dir, { vkey: keys })
+    expect(ok).toBe(false)
+    expect(instances[0]!.logs[0]!.problems[0]?.fact).toBe('the checkpoint is one of shop/h.1, in the folder of h.0')
+    expect(problems[0]?.fact).toMatch(/^the given key shop\/h\.0\+[0-9a-f]{8} has signed nothing in it$/)
+  })
+
+  it('with a log of another are told, also when they are looked at by themselves', async () => {
+    const dir = copyAll()
+    replace(dir, 'h.0/security', 'h.1/security')
+    const all = await verifyLog(dir, { vkey: keys })
+    expect(all.instances[0]!.logs[1]!.problems[0]?.fact).toContain('one of shop/h.1')
+    const one = await verifyLog(join(dir, 'h.0'), { vkey: keys })
+    expect(one.ok).toBe(false)
+    expect(one.instances[0]!.problems[0]?.fact).toBe('its logs are of different writers: shop/h.0, shop/h.1')
+  })
+
+  it('that lie in the root hide no others', async () => {
+    const dir = copyAll()
+    cpSync(join(dir, 'h.1'), dir, { recursive: true })
+    const { ok, instances, problems } = await verifyLog(dir, { vkey: keys })
+    expect(ok).toBe(false)
+    expect(instances).toHaveLength(3)
+    expect(problems[0]?.fact).toContain('holds folders of others')
+  })
+
+  it('whose key is given and that are not there are told', async () => {
+    const { ok, problems } = await verifyLog(join(parent, 'h.0'), { vkey: keys })
+    expect(ok).toBe(false)
+    expect(problems[0]?.fact).toContain('shop/h.1')
+  })
+})
+
+it.each(['traffic/checkpoint', 'traffic/segments', 'traffic/segments/0000000000000000.jsonl', 'traffic/tile'])(
+  'a %s that cannot be read is a problem and not an error',
+  async (name) => {
+    const { dir } = copy()
+    const path = join(dir, 'a', name)
+    rmSync(path, { recursive: true })
+    // A file where a folder belongs, and a folder where a file does.
+    if (['segments', 'tile'].some((one) => name.endsWith(one))) writeFileSync(path, '')
+    else mkdirSync(path)
+    const { problems } = await problemsIn(dir)
+    expect(problems.map((one) => one.fact).join()).toMatch(/it cannot be read: (EISDIR|ENOTDIR)/)
+  },
+)

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { SegmentFile } from '../../src/log/segment-file.ts'
 import { verifyLog } from '../../src/log/verify.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { tempFolder } from '../support/folder.ts'
@@ -207,6 +208,16 @@ describe('a write that fails', () => {
     expect(await closing).toEqual({ unwritten: taken })
     write.mockRestore()
   })
+})
+
+it('a segment that cannot be made durable is left without an open file', async () => {
+  const dir = tempFolder()
+  const sync = vi.spyOn(handles, 'sync').mockRejectedValue(noSpace())
+  const open = () => readdirSync('/proc/self/fd').length
+  const before = open()
+  for (let i = 0; i < 10; i++) await expect(SegmentFile.create(dir, 0, 0o640, 0)).rejects.toThrow('ENOSPC')
+  sync.mockRestore()
+  expect(open()).toBeLessThan(before + 5)
 })
 
 describe('rotation', () => {

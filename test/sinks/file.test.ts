@@ -1,5 +1,5 @@
 // The options of the file sink, and what it leaves in its folder.
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
@@ -29,6 +29,22 @@ describe('options', () => {
     }
   })
 
+  it('have least sizes, below which a log would be made of its own events', () => {
+    const problems = (options: object): string[] => {
+      try {
+        fileSink({ dir: 'x', ...options })
+        return []
+      } catch (error) {
+        return (error as BalancerError).problems.map((one) => one.path)
+      }
+    }
+    expect(problems({ maxBytes: 1024 ** 2, segment: { maxBytes: 65_536 } })).toEqual([])
+    expect(problems({ maxBytes: 1024 ** 2 - 1, segment: { maxBytes: 65_535 } })).toEqual([
+      'maxBytes',
+      'segment.maxBytes',
+    ])
+  })
+
   it('have defaults', () => {
     expect(fileSink({ dir: 'x' })).toMatchObject({
       name: 'file',
@@ -37,6 +53,18 @@ describe('options', () => {
       healthy: false,
     })
   })
+})
+
+it('is opened once at a time, and again after it failed or was closed', async () => {
+  const dir = tempFolder()
+  const sink = fileSink({ dir })
+  const results = await Promise.allSettled([sink.open(context, () => {}), sink.open(context, () => {})])
+  expect(results.map((one) => one.status)).toEqual(['fulfilled', 'rejected'])
+  expect((results[1] as PromiseRejectedResult).reason).toMatchObject({ code: 'sink-unavailable' })
+  expect(readdirSync(dir)).toEqual([`${host()}.0`])
+  await sink.close(1000)
+  expect((await sink.open(context, () => {})).instance).toBe(`${host()}.0`)
+  await sink.close(1000)
 })
 
 it('takes no line before it is open and after it is closed', async () => {
@@ -74,6 +102,20 @@ describe('a folder that cannot be used', () => {
       code: 'sink-unavailable',
       message: expect.stringMatching(`mkdir ${dir}: ENOTDIR`),
     })
+  })
+
+  it('is left without open files, however often it is tried', async () => {
+    const dir = tempFolder()
+    await (await openLog({ dir, instance: 'a' })).close()
+    const control = join(dir, 'a', 'control', 'segments')
+    rmSync(control, { recursive: true })
+    writeFileSync(control, '')
+    const sink = fileSink({ dir, instance: 'a' })
+    const attempt = () => expect(sink.open(context, () => {})).rejects.toMatchObject({ code: 'sink-unavailable' })
+    await attempt()
+    const before = readdirSync('/proc/self/fd').length
+    for (let i = 0; i < 10; i++) await attempt()
+    expect(readdirSync('/proc/self/fd').length).toBeLessThan(before + 5)
   })
 
   it('can be opened later', async () => {
