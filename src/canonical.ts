@@ -47,10 +47,13 @@ function write(value: Json): string {
       break
     case 'object':
       if (value === null) return 'null'
-      return Array.isArray(value) ? `[${value.map(write).join(',')}]` : object(value as Members)
+      return Array.isArray(value) ? list(value as readonly Json[]) : object(value as Members)
   }
   throw new TypeError(`a ${typeof value} has no canonical JSON form`)
 }
+
+// `map` would pass over a hole, and what is joined then is no JSON.
+const list = (value: readonly Json[]): string => `[${Array.from(value, write).join(',')}]`
 
 function object(value: Members): string {
   const parts: string[] = []

@@ -83,11 +83,10 @@ export class BalancerError extends Error {
   }
 }
 
-/** The text of anything that was thrown; never throws itself. */
+/** The text of anything that was thrown, whatever its `message` is or does; never throws itself. */
 export function reasonOf(error: unknown): string {
-  if (error instanceof Error) return error.message || error.name
   try {
-    return String(error)
+    return String(error instanceof Error ? error.message || error.name : error)
   } catch {
     return 'an object that has no text'
   }

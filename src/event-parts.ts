@@ -25,6 +25,9 @@ export const actorSchema = obj({
 /** Who makes a change. */
 export type Actor = z.infer<typeof actorSchema>
 
+/** An actor as a line has it: escaped, and therefore perhaps longer. */
+export const actor = obj({ id: text, type: actorSchema.shape.type, auth: text.optional() })
+
 const exclusion = obj({ backend: text, reason: z.enum(exclusionReasons) })
 export const decision = obj({
   strategy: text,

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import {
   access,
-  actorSchema,
+  actor,
   attempt,
   backend,
   client,
@@ -90,19 +90,19 @@ export const eventTable = {
   'access.denied': define('security', 'warn', {
     access,
     lb: withLb({ request_id: text.optional() }).optional(),
-    actor: actorSchema.optional(),
+    actor: actor.optional(),
     client: client.optional(),
     network: network.optional(),
     app: json.optional(),
   }),
   'backend.health_changed': define('control', 'warn', { backend, lb: plainLb }),
   'config.changed': define('control', 'info', {
-    actor: actorSchema,
+    actor,
     lb: plainLb,
     config: obj({ ...changeFields, revision: int, hash: text, before: json, after: json, changes: z.array(change) }),
   }),
   'config.rejected': define('control', 'warn', {
-    actor: actorSchema,
+    actor,
     lb: plainLb,
     config: obj({ ...changeFields, code: text, detail: text, attempted: json }),
   }),
@@ -125,7 +125,7 @@ export const eventTable = {
       last: int.optional(),
       count: int,
       by_type: z.record(text, int).optional(),
-      reason: z.enum(['backlog', 'store-unavailable', 'rejected', 'closed']),
+      reason: z.enum(['backlog', 'store-unavailable', 'rejected', 'invalid']),
       first_time: text.optional(),
       last_time: text.optional(),
     }),

@@ -14,8 +14,11 @@ export const maxLineBytes = 65_535
 export interface Batch {
   /** The log they belong to: `<service>/<instance>/<log>/<random id>`. */
   readonly origin: string
-  /** Index of the first and of the last line. With the origin it identifies a line for good, so that a repeated
-   *  delivery can be told from a new one. */
+  /**
+   * Index of the first and of the last line. With the origin they tell a repeated delivery from a new one, but only until
+   * the process crashes: a line may come here before it is on disk, and after a crash that took it from the log its index is
+   * given to another line. Origin, index and the line's `audit.boot_id` together identify a line for good.
+   */
   readonly first: number
   readonly last: number
   /** Canonical JSON, without line ends. */
@@ -50,9 +53,10 @@ export interface Feed {
  *
  * Each sink has a queue of its own and never holds up another. `write` is called with one batch at a time, in order within
  * an origin. It must resolve only once the batch is accepted; when it rejects, or does not settle within the sink's
- * timeout (then `signal` aborts), the same batch comes again after a growing pause. A rejection whose `retryAfterMs` is a
+ * timeout (then `signal` aborts), the same object comes again after a growing pause. A rejection whose `retryAfterMs` is a
  * number asks for at least that pause; one whose `permanent` is true says that the batch will never be accepted: it is
- * dropped and counted in an `audit.gap`.
+ * dropped and counted in one `audit.gap`, and the next batch comes after such a pause. Of lines that themselves only tell of
+ * gaps and sinks no gap is told: `close` counts them as undelivered.
  */
 export interface Sink {
   readonly name: string

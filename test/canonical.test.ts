@@ -42,8 +42,19 @@ it.each<[Json, string]>([
 })
 
 it('refuses what JSON cannot hold', () => {
-  for (const value of [Number.NaN, Infinity, 1n, () => 1, Symbol('x'), undefined, [undefined], { a: [Number.NaN] }]) {
+  for (const value of [
+    Number.NaN,
+    Infinity,
+    1n,
+    () => 1,
+    Symbol('x'),
+    undefined,
+    [undefined],
+    new Array(1),
+    { a: [Number.NaN] },
+  ]) {
     expect(() => canonical(value as never)).toThrow(TypeError)
+    expect(() => canonical({ b: 1, a: [value] } as never)).toThrow(TypeError)
   }
 })
 

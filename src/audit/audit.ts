@@ -12,7 +12,7 @@ export interface AuditClosed {
 
 /**
  * The audit trail: a bus to listen to, sinks to deliver to, and a door for the host's own events. None of its functions
- * makes a request fail or wait.
+ * makes a request fail or wait, but that `record` throws for what is a mistake in the program that calls it.
  */
 export interface Audit {
   /** Calls `listener` with every event of this name, `*` with all. It gets the redacted, frozen event. */
@@ -20,9 +20,12 @@ export interface Audit {
   off<N extends EventName>(name: N | '*', listener: Listener<N>): void
   /** Delivers every line from now on to this sink too. Throws `config-invalid` for a name that is taken. */
   addSink(sink: Sink): void
-  /** Records a denial of the host's own. */
+  /**
+   * Records a denial of the host's own. What is too long is cut, and an actor may have an empty id. Throws `config-invalid`
+   * for what cannot be recorded: no rule, no such phase, a member of another type.
+   */
   record(name: 'access.denied', denial: Denial): void
-  /** Records an event of the host's own, with any fields. */
+  /** Records an event of the host's own, with any fields. Throws `event-unknown` for any other name. */
   record(name: `app.${string}`, fields: object): void
   /** Resolves once every sink is open, and rejects with `sink-unavailable` or `instance-held` if one cannot be. */
   ready(): Promise<void>

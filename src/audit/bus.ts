@@ -10,8 +10,9 @@ export type Listener<N extends EventName> = (event: AuditEvent<N>) => unknown
 type Any = (event: AuditEvent) => unknown
 
 /**
- * Events reach listeners in the order in which they were emitted, those of one name before those of `*`. What a listener
- * throws, or what its promise rejects with, is told to the logger once per listener, and changes nothing else.
+ * Events reach listeners in the order in which they were emitted, those of one name before those of `*`. But an event that a
+ * listener itself records reaches them all at once, and so before the listeners that have not yet heard the one that it heard.
+ * What a listener throws, or what its promise rejects with, is told to the logger once per listener, and changes nothing else.
  */
 export class Bus {
   readonly #emitter = new EventEmitter()
@@ -20,11 +21,6 @@ export class Bus {
 
   constructor(logger: Logger) {
     this.#logger = logger
-  }
-
-  /** Whether anybody hears events of this name: without one, an event need not be frozen. */
-  hears(name: EventName): boolean {
-    return this.#emitter.listenerCount(name) > 0 || this.#emitter.listenerCount('*') > 0
   }
 
   /** Hears every event of this name, `*` all events. The same listener is added only once. */
@@ -44,9 +40,24 @@ export class Bus {
     this.#emitter.off(name, guarded)
   }
 
+  /** Hands out the members that the line has, in a frozen object that nobody else holds. Never throws. */
   publish(event: AuditEvent): void {
-    this.#emitter.emit(event.event_name, event)
-    this.#emitter.emit('*', event)
+    if (!this.#hears(event.event_name)) return
+    let copy: AuditEvent
+    try {
+      copy = freeze(JSON.parse(JSON.stringify(event)) as AuditEvent)
+    } catch (error) {
+      // What no line can hold, no listener can get. The logger hears of the line, too.
+      this.#logger.error({ event: event.event_name, error: reasonOf(error) }, 'listeners do not get an event')
+      return
+    }
+    this.#emitter.emit(copy.event_name, copy)
+    this.#emitter.emit('*', copy)
+  }
+
+  /** Whether anybody hears events of this name: without one, an event need not be frozen. */
+  #hears(name: EventName): boolean {
+    return this.#emitter.listenerCount(name) > 0 || this.#emitter.listenerCount('*') > 0
   }
 
   #guard(name: string, listener: Any): Any {
@@ -68,7 +79,7 @@ export class Bus {
 }
 
 /** Freezes an event with all that is in it: listeners share it. */
-export function freeze<T>(value: T): T {
+function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   Object.freeze(value)
   for (const inner of Object.values(value)) freeze(inner)

@@ -2,26 +2,24 @@
 import { type Clock, type Timer, within } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import type { EventFields } from '../events.ts'
-import { below, type Random } from '../random.ts'
+import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
 import type { Batch, Feed, LogName, Sink, SinkContext } from '../sink.ts'
-import { LineQueue, type Lost, sizeOf } from './queue.ts'
-
-const feedDefaults: Feed = { lines: 500, bytes: 1 << 20, intervalMs: 1000, timeoutMs: 10_000, queueBytes: 32 << 20 }
-
-/** The pause before the n-th retry is drawn from 0 to min(cap, base · 2ⁿ): full jitter (M. Brooker, AWS, 2015). */
-const pauseBaseMs = 250
-const pauseCapMs = 30_000
-/** A day: what is above could overflow a timer, which would then fire at once. */
-const mostRetryAfterMs = 86_400_000
+import { faultOf, limited, pauseAfter } from './fault.ts'
+import { feedSchema } from './feed.ts'
+import { LineQueue, sizeOf } from './queue.ts'
+import { onlyTell, toldIn } from './telling.ts'
+import { safeText } from './text.ts'
 
 export interface DeliveryOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
   readonly onChanged: (fields: EventFields<'audit.sink_changed'>['log']) => void
-  /** Returns whether the gap was recorded: a trail that closes takes no more events. */
+  /** Returns whether the line that tells it was taken. */
   readonly onGap: (log: LogName, fields: EventFields<'audit.gap'>['log']) => boolean
+  /** Lines were lost, and `tellLosses` has something to do. */
+  readonly onLoss: () => void
 }
 
 export class Delivery {
@@ -34,17 +32,20 @@ export class Delivery {
   #failures = 0
   #current: Batch | undefined
   #wake: (() => void) | undefined
+  /** Whether the sink's failing was told in a line; the logger hears of it in any case. */
+  #announced = false
+  #closing = false
   #givenUp = false
   #opening: Promise<void> = Promise.resolve()
   /** Ends the write under way. */
   #abort: AbortController | undefined
-  /** Lines in gaps that could not be recorded any more. */
+  /** Lost lines that no further line will tell: they told of losses themselves, and what those told. */
   #untold = 0
 
   constructor(sink: Sink, options: DeliveryOptions) {
     this.sink = sink
     this.#options = options
-    this.#feed = { ...feedDefaults, ...sink.feed }
+    this.#feed = feedSchema.parse(sink.feed)
     this.#queue = new LineQueue(this.#feed.queueBytes)
   }
 
@@ -55,21 +56,27 @@ export class Delivery {
 
   /** Opens the sink; the first write waits for that, but no longer than for a write. Rejects with what went wrong. */
   open(context: SinkContext): Promise<void> {
-    const opening = this.#limited(() => this.sink.open?.(context))
+    const opening = limited(this.#options.clock, this.#feed.timeoutMs, () => this.sink.open?.(context))
     this.#opening = opening.catch(() => undefined)
     return opening
   }
 
   push(log: LogName, origin: string, index: number, line: string, tellsLoss: boolean): void {
-    this.#queue.push(log, origin, index, line, tellsLoss)
+    if (!this.#queue.push(log, origin, index, line, tellsLoss)) this.#options.onLoss()
     if (this.#pumping !== undefined) return
     if (this.#queue.count >= this.#feed.lines || this.#queue.bytes >= this.#feed.bytes) this.#start()
     else this.#arm()
   }
 
+  /** Tells what was lost, if the sink is well: one that is not is told when it accepts lines again. Returns whether some is left. */
+  tellLosses(): boolean {
+    return this.#failures === 0 && this.#pumping === undefined && this.#tellLosses()
+  }
+
   /** Delivers what waits, for at most `deadlineMs`; returns how many lines the sink did not get. */
   async close(deadlineMs: number): Promise<number> {
     const { clock } = this.#options
+    this.#closing = true
     const deadline = clock.monoUs() + deadlineMs * 1000
     const left = (): number => Math.max(0, (deadline - clock.monoUs()) / 1000)
     while (this.waiting > 0 && left() > 0) {
@@ -93,22 +100,26 @@ export class Delivery {
   // What waits, and the losses that nothing has told the sink.
   #undelivered(): number {
     const { waiting } = this
-    const lost = this.#queue.takeLost().map(({ range }) => range)
-    const batches: (Batch | undefined)[] = [this.#current]
-    for (let next = this.#queue.take(500, 1 << 20); next !== undefined; next = this.#queue.take(500, 1 << 20))
-      batches.push(next.batch)
-    for (const batch of batches) if (batch !== undefined) lost.push(...this.#toldBy(batch))
-    return lost.reduce((sum, range) => sum + sizeOf(range), waiting + this.#untold)
+    let untold = this.#untold
+    for (const { range } of this.#queue.takeLost()) untold += sizeOf(range)
+    let next: Batch | undefined = this.#current
+    while (next !== undefined) {
+      untold += toldIn(next.lines, this.sink.name)
+      next = this.#queue.take(500, 1 << 20)?.batch
+    }
+    return waiting + untold
   }
 
   #start(): void {
     this.#timer?.cancel()
     this.#timer = undefined
-    this.#pumping ??= this.#pump().finally(() => {
-      this.#pumping = undefined
-      // What came after the last look at the queue set no timer.
-      if (this.#queue.count > 0 && !this.#givenUp) this.#arm()
-    })
+    this.#pumping ??= this.#pump()
+      .finally(() => {
+        this.#pumping = undefined
+        // What came after the last look at the queue set no timer.
+        if (this.#queue.count > 0 && !this.#givenUp) this.#arm()
+      })
+      .catch((error: unknown) => this.#broken(error))
   }
 
   #arm(): void {
@@ -122,7 +133,15 @@ export class Delivery {
       const next = this.#queue.take(this.#feed.lines, this.#feed.bytes)
       if (next === undefined) return
       this.#current = next.batch
-      await this.#deliver(next.log, next.batch)
+      try {
+        await this.#deliver(next.log, next.batch)
+      } catch (error) {
+        // A fault of ours, or of what the host gave us: the process must not end for it, nor this sink's queue stand still.
+        if (this.#current !== undefined)
+          this.#untold += next.batch.lines.length + toldIn(next.batch.lines, this.sink.name)
+        this.#current = undefined
+        this.#broken(error)
+      }
       if (!this.#givenUp) this.#current = undefined
     }
   }
@@ -135,11 +154,11 @@ export class Delivery {
         return
       } catch (error) {
         const { permanent, retryAfterMs } = faultOf(error)
-        if (permanent) {
-          this.#refused(log, batch, error)
-          return
-        }
-        await this.#pause(error, retryAfterMs)
+        if (permanent) this.#refused(log, batch, error)
+        else this.#failing(error, 'an audit sink fails; its lines wait, and are tried again', true)
+        // Each refusal drops a batch: at close that comes to an end by itself.
+        if (!permanent || !this.#closing) await this.#pause(retryAfterMs)
+        if (permanent) return
       }
     }
   }
@@ -148,7 +167,7 @@ export class Delivery {
     const abort = new AbortController()
     this.#abort = abort
     try {
-      await this.#limited(() => this.sink.write(batch, abort.signal))
+      await limited(this.#options.clock, this.#feed.timeoutMs, () => this.sink.write(batch, abort.signal))
     } catch (error) {
       abort.abort()
       throw error
@@ -157,23 +176,9 @@ export class Delivery {
     }
   }
 
-  /** What the sink is asked to do, for no longer than its timeout. A sink may throw where it should reject. */
-  #limited(act: () => Promise<void> | undefined): Promise<void> {
-    const { timeoutMs } = this.#feed
-    return new Promise((resolve, reject) => {
-      const timer = this.#options.clock.after(timeoutMs, () => reject(new Error(`no answer within ${timeoutMs} ms`)))
-      Promise.resolve()
-        .then(act)
-        .then(() => resolve(), reject)
-        .finally(() => timer.cancel())
-    })
-  }
-
-  async #pause(error: unknown, atLeastMs: number): Promise<void> {
+  async #pause(atLeastMs: number): Promise<void> {
     const { clock, random } = this.#options
-    this.#failing(error, 'an audit sink fails; its lines wait, and are tried again')
-    const most = Math.min(pauseCapMs, pauseBaseMs * 2 ** Math.min(this.#failures - 1, 20))
-    const ms = Math.max(atLeastMs, below(random, most))
+    const ms = pauseAfter(this.#failures, random, atLeastMs)
     await new Promise<void>((resolve) => {
       const timer = clock.after(ms, resolve)
       this.#wake = () => {
@@ -185,55 +190,55 @@ export class Delivery {
     this.#wake = undefined
   }
 
-  // The loss is told once the sink accepts lines again. Told to one that refuses everything, it would be refused too, and
-  // so would be what tells that, without end.
+  // The loss is told once the sink accepts lines again, by one line. A line that tells is not told by another one: a sink that
+  // refuses just those would be sent them without end. What stands in one stays told, in the log.
   #refused(log: LogName, batch: Batch, error: unknown): void {
-    const { origin, first, last } = batch
-    this.#queue.lose(log, { origin, first, last, reason: 'rejected' })
-    for (const range of this.#toldBy(batch)) this.#queue.lose(log, range)
-    this.#failing(error, 'an audit sink refused lines for good')
+    const { origin, first, last, lines } = batch
+    const tells = onlyTell(lines)
+    this.#current = undefined
+    this.#untold += toldIn(lines, this.sink.name)
+    if (tells) this.#untold += lines.length
+    else this.#queue.lose(log, { origin, first, last, reason: 'rejected' })
+    this.#failing(error, 'an audit sink refused lines for good', !tells)
   }
 
-  /** The losses of this sink that these lines tell: while it has not got them, they are untold. */
-  #toldBy({ lines }: Pick<Batch, 'lines'>): Lost[] {
-    return lines.flatMap((line) => {
-      if (!line.includes('"event_name":"audit.gap"')) return []
-      const { event_name, log } = JSON.parse(line) as { event_name: string; log: Lost & { sink?: string } }
-      const { sink, origin, first, last, reason } = log
-      return event_name === 'audit.gap' && sink === this.sink.name ? [{ origin, first, last, reason }] : []
-    })
-  }
-
-  #failing(error: unknown, message: string): void {
-    if (++this.#failures > 1) return
+  #failing(error: unknown, message: string, announce: boolean): void {
     const { logger, onChanged } = this.#options
     const fault = reasonOf(error)
     const { name } = this.sink
-    logger.warn({ sink: name, error: fault }, message)
-    onChanged({ sink: name, from: 'ok', to: 'failing', failures: 1, waiting: this.waiting, last_error: fault })
+    if (++this.#failures === 1) logger.warn({ sink: name, error: fault }, message)
+    if (this.#announced || !announce) return
+    this.#announced = true
+    const { waiting } = this
+    onChanged({ sink: name, from: 'ok', to: 'failing', failures: this.#failures, waiting, last_error: safeText(fault) })
   }
 
   #recovered(): void {
     const failures = this.#failures
     this.#failures = 0
-    for (const { log, range } of this.#queue.takeLost()) {
-      const { origin, first, last, reason } = range
-      const count = sizeOf(range)
-      const told = this.#options.onGap(log, { sink: this.sink.name, origin, first, last, count, reason })
-      if (!told) this.#untold += count
-    }
+    this.#tellLosses()
     if (failures === 0) return
     this.#options.logger.warn({ sink: this.sink.name, failures }, 'an audit sink accepts lines again')
+    if (!this.#announced) return
+    this.#announced = false
     this.#options.onChanged({ sink: this.sink.name, from: 'failing', to: 'ok', failures, waiting: this.waiting })
   }
-}
 
-function faultOf(error: unknown): { permanent: boolean; retryAfterMs: number } {
-  const told =
-    typeof error === 'object' && error !== null ? (error as { permanent?: unknown; retryAfterMs?: unknown }) : {}
-  return {
-    permanent: told.permanent === true,
-    // No number, or a negative one, asks for nothing.
-    retryAfterMs: Number(told.retryAfterMs) > 0 ? Math.min(Number(told.retryAfterMs), mostRetryAfterMs) : 0,
+  // A range whose line was not taken is told later.
+  #tellLosses(): boolean {
+    let left = false
+    for (const { log, range } of this.#queue.takeLost()) {
+      const { origin, first, last, reason } = range
+      const fields = { sink: this.sink.name, origin, first, last, count: sizeOf(range), reason }
+      if (this.#options.onGap(log, fields)) continue
+      this.#queue.lose(log, range)
+      left = true
+    }
+    if (left) this.#options.onLoss()
+    return left
+  }
+
+  #broken(error: unknown): void {
+    this.#options.logger.error({ sink: this.sink.name, error: reasonOf(error) }, 'the delivery to an audit sink failed')
   }
 }

@@ -5,6 +5,7 @@ import { uniqueId } from '../random.ts'
 import { host, pid } from '../runtime.ts'
 import type { LogName } from '../sink.ts'
 import type { AuditConfig } from './options.ts'
+import { showing, visible } from './text.ts'
 
 export class Envelope {
   readonly #clock: Clock
@@ -31,15 +32,15 @@ export class Envelope {
     if (ms !== this.#time.ms) this.#time = { ms, text: new Date(ms).toISOString() }
     const given = fields as Readonly<Record<string, unknown>>
     return {
-      access: given.access,
-      actor: given.actor,
+      access: given.access === undefined ? undefined : shownParts(given.access, showing, ['detail']),
+      actor: given.actor === undefined ? undefined : shownParts(given.actor, visible, ['id', 'auth']),
       app: given.app,
       audit: { boot_id: this.#bootId, index: undefined, mono_us: this.#clock.monoUs(), origin: undefined },
       backend: given.backend,
       balancer: given.balancer,
       client: given.client,
       cloud: this.#cloud,
-      config: given.config,
+      config: given.config === undefined ? undefined : configOf(given.config),
       event_name: name,
       http: given.http,
       lb: given.lb,
@@ -55,6 +56,16 @@ export class Envelope {
       url: given.url,
     } as unknown as AuditEvent
   }
+}
+
+// Who acted, and what they said, come in the host's own words. Done here, so that one actor has one spelling in all events.
+const configOf = (config: unknown): object =>
+  shownParts(shownParts(config, visible, ['message', 'ticket']), showing, ['detail'])
+
+function shownParts(part: unknown, show: (text: string) => string, names: readonly string[]): object {
+  const copy = { ...(part as Record<string, unknown>) }
+  for (const name of names) if (typeof copy[name] === 'string') copy[name] = show(copy[name])
+  return copy
 }
 
 /** The log that an event goes to; the host's own go to `traffic`. */

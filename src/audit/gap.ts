@@ -37,6 +37,11 @@ export class GapCounter {
     return sum
   }
 
+  /** Whether a line must tell of some. */
+  get open(): boolean {
+    return this.#open.size > 0
+  }
+
   has(log: LogName): boolean {
     return this.#open.has(log)
   }

@@ -3,7 +3,8 @@ import { z } from 'zod'
 import type { Clock } from '../clock.ts'
 import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
-import { type AnySink, isStore } from '../sink.ts'
+import { type AnySink, isStore, type Sink } from '../sink.ts'
+import { feedSchema } from './feed.ts'
 import { redactSchema } from './redact.ts'
 
 const hasFunctions = (value: unknown, ...names: string[]): boolean =>
@@ -19,11 +20,22 @@ const hasName = (value: unknown): boolean => {
   return typeof name === 'string' && name !== ''
 }
 
-export const sinkSchema = z.custom<AnySink>(
-  (value) =>
-    (hasFunctions(value, 'write') || hasFunctions(value, 'append', 'durable', 'open', 'close')) && hasName(value),
-  report('expected a sink: an object with `name` and a function `write`'),
-)
+export const sinkSchema = z
+  .custom<AnySink>(
+    (value) =>
+      (hasFunctions(value, 'write') || hasFunctions(value, 'append', 'durable', 'open', 'close')) && hasName(value),
+    report('expected a sink: an object with `name` and a function `write`'),
+  )
+  .superRefine((sink, context) => {
+    // Runs also for what is no sink at all.
+    const { feed } = Object(sink) as Partial<Sink>
+    for (const { path } of feedSchema.safeParse(feed).error?.issues ?? [])
+      context.addIssue({
+        code: 'custom',
+        path: ['feed', ...path],
+        message: `expected ${path[0] === undefined ? 'an object' : 'an integer from 1, and of ms at most a day'}`,
+      })
+  })
 
 export const auditSchema = z
   .strictObject({

@@ -33,12 +33,12 @@ export class LineQueue {
     this.#limit = limit
   }
 
-  /** A line that tells of a loss always has room: without it the loss would be silent. */
-  push(log: LogName, origin: string, index: number, line: string, tellsLoss: boolean): void {
+  /** Returns whether there was room. A line that tells of a loss always has it: without it the loss would be silent. */
+  push(log: LogName, origin: string, index: number, line: string, tellsLoss: boolean): boolean {
     const size = Buffer.byteLength(line) + 1
     if (!tellsLoss && this.bytes + size > (log === 'traffic' ? this.#limit : this.#limit * reserve)) {
       this.lose(log, { origin, first: index, last: index, reason: 'backlog' })
-      return
+      return false
     }
     const runs = this.#runs[log]
     let run = runs[runs.length - 1]
@@ -50,16 +50,17 @@ export class LineQueue {
     run.bytes += size
     this.bytes += size
     this.count++
+    return true
   }
 
-  /** Takes the next batch out; it counts no more. */
+  /** Takes the next batch out, of one line at least; it counts no more. */
   take(mostLines: number, mostBytes: number): { log: LogName; batch: Batch } | undefined {
     const log = order.find((name) => this.#runs[name].length > 0)
     if (log === undefined) return undefined
     const run = this.#runs[log][0]!
     let bytes = 0
     let n = 0
-    while (n < run.lines.length && n < mostLines) {
+    while (n < run.lines.length && (n === 0 || n < mostLines)) {
       const size = Buffer.byteLength(run.lines[n]!) + 1
       if (n > 0 && bytes + size > mostBytes) break
       bytes += size

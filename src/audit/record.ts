@@ -7,14 +7,24 @@ import type { Emit, EventFields } from '../events.ts'
 import { parseOptions } from '../parse.ts'
 import { safeText } from './text.ts'
 
+// A denial is often of what nobody expected, an empty name or a long one: it is recorded all the same, cut where it must be.
+const shortText = z.string().overwrite((given) => clipped(given.toWellFormed()))
+
 const denialSchema = z.looseObject({
-  rule: z.string().min(1).max(256),
+  rule: z.string().min(1),
   phase: z.enum(['connection', 'request', 'admin']).default('request'),
   detail: z.string().optional(),
-  request_id: z.string().max(256).optional(),
-  actor: actorSchema.optional(),
-  client: z.looseObject({ address: z.string().max(256) }).optional(),
+  request_id: z.string().optional(),
+  actor: actorSchema.extend({ id: shortText, auth: shortText.optional() }).optional(),
+  client: z.looseObject({ address: z.string() }).optional(),
 })
+
+/** Longest name of a rule, an actor, a request or a client, in characters. */
+const mostName = 256
+
+function clipped(name: string): string {
+  return name.length > mostName ? `${name.slice(0, mostName)}[+${name.length - mostName}]` : name
+}
 
 /** What the host tells of a denial: `rule` at least; members that it adds are kept under `app`. */
 export type Denial = z.input<typeof denialSchema>
@@ -27,15 +37,18 @@ function denialFields(given: unknown): EventFields<'access.denied'> {
   )
   return {
     outcome: 'failure',
-    access: { rule: safeText(rule), phase, ...(detail === undefined ? {} : { detail: safeText(detail) }) },
-    ...(request_id === undefined ? {} : { lb: { request_id: safeText(request_id) } }),
-    ...(actor === undefined ? {} : { actor: { ...actor, id: safeText(actor.id) } }),
-    ...(client === undefined ? {} : { client: { address: safeText(client.address), source: 'given' as const } }),
+    access: { rule: safeText(rule, mostName), phase, ...(detail === undefined ? {} : { detail: safeText(detail) }) },
+    ...(request_id === undefined ? {} : { lb: { request_id: safeText(request_id, mostName) } }),
+    ...(actor === undefined ? {} : { actor }),
+    ...(client === undefined
+      ? {}
+      : { client: { address: safeText(client.address, mostName), source: 'given' as const } }),
     ...(Object.keys(rest).length === 0 ? {} : { app: bounded(rest, 0) }),
   }
 }
 
-/** Hands an entry of the host's own to the trail. Throws `config-invalid` or `event-unknown` for one that is not well-formed. */
+/** Hands an entry of the host's own to the trail. What is too long is cut. Throws `config-invalid` or
+ * `event-unknown` for one that cannot be meant: no rule, another name. */
 export function recordInto(emit: Emit, name: string, fields: unknown): void {
   if (name === 'access.denied') emit(name, denialFields(fields))
   else emit(name as `app.${string}`, appFields(name, fields))
@@ -57,6 +70,15 @@ const mostDepth = 8
  * What is left out is marked with its count.
  */
 function bounded(value: unknown, depth: number): Json {
+  try {
+    return boundedValue(value, depth)
+  } catch {
+    // A getter or a `toString` of the host's that throws.
+    return '[unreadable]'
+  }
+}
+
+function boundedValue(value: unknown, depth: number): Json {
   switch (typeof value) {
     case 'string':
       return safeText(value)
@@ -75,7 +97,8 @@ function bounded(value: unknown, depth: number): Json {
 }
 
 function boundedList(list: readonly unknown[], depth: number): Json {
-  const kept = list.slice(0, mostMembers).map((item) => bounded(item, depth))
+  // A hole is an item as well: `map` would leave it a hole, which no JSON has.
+  const kept = Array.from(list.slice(0, mostMembers), (item) => bounded(item, depth))
   return list.length > mostMembers ? [...kept, `[+${list.length - mostMembers}]`] : kept
 }
 

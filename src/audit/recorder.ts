@@ -1,5 +1,5 @@
 // The recorder: seals events into lines, and hands them to the log store and to every sink.
-import type { AuditEvent, Ticket } from '../events.ts'
+import type { AuditEvent, EventFields, Ticket } from '../events.ts'
 import { type LogHead, type LogName, type LogStore, logNames } from '../sink.ts'
 import type { Delivery } from './delivery.ts'
 import { GapCounter } from './gap.ts'
@@ -9,10 +9,15 @@ export interface RecorderOptions {
   readonly store: LogStore | undefined
   readonly deliveries: readonly Delivery[]
   /** Makes the event that tells a gap. */
-  readonly gapEvent: (log: LogName, gaps: GapCounter) => AuditEvent
+  readonly gapEvent: (log: GapFields) => AuditEvent
   /** Called once its line is taken. */
   readonly gapTold: (event: AuditEvent) => void
+  /** Is told what failed, and why. */
+  readonly onFault: (what: string, error: unknown) => void
 }
+
+type GapFields = EventFields<'audit.gap'>['log']
+type Reason = GapFields['reason']
 
 /** More changes by force than a person makes while a log is away; further ones are counted as lost. */
 const mostOwed = 256
@@ -39,46 +44,70 @@ export class Recorder {
     this.storeOpen = store
   }
 
-  /** Must not be called before `open`. */
+  /** Must not be called before `open`. Never throws: what cannot be recorded is counted. */
   record(event: AuditEvent, log: LogName, ticket: Ticket): void {
     if (!this.#hasTakers) {
       ticket.index = this.#sealer!.place(log, event)
       return
     }
-    this.#settle()
-    if (this.gaps.has(log)) this.#tellGap(log)
-    if (this.gaps.has(log) || !this.#append(event, log, ticket)) {
-      if (this.#owe(event)) return
-      const failing = this.storeOpen && this.#options.store?.healthy === false
-      this.gaps.lose(log, event.event_name, event.time, failing ? 'store-unavailable' : 'backlog')
-    }
+    const refusal = this.#record(event, log, ticket)
+    if (refusal === undefined || (refusal !== 'invalid' && this.#owe(event))) return
+    this.gaps.lose(log, event.event_name, event.time, refusal)
+  }
+
+  /** As `record`, for a gap of a sink, which can as well be told later: returns whether its line was taken, counts nothing. */
+  offerGap(event: AuditEvent, log: LogName): boolean {
+    if (this.#sealer === undefined || this.#record(event, log, { log, index: undefined }) !== undefined) return false
+    this.#options.gapTold(event)
+    return true
   }
 
   /** Tells the gaps that no line has told, as far as that is possible now. */
   tellGaps(): void {
+    if (this.#sealer === undefined) return
     this.#settle()
-    for (const log of logNames) if (this.gaps.has(log)) this.#tellGap(log)
+    for (const log of logNames) if (this.gaps.has(log)) this.#tellGap(this.gaps, log)
+    if (this.storeOpen) for (const log of logNames) if (this.missed.has(log)) this.#tellGap(this.missed, log)
+  }
+
+  /** Whether `tellGaps` has something to do. */
+  get owing(): boolean {
+    return this.gaps.open || (this.storeOpen && (this.#owed.length > 0 || this.missed.open))
   }
 
   /** Events that neither a line nor the telling of a gap accounts for yet. */
   get untold(): number {
-    return this.gaps.untold + this.#owed.length
+    return this.gaps.untold + this.#owed.length + (this.storeOpen ? this.missed.untold : 0)
+  }
+
+  /** Returns why its line was not taken. */
+  #record(event: AuditEvent, log: LogName, ticket: Ticket): Reason | undefined {
+    this.#settle()
+    if (this.gaps.has(log)) this.#tellGap(this.gaps, log)
+    return this.gaps.has(log) ? this.#unavailable() : this.#append(event, log, ticket)
   }
 
   // A change that was made by force is no loss: its own line is written as soon as there can be one.
   #owe(event: AuditEvent): boolean {
     const byForce = event.event_name === 'config.changed' && event.config.break_glass === true
     if (!byForce || this.#owed.length >= mostOwed) return false
-    this.#owed.push(structuredClone(event))
-    return true
+    try {
+      this.#owed.push(structuredClone(event))
+      return true
+    } catch {
+      return false
+    }
   }
 
   #settle(): void {
     if (this.#owed.length === 0 || !this.storeOpen) return
-    if (this.gaps.has('control')) this.#tellGap('control')
+    if (this.gaps.has('control')) this.#tellGap(this.gaps, 'control')
     while (this.#owed[0] !== undefined && !this.gaps.has('control')) {
-      if (!this.#append(this.#owed[0], 'control', { log: 'control', index: undefined })) return
+      const event = this.#owed[0]
+      const refusal = this.#append(event, 'control', { log: 'control', index: undefined })
+      if (refusal !== undefined && refusal !== 'invalid') return
       this.#owed.shift()
+      if (refusal === 'invalid') this.gaps.lose('control', event.event_name, event.time, refusal)
     }
   }
 
@@ -88,28 +117,54 @@ export class Recorder {
   }
 
   // The line that tells a gap stands before the first line after it. If it finds no room, neither does that line.
-  #tellGap(log: LogName): void {
-    const event = this.#options.gapEvent(log, this.gaps)
-    if (!this.#append(event, log, { log, index: undefined })) return
-    this.gaps.told(log)
-    this.#options.gapTold(event)
+  #tellGap(counter: GapCounter, log: LogName): void {
+    const { gapEvent, gapTold, store } = this.#options
+    const fields = counter.fields(log)
+    const event = gapEvent(counter === this.missed ? { ...fields, sink: store!.name } : fields)
+    if (this.#append(event, log, { log, index: undefined }) !== undefined) return
+    counter.told(log)
+    gapTold(event)
   }
 
-  #append(event: AuditEvent, log: LogName, ticket: Ticket): boolean {
-    const { store, deliveries } = this.#options
+  /** Returns why the line was not taken. */
+  #append(event: AuditEvent, log: LogName, ticket: Ticket): Reason | undefined {
+    const { store, deliveries, onFault } = this.#options
     const sealer = this.#sealer!
-    const line = sealer.line(log, event)
     const { origin, next } = sealer.head(log)
-    if (this.storeOpen && !store!.append(log, next, line)) {
+    let line = ''
+    let refusal: Reason | undefined
+    try {
+      line = sealer.line(log, event)
+    } catch (error) {
+      // What the host gave, in its configuration or its own strategy, may be nothing that a line can hold.
+      onFault(`making a line of ${event.event_name}`, error)
+      refusal = 'invalid'
+    }
+    if (refusal === undefined && this.storeOpen) refusal = this.#store(log, next, line)
+    if (refusal !== undefined) {
       delete event.audit.index
       delete event.audit.origin
-      return false
+      return refusal
     }
     ticket.index = sealer.place(log, event)
     if (store !== undefined && !this.storeOpen && !this.#owe(event))
       this.missed.lose(log, event.event_name, event.time, 'store-unavailable')
     const tellsLoss = event.event_name === 'audit.gap'
     for (const delivery of deliveries) delivery.push(log, origin, next, line, tellsLoss)
-    return true
+    return undefined
+  }
+
+  // A store that throws where it should return false has not taken the line, as far as anybody can know.
+  #store(log: LogName, index: number, line: string): Reason | undefined {
+    try {
+      return this.#options.store!.append(log, index, line) ? undefined : this.#unavailable()
+    } catch (error) {
+      this.#options.onFault('the audit log', error)
+      return 'store-unavailable'
+    }
+  }
+
+  #unavailable(): Reason {
+    return this.storeOpen && this.#options.store?.healthy === false ? 'store-unavailable' : 'backlog'
   }
 }

@@ -72,8 +72,11 @@ export function createRedactor(config: RedactConfig): Redactor {
       for (const part of target.slice(mark + 1).split('&')) {
         if (part === '') continue
         const equals = part.indexOf('=')
-        const value = equals === -1 ? '' : decode(part.slice(equals + 1))
-        collected.put(parameterOf(decode(equals === -1 ? part : part.slice(0, equals))), value)
+        const name = parameterOf(decode(equals === -1 ? part : part.slice(0, equals)))
+        // Without `=` it may be a name or a secret: a name that is not known is taken for a value that has none.
+        if (equals !== -1) collected.put(name, decode(part.slice(equals + 1)))
+        else if (name.kept) collected.put(name, '')
+        else collected.put(parameterOf(''), decode(part))
       }
       const { omitted } = collected
       const path = pathOf(target.slice(0, mark))

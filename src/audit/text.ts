@@ -23,3 +23,18 @@ function escaped(character: string): string {
   const code = character.codePointAt(0)!
   return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
 }
+
+// What shows as nothing, or moves what is around it: controls, format characters (bidi ones too), line separators. A lone
+// surrogate has no form in canonical JSON.
+const hidden = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
+const ambiguous = /\\(?=[\\xu\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}])/gu
+
+/**
+ * The host's own words, as a line has them: letters of every script stay, what does not show is escaped. Only a backslash
+ * that could be read as the beginning of an escape is doubled, so that `CORP\alice` is found as it is written, and no two
+ * texts become one.
+ */
+export const visible = (text: string): string => showing(text.replace(ambiguous, '\\\\'))
+
+/** Escapes what does not show, and nothing else: does no harm to text that is escaped already. */
+export const showing = (text: string): string => text.replace(hidden, escaped)

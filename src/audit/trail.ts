@@ -3,12 +3,13 @@
 import { type Clock, systemClock, within } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { AuditEvent, EventFields, EventName, Ticket } from '../events.ts'
+import { parseOptions } from '../parse.ts'
 import { systemRandom } from '../random.ts'
 import { env, safeName, stderrLogger } from '../runtime.ts'
-import { isStore, type LogName, type LogStore, logNames, type Sink, type SinkContext } from '../sink.ts'
+import { isStore, type LogName, type LogStore, type Sink, type SinkContext } from '../sink.ts'
 import { version } from '../version.ts'
 import type { Audit, AuditClosed } from './audit.ts'
-import { Bus, freeze, type Listener } from './bus.ts'
+import { Bus, type Listener } from './bus.ts'
 import { Delivery } from './delivery.ts'
 import { Envelope, logOf } from './envelope.ts'
 import { ephemeralHeads, type Opened, openSinks } from './open.ts'
@@ -17,6 +18,7 @@ import { quiet } from './quiet.ts'
 import { recordInto } from './record.ts'
 import { Recorder } from './recorder.ts'
 import { createRedactor, type Redactor } from './redact.ts'
+import { Reminder } from './reminder.ts'
 
 /** How many events wait for the log to be opened; an opening log takes far less time than it takes to fill this. */
 const mostPending = 10_000
@@ -38,6 +40,7 @@ export class Trail implements Audit {
   readonly #deliveries: Delivery[] = []
   readonly #bus: Bus
   readonly #recorder: Recorder
+  readonly #reminder: Reminder
   readonly #told = new Set<string>()
   readonly #envelope: Envelope
   #pending: Pending[] | undefined = []
@@ -62,12 +65,14 @@ export class Trail implements Audit {
     this.#recorder = new Recorder({
       store: this.#store,
       deliveries: this.#deliveries,
-      gapEvent: (log, gaps) => this.#envelope.wrap('audit.gap', { log: gaps.fields(log), outcome: 'failure' }),
+      gapEvent: (log) => this.#gapEvent(log),
       gapTold: (event) => {
         this.#emitted++
-        this.#publish(event)
+        this.#bus.publish(event)
       },
+      onFault: (what, error) => this.tellOnce(what, reasonOf(error)),
     })
+    this.#reminder = new Reminder(this.#clock, () => this.#tellGaps())
     for (const sink of config.sinks) if (!isStore(sink)) this.#feed(sink)
     this.#placed = new Promise((resolve) => {
       this.#place = resolve
@@ -98,11 +103,12 @@ export class Trail implements Audit {
       if (this.#pending.length < mostPending) this.#pending.push({ event, log, ticket })
       else this.#recorder.gaps.lose(log, name, event.time, 'backlog')
       // It gets its place only when the log is open: listeners hear of it without.
-      this.#publish(event)
+      this.#bus.publish(event)
       return ticket
     }
     this.#recorder.record(event, log, ticket)
-    this.#publish(event)
+    if (this.#recorder.owing) this.#reminder.arm()
+    this.#bus.publish(event)
     return ticket
   }
 
@@ -129,12 +135,8 @@ export class Trail implements Audit {
 
   addSink(sink: Sink): void {
     if (this.#closing !== undefined) throw new BalancerError('closed', 'addSink')
-    if (!sinkSchema.safeParse(sink).success || isStore(sink)) {
-      throw new BalancerError(
-        'config-invalid',
-        'addSink expects an object with `name` and a function `write`; a file sink is given at the start',
-      )
-    }
+    parseOptions(sinkSchema, sink, 'addSink')
+    if (isStore(sink)) throw new BalancerError('config-invalid', 'addSink: a file sink is given at the start')
     const names = [this.#store?.name, ...this.#deliveries.map((delivery) => delivery.sink.name)]
     if (names.includes(sink.name))
       throw new BalancerError('config-invalid', `addSink: there is a sink named ${JSON.stringify(sink.name)}`)
@@ -177,31 +179,46 @@ export class Trail implements Audit {
       log: { emitted: this.#emitted + 1, gaps: this.#recorder.gaps.total + this.#recorder.missed.total },
     })
     this.#closed = true
+    this.#reminder.stop()
     const undelivered: Record<string, number> = {}
-    await Promise.all(
-      this.#deliveries.map(async (delivery) => {
-        const count = await delivery.close(left())
-        if (count > 0) undelivered[delivery.sink.name] = count
-      }),
-    )
-    if (this.#store !== undefined) {
-      const { storeOpen, untold, missed } = this.#recorder
-      const unwritten = storeOpen ? (await this.#store.close(left())).unwritten : missed.total
-      if (unwritten + untold > 0) undelivered[this.#store.name] = unwritten + untold
+    const count = (name: string, lines: number): void => {
+      if (lines > 0) undelivered[name] = lines
     }
+    // The log beside the others: one that hangs must not cost it its last checkpoint. Nothing is emitted any more.
+    await Promise.all([
+      this.#closeStore(left()).then((lines) => count(this.#store?.name ?? '', lines)),
+      ...this.#deliveries.map(async (delivery) => count(delivery.sink.name, await delivery.close(left()))),
+    ])
     return { undelivered }
+  }
+
+  async #closeStore(deadlineMs: number): Promise<number> {
+    if (this.#store === undefined) return 0
+    const { storeOpen, untold, missed } = this.#recorder
+    return untold + (storeOpen ? (await this.#store.close(deadlineMs)).unwritten : missed.total)
+  }
+
+  /** Returns whether something is left to tell. */
+  #tellGaps(): boolean {
+    this.#recorder.tellGaps()
+    let left = this.#recorder.owing
+    for (const delivery of this.#deliveries) left = delivery.tellLosses() || left
+    return left
   }
 
   #feed(sink: Sink): Delivery {
     const { clock, random, logger } = this.#context
     const onChanged = (log: EventFields<'audit.sink_changed'>['log']) => void this.emit('audit.sink_changed', { log })
-    const onGap = (name: LogName, log: EventFields<'audit.gap'>['log']) => {
-      this.emit('audit.gap', { log, outcome: 'failure' }, name)
-      return !this.#closed
-    }
-    const delivery = new Delivery(sink, { clock, random, logger, onChanged, onGap })
+    const onGap = (name: LogName, log: EventFields<'audit.gap'>['log']) =>
+      !this.#closed && this.#recorder.offerGap(this.#gapEvent(log), name)
+    const onLoss = () => this.#reminder.arm()
+    const delivery = new Delivery(sink, { clock, random, logger, onChanged, onGap, onLoss })
     this.#deliveries.push(delivery)
     return delivery
+  }
+
+  #gapEvent(log: EventFields<'audit.gap'>['log']): AuditEvent {
+    return this.#envelope.wrap('audit.gap', { log, outcome: 'failure' })
   }
 
   async #open(): Promise<void> {
@@ -222,25 +239,12 @@ export class Trail implements Audit {
       Object.entries(opened.heads).map(([log, head]) => [log, { origin: head.origin, next: head.next }]),
     )
     this.emit('audit.opened', { log: { version, origins } })
-    for (const log of logNames) {
-      if (opened.store && this.#recorder.missed.has(log)) {
-        this.emit(
-          'audit.gap',
-          { log: { ...this.#recorder.missed.fields(log), sink: this.#store!.name }, outcome: 'failure' },
-          log,
-        )
-        this.#recorder.missed.told(log)
-      }
-    }
+    this.#recorder.tellGaps()
     for (const { event, log, ticket } of pending) {
       event.service = this.#envelope.service
       this.#recorder.record(event, log, ticket)
     }
+    if (this.#recorder.owing) this.#reminder.arm()
     this.#place()
-  }
-
-  // Listeners get the members that the line has, in an object that nobody else holds.
-  #publish(event: AuditEvent): void {
-    if (this.#bus.hears(event.event_name)) this.#bus.publish(freeze(JSON.parse(JSON.stringify(event)) as AuditEvent))
   }
 }

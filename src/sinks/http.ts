@@ -43,7 +43,7 @@ export type HttpSinkOptions = z.input<typeof schema>
 
 /**
  * Posts each batch as `application/x-ndjson`, with `idempotency-key: <origin>/<first>-<last>`, by which a collector can tell
- * a repeated post from a new one. 2xx is acceptance. 408, 425, 429, every 5xx and every fault on the way are tried again
+ * a repeated post from a new one, until the process crashes (see {@link Batch}). 2xx is acceptance. 408, 425, 429, every 5xx and every fault on the way are tried again
  * with growing pauses, not before `Retry-After`; any other answer refuses the batch for good, and it becomes a gap.
  */
 export function httpSink(options: HttpSinkOptions): Sink {

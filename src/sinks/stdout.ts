@@ -19,12 +19,23 @@ const schema = z.strictObject({
 export type StdoutSinkOptions = z.input<typeof schema>
 
 /**
- * Writes each line to standard output within 50 ms. A reader that went away (EPIPE) fails the write, as any fault does: the
+ * Writes each line to standard output within 50 ms, and none twice for a reader that is slow. A reader that went away (EPIPE) fails the write, as any fault does: the
  * lines wait in this sink's bounded queue.
  */
 export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
   const { name, format } = parseOptions(schema, options, 'stdoutSink')
   const pretty = format === 'readable' || (format === 'auto' && stdout.isTTY === true)
+  // A reader that stalls does not lose what was written, and must not get it again: the write that has not called back is
+  // waited for. Each batch is remembered as long as it is tried.
+  const written = new WeakMap<Batch, Promise<void>>()
+  const once = (batch: Batch): Promise<void> => {
+    const earlier = written.get(batch)
+    if (earlier !== undefined) return earlier
+    const writing = write(pretty ? readableText(batch) : `${batch.lines.join('\n')}\n`)
+    written.set(batch, writing)
+    writing.catch(() => written.delete(batch))
+    return writing
+  }
   return {
     name,
     feed: { intervalMs: 50 },
@@ -32,7 +43,7 @@ export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
       // Each write hears of its own fault; without this one, a pipe that closes would end the process.
       stdout.on('error', ignore)
     },
-    write: (batch) => write(pretty ? readableText(batch) : `${batch.lines.join('\n')}\n`),
+    write: async (batch) => once(batch),
     async close() {
       stdout.off('error', ignore)
     },

@@ -175,3 +175,89 @@ it('a sink added at runtime gets every line from then on, under a name that is f
   expect(first.events('audit.sink_changed')[0].log).toMatchObject({ sink: 'late', from: 'absent', to: 'ok' })
   expect(() => audit.addSink(collect('later'))).toThrow(expect.objectContaining({ code: 'closed' }))
 })
+
+it('whatever a sink throws, the process lives and the batch comes again', async () => {
+  const circular: Record<string, unknown> = {}
+  circular.self = circular
+  const getter = Object.defineProperty(new Error('getter'), 'permanent', {
+    get: () => {
+      throw new Error('no')
+    },
+  })
+  const thrown: unknown[] = [
+    Object.assign(new Error('x'), { retryAfterMs: Symbol('y') }),
+    getter,
+    Object.assign(new Error('x'), { message: 5n }),
+    Object.assign(new Error('x'), { message: circular }),
+    Object.assign(new Error('x'), { message: Object.create(null) }),
+    Object.create(null),
+    Symbol('z'),
+    undefined,
+  ]
+  for (const error of thrown) {
+    const t = trail({ intervalMs: 10 })
+    await t.audit.ready()
+    t.sink.script.push(() => Promise.reject(error))
+    t.record(1)
+    await t.settle(() => t.apps().length === 1)
+    expect(typeof t.logger.told[0]!.fields.error).toBe('string')
+  }
+})
+
+it('a fault outside the sink loses no more than its batch, and counts it', async () => {
+  const clock = fakeClock()
+  const sink = collect('kept', { intervalMs: 10 })
+  let broken = true
+  const random = {
+    uint32: () => {
+      if (broken) throw new Error('no chance')
+      return 0
+    },
+  }
+  const logger = keepLogger()
+  const audit = createAudit({ sinks: [sink], clock, logger, random })
+  await audit.ready()
+  sink.script.push(refuse({}))
+  clock.advance(10)
+  await until(() => logger.told.some(({ fields }) => fields.error === 'no chance'))
+  broken = false
+  audit.record('app.x', {})
+  await until(() => {
+    clock.advance(10)
+    return sink.events('app.x').length === 1
+  })
+  const closing = audit.close()
+  await until(() => {
+    clock.advance(10)
+    return sink.events('audit.closed').length === 1
+  })
+  expect((await closing).undelivered).toEqual({ kept: 1 })
+})
+
+it('the text of a fault is escaped and bounded', async () => {
+  const t = trail({ intervalMs: 10 })
+  await t.audit.ready()
+  t.sink.script.push(async () => {
+    throw new Error(`\u009b\u202e${'x'.repeat(5000)}`)
+  })
+  await t.settle(() => t.sink.events('audit.sink_changed').length > 0)
+  const { last_error } = t.sink.events('audit.sink_changed')[0].log
+  expect(last_error).toMatch(/^\\x9b\\u\{202e\}x+\[\+3978\]$/)
+})
+
+it.each([{ lines: 0 }, { lines: -1 }, { bytes: 0.5 }, { intervalMs: '1' }, { timeoutMs: Number.NaN }, 5, null])(
+  'feed %j is refused',
+  (feed) => {
+    const sink = { ...collect('fed'), feed } as never
+    const refused = expect.objectContaining({ code: 'config-invalid', message: expect.stringContaining('feed') })
+    expect(() => createAudit({ sinks: [sink] })).toThrow(refused)
+    expect(() => createAudit().addSink(sink)).toThrow(refused)
+  },
+)
+
+it('what a feed leaves out or undefined has its default', async () => {
+  const t = trail({ lines: undefined, intervalMs: 10 } as never)
+  await t.audit.ready()
+  t.record(3)
+  await t.settle(() => t.apps().length === 3)
+})

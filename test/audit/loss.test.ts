@@ -1,7 +1,11 @@
 // What a sink does not get is counted exactly, whatever it does.
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { createAudit } from '../../src/audit/create.ts'
+import { fakeClock } from '../support/fake-clock.ts'
+import { collect, keepLogger, memoryStore } from '../support/sinks.ts'
 import { refuse, trail } from '../support/trail.ts'
+import { until } from '../support/until.ts'
 
 it('what is refused for good becomes an exact gap, and the next goes on', async () => {
   const t = trail({ lines: 3, intervalMs: 10 })
@@ -67,4 +71,88 @@ it('delivered + gaps + undelivered = emitted, whatever a sink does', async () =>
     }),
     { numRuns: 100 },
   )
+})
+
+it.each(['audit.gap', 'audit.sink_changed'])(
+  'one that refuses %s lines for good, and takes all others, is not told of that by further ones',
+  async (name) => {
+    const t = trail({ intervalMs: 10 })
+    await t.audit.ready()
+    await t.settle(() => t.sink.events('audit.opened').length === 1)
+    const write = t.sink.write.bind(t.sink)
+    let refusals = 0
+    t.sink.write = async (batch, signal) => {
+      if (batch.lines.some((line) => JSON.parse(line).event_name === name)) {
+        refusals++
+        await refuse({ permanent: true })()
+      }
+      await write(batch, signal)
+    }
+    let emitted = 1
+    const told: string[] = []
+    t.audit.on('*', ({ event_name }) => {
+      emitted++
+      if (event_name.startsWith('audit.')) told.push(event_name)
+    })
+    t.sink.script.push(refuse({ permanent: true }))
+    for (let i = 0; i < 4; i++) {
+      t.record(1)
+      await t.settle(() => t.sink.writes >= 2 + i)
+      for (let n = 0; n < 200; n++) await t.settle(() => true)
+    }
+    expect(refusals).toBeGreaterThan(0)
+    expect(told.length).toBeLessThan(20)
+    expect(t.apps()).toHaveLength(3)
+    let undelivered: number | undefined
+    void t.audit.close({ deadlineMs: 1000 }).then((closed) => {
+      undelivered = closed.undelivered.kept ?? 0
+    })
+    await t.settle(() => undefined !== undelivered)
+    const gaps = t.sink.events('audit.gap').reduce((sum, { log }) => sum + log.count, 0)
+    expect(t.sink.events().length + gaps + undelivered!).toBe(emitted)
+  },
+)
+
+it('after a refusal for good there is a pause, too, before the next batch', async () => {
+  const t = trail({ lines: 1, intervalMs: 10 })
+  await t.audit.ready()
+  await t.settle(() => t.sink.events('audit.opened').length === 1)
+  t.sink.script.push(refuse({ permanent: true, retryAfterMs: 5000 }))
+  t.record(2)
+  await until(() => t.logger.told.length === 1)
+  const { writes } = t.sink
+  t.clock.advance(4999)
+  for (let i = 0; i < 20; i++) await t.audit.ready()
+  expect(t.sink.writes).toBe(writes)
+  await t.settle(() => t.apps().length === 1)
+})
+
+it('a range whose gap found no room in the log is told later, once', async () => {
+  const store = memoryStore()
+  const clock = fakeClock()
+  const sink = collect('kept', { intervalMs: 10 })
+  const audit = createAudit({ sinks: [store, sink], clock, logger: keepLogger(), random: { uint32: () => 0 } })
+  await audit.ready()
+  const settle = (done: () => boolean) =>
+    until(() => {
+      clock.advance(50)
+      return done()
+    })
+  await settle(() => sink.events('audit.opened').length === 1)
+  sink.script.push(refuse({ permanent: true }))
+  audit.record('app.x', { i: 0 })
+  audit.record('access.denied', { rule: 'r' })
+  await until(() => {
+    clock.advance(10)
+    store.takes = sink.writes < 2
+    return sink.events('app.x').length === 1
+  })
+  for (let n = 0; n < 50; n++) await settle(() => true)
+  expect(sink.events('audit.gap')).toEqual([])
+  store.takes = true
+  await settle(() => sink.events('audit.gap').some(({ log }) => log.sink === 'kept'))
+  for (let n = 0; n < 50; n++) await settle(() => true)
+  expect(sink.events('audit.gap').filter(({ log }) => log.sink === 'kept')).toMatchObject([
+    { log: { first: 0, last: 0, count: 1, reason: 'rejected' } },
+  ])
 })

@@ -1,7 +1,8 @@
 // The host's own entries: its denials and its `app.*` events.
 import { expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
-import { watched } from '../support/watched.ts'
+import { memoryStore } from '../support/sinks.ts'
+import { codeOf, watched } from '../support/watched.ts'
 
 it('a denial carries rule, phase, actor, client, and what the host adds', () => {
   const w = watched({ backends: [], name: 'edge' })
@@ -83,3 +84,64 @@ it.each([undefined, {}, { rule: '' }, { rule: 'x', phase: 'later' }, { rule: 'x'
     )
   },
 )
+
+it('a denial of what nobody expected is recorded, cut where it is too long', () => {
+  const w = watched({ backends: [] })
+  const long = 'x'.repeat(300)
+  w.balancer.audit.record('access.denied', {
+    rule: long,
+    request_id: long,
+    actor: { id: '', type: 'user', auth: long },
+    client: { address: long },
+  })
+  const cut = `${'x'.repeat(256)}[+44]`
+  expect(w.of('access.denied')[0]).toMatchObject({
+    access: { rule: cut },
+    lb: { request_id: cut },
+    actor: { id: '', type: 'user', auth: cut },
+    client: { address: cut },
+  })
+})
+
+it('an actor has one spelling in all events: letters stay, what does not show is escaped', async () => {
+  const w = watched({ backends: [], control: { authorize: ({ id }) => !id.startsWith('eve') } })
+  let retries = 3
+  for (const [id, told] of [
+    ['J\u00fcrgen', 'J\u00fcrgen'],
+    ['CORP\\alice', 'CORP\\alice'],
+    ['CORP\\xavier', 'CORP\\\\xavier'],
+    ['a\u009b\u202eb', 'a\\x9b\\u{202e}b'],
+  ] as const) {
+    const actor = { id, type: 'user', auth: id } as const
+    w.balancer.audit.record('access.denied', { rule: 'r', actor })
+    await w.balancer.as(actor).update({ retry: { retries: retries++ } }, { message: id, ticket: id })
+    const { actor: who, config } = w.of('config.changed').at(-1)
+    expect(who).toEqual({ id: told, type: 'user', auth: told })
+    expect(w.of('access.denied').at(-1).actor).toEqual(who)
+    expect([config.message, config.ticket]).toEqual([told, told])
+  }
+  await codeOf(w.balancer.as({ id: 'eve\u202e', type: 'user' }).update({ retry: { retries: 0 } }))
+  for (const name of ['config.rejected', 'access.denied']) {
+    const text = JSON.stringify(w.of(name).at(-1))
+    expect(text).toContain('by user eve\\\\u{202e}')
+    expect(text).not.toContain('\u202e')
+  }
+})
+
+it('holes of a list, and values that throw when they are read, have a text', () => {
+  const store = memoryStore()
+  const audit = createAudit({ sinks: [store] })
+  const bad = {
+    toString: () => {
+      throw new Error('no')
+    },
+    get member() {
+      throw new Error('no')
+    },
+  }
+  // biome-ignore lint/suspicious/noSparseArray: that is what is tested.
+  expect(() => audit.record('app.x', { list: [, 1], bad, fine: 2 })).not.toThrow()
+  return audit.ready().then(() => {
+    expect(store.events('traffic')[0].app).toEqual({ list: ['undefined', 1], bad: '[unreadable]', fine: 2 })
+  })
+})

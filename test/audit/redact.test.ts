@@ -58,6 +58,12 @@ it('query parameters: decoded, told by length unless kept, by exact case', () =>
   expect(redactor().url('/only')).toEqual({ path: '/only' })
 })
 
+it('a parameter without `=` is a value without a name, unless it is a name that is kept', () => {
+  const { url } = redactor({ query: { keep: ['debug'] } })
+  expect(plain(url('/dl?SECRET%20t&debug&x=1').query)).toEqual({ '': { length: 8 }, debug: [''], x: { length: 1 } })
+  expect(plain(redactor().url('/dl?a&bc').query)).toEqual({ '': { length: 3 } })
+})
+
 it('the password of an absolute target is not kept', () => {
   expect(redactor().url('http://u:hunter2@host/p?x=1').path).toBe('http://host/p')
 })

@@ -1,6 +1,8 @@
 // The seam to the log: what is not taken is counted, and a log that cannot be opened is lived without.
 import { expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
+import { auditSchema } from '../../src/audit/options.ts'
+import { Trail } from '../../src/audit/trail.ts'
 import { createBalancer } from '../../src/balancer.ts'
 import { answering } from '../support/backends.ts'
 import { edge } from '../support/edge.ts'
@@ -164,4 +166,98 @@ it('one trail serves two balancers: each event carries its pool, and the maker c
   ).toEqual(['a', 'b'])
   expect(new Set(store.events('control').map(({ service }) => service.name))).toEqual(new Set(['shop']))
   expect(store.closed).toBe(1)
+})
+
+it('a log that throws, and an event that no line can hold, lose exactly that; nothing is thrown', async () => {
+  const store = memoryStore()
+  const append = store.append.bind(store)
+  let throws = false
+  store.append = (log, index, line) => {
+    if (throws) throw new Error('no such table')
+    return append(log, index, line)
+  }
+  const logger = keepLogger()
+  const audit = new Trail(auditSchema.parse({ sinks: [store], logger }), 'shop')
+  audit.on('*', () => undefined)
+  await audit.ready()
+  throws = true
+  for (let i = 0; i < 3; i++) audit.record('app.x', { i })
+  throws = false
+  expect(audit.emit('app.big', { app: 10n }).index).toBeUndefined()
+  audit.record('app.x', { i: 3 })
+  expect(store.events('traffic').map(({ event_name, log }) => [event_name, log?.count, log?.reason])).toEqual([
+    ['audit.gap', 3, 'store-unavailable'],
+    ['audit.gap', 1, 'invalid'],
+    ['app.x', undefined, undefined],
+  ])
+  const faults = logger.told.map(({ fields, message }) => `${message}: ${fields.error}`)
+  expect(faults.filter((one) => one.includes('no such table'))).toHaveLength(1)
+  expect(faults.filter((one) => one.includes('app.big')).length).toBeLessThanOrEqual(2)
+  expect((await audit.close()).undelivered).toEqual({})
+})
+
+it('what is untold is told within a second, also if nothing happens', async () => {
+  const clock = fakeClock()
+  const store = memoryStore()
+  const audit = createAudit({ sinks: [store], clock })
+  await audit.ready()
+  store.takes = false
+  audit.record('app.x', {})
+  clock.advance(5000)
+  expect(store.lines.traffic).toEqual([])
+  store.takes = true
+  clock.advance(1000)
+  expect(store.events('traffic')).toMatchObject([{ event_name: 'audit.gap', log: { count: 1 } }])
+  expect(clock.timers).toBe(0)
+})
+
+it('a change by force is written within a second of the log being well again', async () => {
+  const clock = fakeClock()
+  const store = memoryStore()
+  const balancer = createBalancer({ backends: [], clock, audit: { sinks: [store], clock, logger: keepLogger() } })
+  await balancer.ready()
+  store.takes = false
+  await balancer.as({ id: 'ops', type: 'user' }).update({ retry: { retries: 1 } }, { breakGlass: true })
+  store.takes = true
+  clock.advance(1000)
+  expect(store.events('control').at(-1)).toMatchObject({ event_name: 'config.changed', config: { break_glass: true } })
+})
+
+it('a log that is opened late and takes nothing at first tells what it has missed as soon as it does', async () => {
+  const clock = fakeClock()
+  const refuses = { now: true }
+  const store = closedStore(refuses)
+  const audit = createAudit({ sinks: [store], clock, logger: keepLogger() })
+  expect(await codeOf(audit.ready())).toBe('sink-unavailable')
+  audit.record('app.x', {})
+  refuses.now = false
+  store.takes = false
+  let opened = false
+  store.append = ((append) => (log, index, line) => {
+    opened = true
+    return append.call(store, log, index, line)
+  })(store.append)
+  await until(() => {
+    clock.advance(1000)
+    return opened
+  })
+  store.takes = true
+  clock.advance(1000)
+  expect(store.events('traffic')).toMatchObject([{ event_name: 'audit.gap', log: { sink: 'memory', count: 1 } }])
+})
+
+it('a sink that hangs does not take the time of the log: it is closed beside it', async () => {
+  let given = 0
+  const store = memoryStore({
+    close: async (deadlineMs) => {
+      given = deadlineMs
+      return { unwritten: 0 }
+    },
+  })
+  const hangs = { name: 'hangs', feed: { intervalMs: 1 }, write: () => new Promise<void>(() => undefined) }
+  const audit = createAudit({ sinks: [store, hangs], logger: keepLogger() })
+  audit.record('app.x', {})
+  await audit.ready()
+  expect((await audit.close({ deadlineMs: 200 })).undelivered).toEqual({ hangs: 3 })
+  expect(given).toBeGreaterThan(100)
 })

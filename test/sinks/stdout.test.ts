@@ -1,8 +1,13 @@
 // stdoutSink in a process of its own.
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { createAudit } from '../../src/audit/create.ts'
 import { canonical } from '../../src/canonical.ts'
+import { stdout } from '../../src/runtime.ts'
 import { stdoutSink } from '../../src/sinks/stdout.ts'
+import { fakeClock } from '../support/fake-clock.ts'
 import { bundle, start } from '../support/program.ts'
+import { keepLogger } from '../support/sinks.ts'
+import { until } from '../support/until.ts'
 
 let program: Awaited<ReturnType<typeof bundle>>
 beforeAll(async () => {
@@ -46,4 +51,41 @@ it('refuses options that it does not know', () => {
   expect(() => stdoutSink({ format: 'yaml' } as never)).toThrow(
     /format: expected "auto" or "json" or "readable", got "yaml"/,
   )
+})
+
+it('a reader that stalls gets nothing twice; a write that failed is made again', async () => {
+  const writes: { text: string; back: (error?: Error) => void }[] = []
+  const spy = vi.spyOn(stdout, 'write').mockImplementation(((text: string, back: () => void) => {
+    writes.push({ text, back })
+    return false
+  }) as never)
+  try {
+    const clock = fakeClock()
+    const logger = keepLogger()
+    const audit = createAudit({ sinks: [stdoutSink({ format: 'json' })], clock, logger, random: { uint32: () => 0 } })
+    await audit.ready()
+    clock.advance(50)
+    await until(() => writes.length === 1)
+    for (let i = 0; i < 5; i++) {
+      const { timers } = clock
+      clock.advance(10_000)
+      await until(() => clock.timers >= timers || writes.length > 1)
+    }
+    expect(logger.told[0]!.fields.error).toBe('no answer within 10000 ms')
+    expect(writes).toHaveLength(1)
+    writes[0]!.back(new Error('EPIPE'))
+    await until(() => {
+      clock.advance(50)
+      return writes.length === 2
+    })
+    expect(writes[1]!.text).toBe(writes[0]!.text)
+    writes[1]!.back()
+    await until(() => {
+      clock.advance(50)
+      return writes.length === 3
+    })
+    expect(writes[2]!.text).toContain('audit.sink_changed')
+  } finally {
+    spy.mockRestore()
+  }
 })

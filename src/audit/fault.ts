@@ -1,0 +1,50 @@
+// Faults of a sink: what a rejection asks for, how long the pause after it is, and how long a call may take.
+import type { Clock } from '../clock.ts'
+import { below, type Random } from '../random.ts'
+
+/** The pause before the n-th retry is drawn from 0 to min(cap, base · 2ⁿ): full jitter (M. Brooker, AWS, 2015). */
+const pauseBaseMs = 250
+const pauseCapMs = 30_000
+/** A day: what is above could overflow a timer, which would then fire at once. */
+const mostRetryAfterMs = 86_400_000
+
+export interface Fault {
+  /** The batch will never be accepted. */
+  readonly permanent: boolean
+  readonly retryAfterMs: number
+}
+
+/** What a rejection says of itself; never throws, whatever was thrown. */
+export function faultOf(error: unknown): Fault {
+  const retryAfterMs = told(error, 'retryAfterMs')
+  return {
+    permanent: told(error, 'permanent') === true,
+    // No number, or a negative one, asks for nothing.
+    retryAfterMs: typeof retryAfterMs === 'number' && retryAfterMs > 0 ? Math.min(retryAfterMs, mostRetryAfterMs) : 0,
+  }
+}
+
+function told(error: unknown, name: keyof Fault): unknown {
+  try {
+    return typeof error === 'object' && error !== null ? (error as Record<string, unknown>)[name] : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The pause after so many failures in a row. */
+export function pauseAfter(failures: number, random: Random, atLeastMs: number): number {
+  const most = Math.min(pauseCapMs, pauseBaseMs * 2 ** Math.min(failures - 1, 20))
+  return Math.max(atLeastMs, below(random, most))
+}
+
+/** What the sink is asked to do, for no longer than its timeout. A sink may throw where it should reject. */
+export function limited(clock: Clock, timeoutMs: number, act: () => Promise<void> | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(timeoutMs, () => reject(new Error(`no answer within ${timeoutMs} ms`)))
+    Promise.resolve()
+      .then(act)
+      .then(() => resolve(), reject)
+      .finally(() => timer.cancel())
+  })
+}
