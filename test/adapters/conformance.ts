@@ -15,7 +15,7 @@ export interface Harness {
   start(balancer: Balancer, options: { preset: Preset | undefined }): Promise<number>
 }
 
-export type Preset = Readonly<Record<string, string | readonly string[]>>
+type Preset = Readonly<Record<string, string | readonly string[]>>
 
 /** The headers that a host sets before the balancer gets the request. */
 const preset = { 'set-cookie': 'host=1', 'x-host': ['1', '2'], 'x-theirs': 'host' } as const
