@@ -5,7 +5,7 @@ import type { Audit, AuditClosed } from './audit/audit.ts'
 import { scopeOf } from './audit/scope.ts'
 import { Trail } from './audit/trail.ts'
 import type { BackendState } from './backend.ts'
-import { systemClock, within } from './clock.ts'
+import { systemClock, timeLeft, within } from './clock.ts'
 import {
   type BalancerOptions,
   describe,
@@ -174,8 +174,7 @@ class Wiring implements Balancer {
   }
 
   async #close(deadlineMs: number): Promise<AuditClosed> {
-    const deadline = this.#clock.monoUs() + deadlineMs * 1000
-    const left = (): number => Math.max(0, (deadline - this.#clock.monoUs()) / 1000)
+    const left = timeLeft(this.#clock, deadlineMs)
     this.#state = 'closing'
     this.#emit('balancer.draining', { balancer: { in_flight: this.#inFlight.total } })
     await within(this.#clock, this.#inFlight.empty(), left(), undefined)

@@ -36,3 +36,9 @@ export function within<T>(clock: Clock, promise: Promise<T>, ms: number, fallbac
     promise.then(resolve, reject).finally(() => timer.cancel())
   })
 }
+
+/** A function that tells how many of these ms are left, from now on; never less than 0. */
+export function timeLeft(clock: Clock, ms: number): () => number {
+  const endUs = clock.monoUs() + ms * 1000
+  return () => Math.max(0, (endUs - clock.monoUs()) / 1000)
+}

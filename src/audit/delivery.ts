@@ -1,5 +1,5 @@
 // Delivery: feeds one sink from its queue, batch by batch, and outlasts its faults.
-import { type Clock, type Timer, within } from '../clock.ts'
+import { type Clock, type Timer, timeLeft, within } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import type { EventFields } from '../events.ts'
 import type { Random } from '../random.ts'
@@ -77,8 +77,7 @@ export class Delivery {
   async close(deadlineMs: number): Promise<number> {
     const { clock } = this.#options
     this.#closing = true
-    const deadline = clock.monoUs() + deadlineMs * 1000
-    const left = (): number => Math.max(0, (deadline - clock.monoUs()) / 1000)
+    const left = timeLeft(clock, deadlineMs)
     while (this.waiting > 0 && left() > 0) {
       if (this.#pumping === undefined) this.#start()
       this.#wake?.()

@@ -1,6 +1,6 @@
 // The trail: takes in every fact, makes it an event and a line, and sees it to the bus, the log and the sinks.
 
-import { type Clock, systemClock, within } from '../clock.ts'
+import { type Clock, systemClock, timeLeft, within } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { AuditEvent, EventFields, EventName, Ticket } from '../events.ts'
 import { parseOptions } from '../parse.ts'
@@ -169,8 +169,7 @@ export class Trail implements Audit {
   }
 
   async #close(deadlineMs: number): Promise<AuditClosed> {
-    const deadline = this.#clock.monoUs() + deadlineMs * 1000
-    const left = (): number => Math.max(0, (deadline - this.#clock.monoUs()) / 1000)
+    const left = timeLeft(this.#clock, deadlineMs)
     // Half of the time is for what waits to be delivered then.
     await within(this.#clock, this.#placed, left() / 2, undefined)
     if (this.#pending !== undefined) this.#opened(ephemeralHeads(this.#context.service))
