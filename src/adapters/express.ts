@@ -40,7 +40,17 @@ export function expressBalancer(balancer: Balancer): ExpressMiddleware {
 /** A segment `.` or `..` of the path, as any backend may read one: with escapes, backslashes, or parameters behind it. */
 const dotSegment = /^[^?]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;?]|%2f|%5c|%3b|$)/i
 
+/** The body to send on, where something has read it; undefined where it cannot be written anew: that is answered, and recorded. */
 function parsedBody(request: ExpressRequest): Buffer | undefined {
+  try {
+    return writtenBody(request)
+  } catch {
+    // Nested deeper than can be written, or not of JSON at all: a parser's reviver may make anything.
+    return undefined
+  }
+}
+
+function writtenBody(request: ExpressRequest): Buffer | undefined {
   const { headers, body, rawBody } = request
   const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
   if (!hasBody) return undefined

@@ -12,7 +12,7 @@ const retryMs = 1000
 const recordMs = 10_000
 
 /**
- * The `audit.pruned` of a segment is signed before the segment is deleted, so that at any time each missing line has a record.
+ * The `audit.pruned` of segments is signed before they are deleted, so that at any time each missing line has a record.
  * A crash in between leaves a record of lines that are still there, and the next start records and deletes them again.
  */
 export class Retention {
@@ -22,7 +22,7 @@ export class Retention {
   private timer: Timer | undefined
   private stopped = false
   private told = false
-  /** Path of the segment whose record was made last. */
+  /** Path of the last segment that the last record told of. */
   private recorded = ''
 
   constructor(
@@ -80,25 +80,38 @@ export class Retention {
     }
   }
 
-  /** Whether it is, or would be once the segments that are being written are full. */
   private exceeded(): boolean {
-    return this.logs.reduce((sum, one) => sum + one.bytesWhenFull, 0) > this.maxBytes
+    return this.excess() > 0
   }
 
-  /** Deletes the oldest segment; false if not now. Its hashes stay: they were made durable when it was closed. */
+  /** Bytes beyond the budget, as if the segments that are being written were full. */
+  private excess(): number {
+    return this.logs.reduce((sum, one) => sum + one.bytesWhenFull, 0) - this.maxBytes
+  }
+
+  /**
+   * Deletes the oldest segments, as many as are too many; false if not now. One record tells of all: on a slow disk the wait
+   * for each would take longer than a segment takes to fill. Their hashes stay: they were made durable when each was closed.
+   */
   private async drop(log: LogWriter): Promise<boolean> {
-    const { first, path, bytes } = log.closed[0]!
-    if (this.recorded !== path) {
+    let count = log.closed.findIndex(({ path }) => path === this.recorded) + 1
+    if (count === 0) {
+      let bytes = 0
+      for (const excess = this.excess(); count < log.closed.length && bytes < excess; count++)
+        bytes += log.closed[count]!.bytes
       const before = log.nextIndex
-      log.tell('audit.pruned', { first, last: (log.closed[1]?.first ?? log.currentFirst) - 1, bytes })
+      const last = (log.closed[count]?.first ?? log.currentFirst) - 1
+      log.tell('audit.pruned', { first: log.closed[0]!.first, last, bytes })
       // Nobody has made a line of it: the trail is closed, or the log takes no lines now.
       if (log.nextIndex === before) return false
-      this.recorded = path
+      this.recorded = log.closed[count - 1]!.path
       const signed = log.signed(log.nextIndex - 1).then(() => true)
       if (!(await within(this.clock, signed, recordMs, false)) && this.stopped) return false
     }
-    await orMissing(unlink(path), undefined)
-    log.closed.shift()
+    for (; count > 0; count--) {
+      await orMissing(unlink(log.closed[0]!.path), undefined)
+      log.closed.shift()
+    }
     return true
   }
 }

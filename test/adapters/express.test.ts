@@ -51,6 +51,15 @@ describe('expressBalancer after a parser', () => {
     expect(event).toMatchObject({ lb: { result: 'ok' }, http: { request: { body: { size: seen!.body.length } } } })
   })
 
+  it('of JSON nested deeper than can be written anew is answered and recorded', async () => {
+    const { reply, event, seen } = await through(
+      express.json(),
+      'application/json',
+      `${'['.repeat(40_000)}${']'.repeat(40_000)}`,
+    )
+    expect([reply.status, event.lb.result, seen]).toEqual([500, 'body-consumed', undefined])
+  })
+
   it('of JSON that is no object sends the same value', async () => {
     for (const text of ['"text"', '0', 'false', 'null', '[]']) {
       const { seen } = await through(express.json({ strict: false }), 'application/vnd.x+json', text, [])
