@@ -75,10 +75,13 @@ export interface RequestHeaderFacts {
   readonly httpVersion: string
 }
 
+/** Host and port as the backend's own URL has them: that URL is an origin, and has nothing behind them. */
+const authorityOf = ({ url }: Backend): string => url.slice(url.indexOf('//') + 2)
+
 /** The head of the request as the backend gets it. */
 export function requestHeaders(raw: readonly string[], facts: RequestHeaderFacts): string[] {
   const nominated = nominatedBy(raw)
-  const out = ['host', facts.keepHost ? facts.host : new URL(facts.backend.url).host]
+  const out = ['host', facts.keepHost ? facts.host : authorityOf(facts.backend)]
   let via = ''
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const { lower, request: kind } = fieldOf(raw[i]!)

@@ -84,9 +84,11 @@ function traceOf(raw: readonly string[]): RegExpExecArray | undefined {
 
 /** `path` is what the backend is asked for; what the client asked for stands beside it where that differs. */
 function urlOf({ request, options }: RequestFacts, ports: Ports): Completed['url'] {
-  const asked = ports.redactor.url(options.originalTarget ?? request.url ?? '')
-  if (options.target === undefined) return asked
-  const { path } = ports.redactor.url(options.target)
+  const original = options.originalTarget ?? request.url ?? ''
+  const asked = ports.redactor.url(original)
+  if (options.target === undefined || options.target === original) return asked
+  // The query is the same in both, and told already.
+  const { path } = ports.redactor.url(options.target.split('?', 1)[0]!)
   return path === asked.path
     ? asked
     : { original_path: asked.path, path, query: asked.query, query_omitted: asked.query_omitted }
