@@ -31,15 +31,21 @@ const declared = z.strictObject({
   url,
   /** Share of the traffic in relation to the others, an integer from 0 to 65,535. 0: no new picks. Default 1. */
   weight: z.int().min(0).max(65_535).default(1),
-  /** Where it runs, for the record. */
+  /** Where it runs: what `zone` prefers, and the record tells. */
   zone: name.optional(),
+  /** Its level, an integer from 0 to 100: a level gets traffic only where those below it lack capacity. Default 0. */
+  priority: z.int().min(0).max(100).default(0),
+  /** The group that it belongs to: what `split` and `mirror` share traffic out by. */
+  group: name.optional(),
+  /** The most requests and leases that it has at once. Default unlimited. */
+  maxInFlight: z.int().min(1).max(1_000_000).optional(),
 })
 
 /** A backend as configuration: a URL, or an object with one. */
 export const backendSchema = z
   .union([url, declared], { error: 'expected a URL, or an object with `url`' })
   .transform((given): Backend => {
-    const { url: text, id, weight, zone } = typeof given === 'string' ? declared.parse({ url: given }) : given
+    const { url: text, id, ...rest } = typeof given === 'string' ? declared.parse({ url: given }) : given
     const parsed = new URL(text)
     const port = Number(parsed.port) || (parsed.protocol === 'https:' ? 443 : 80)
     return Object.freeze({
@@ -47,8 +53,7 @@ export const backendSchema = z
       url: parsed.origin,
       address: parsed.hostname.replace(/^\[|\]$/g, ''),
       port,
-      weight,
-      ...(zone === undefined ? {} : { zone }),
+      ...(Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)) as typeof rest),
     })
   })
 
@@ -62,15 +67,24 @@ export interface Backend {
   readonly address: string
   readonly port: number
   readonly weight: number
-  readonly zone?: string
+  readonly priority: number
+  readonly zone?: string | undefined
+  readonly group?: string | undefined
+  readonly maxInFlight?: number | undefined
 }
 
-/** Set by an operator. Draining takes no new picks and finishes what is in flight. */
-export type AdminState = 'ready' | 'draining'
-/** Set by active probes. A backend that was not probed yet is eligible. */
+/**
+ * Set by an operator. Draining takes no new picks but of sticky clients, and finishes what is in flight; disabled takes none,
+ * and what was in flight has been cut off.
+ */
+export type AdminState = 'ready' | 'draining' | 'disabled'
+/** Set by active probes. A backend that was not probed yet is eligible, unless its initial state says otherwise. */
 export type ActiveState = 'unknown' | 'healthy' | 'unhealthy'
-/** Set by what the traffic shows. */
-export type PassiveState = 'ok' | 'ejected'
+/** Set by what the traffic shows. On trial it is eligible for one request at a time, which decides. */
+export type PassiveState = 'ok' | 'ejected' | 'trial'
+
+/** The whole of a backend's ramp: what one that does not start slowly has. */
+export const fullRamp = 1000
 
 /**
  * What is known about a backend while it has the same identity (id and url). It survives every change of weight, order
@@ -85,8 +99,17 @@ export interface BackendState {
   active: ActiveState
   /** Written by passive health. */
   passive: PassiveState
+  /** How much of its weight it gets, in permille: less than {@link fullRamp} while it starts slowly. Written by routing. */
+  ramp: number
+  /** What counts in a pick: the configured weight times `ramp`, an integer. Written by routing. */
+  weight: number
   /** Requests and leases that hold it now. Written by routing. */
   inFlight: number
+  /**
+   * Requests that it counts as having besides, because it came to a pool where the others have some: without them it would
+   * get every pick until it has caught up. They go away as fast as the others' requests end. Written by routing.
+   */
+  handicap: number
   /** Picks so far. Written by routing. */
   picks: number
   /** Attempts and leases that failed by its fault so far. Written by routing. */
@@ -98,7 +121,17 @@ export const newBackendState = (config: Backend): BackendState => ({
   admin: 'ready',
   active: 'unknown',
   passive: 'ok',
+  ramp: fullRamp,
+  weight: config.weight * fullRamp,
   inFlight: 0,
+  handicap: 0,
   picks: 0,
   failures: 0,
 })
+
+/** The load that strategies compare. */
+export const loadOf = (backend: BackendState): number => backend.inFlight + backend.handicap
+
+/** Whether it can take one request more: the capacity axis. One that is on trial takes one at a time. */
+export const hasRoom = ({ inFlight, passive, config }: BackendState): boolean =>
+  inFlight < (passive === 'trial' ? 1 : (config.maxInFlight ?? Number.POSITIVE_INFINITY))

@@ -22,7 +22,7 @@ import { type Actor, actorSchema } from './event-parts.ts'
 import type { Emit } from './events.ts'
 import type { Balancer } from './face.ts'
 import { HealthWatch } from './health/watch.ts'
-import type { AttemptResult } from './outcome.ts'
+import type { Ending } from './outcome.ts'
 import { parseOptions } from './parse.ts'
 import { handle } from './proxy/exchange.ts'
 import type { AdapterPort, Ports } from './proxy/ports.ts'
@@ -36,7 +36,7 @@ import { Picker } from './routing/picker.ts'
 import { Pool } from './routing/pool.ts'
 import { mayRetry } from './routing/retry.ts'
 import { type BalancerSnapshot, backendSnapshots } from './routing/snapshot.ts'
-import { createStrategy } from './strategies/index.ts'
+import { createStrategy, isSameStrategy } from './strategies/index.ts'
 import { version } from './version.ts'
 
 /** Starts at once. Throws {@link BalancerError} `config-invalid`, which lists everything that is wrong. */
@@ -82,7 +82,7 @@ class Wiring implements Balancer {
     this.#flood = new Flood(this.#clock, (fields) => void this.#emit('access.denied', fields))
     this.#denies = compileAccess(initial.access)
     this.#pool.sync(initial.backends)
-    const strategy = createStrategy(initial.strategy, this.#random)
+    const strategy = createStrategy(initial.strategy, { clock: this.#clock, random: this.#random })
     this.#picker = new Picker(this.#pool, strategy, this.#random, (at, fault) =>
       this.#trail.tellOnce(`strategy ${at}`, fault),
     )
@@ -98,7 +98,7 @@ class Wiring implements Balancer {
       describe: describeConfig,
       authorize: control.authorize,
       clock: this.#clock,
-      alike: (a, b) => a.strategy === b.strategy,
+      alike: (a, b) => isSameStrategy(a.strategy, b.strategy),
       emit: this.#emit,
       closed: () => this.#state !== 'open',
       recordable: () => this.#trail.recordable,
@@ -129,8 +129,8 @@ class Wiring implements Balancer {
         this.#inFlight.opened()
         this.#inFlight.take(backend)
       },
-      release: (backend, { result, status }) => {
-        this.#release(backend, result, status)
+      release: (backend, ending) => {
+        this.#release(backend, ending)
         this.#inFlight.closed()
       },
       report: decisionReport,
@@ -152,13 +152,12 @@ class Wiring implements Balancer {
 
   snapshot(): BalancerSnapshot {
     const { number, hash, config } = this.#revisions.current
-    const strategy = typeof config.strategy === 'string' ? config.strategy : config.strategy.name
     return {
       name: this.name,
       state: this.#state,
       revision: number,
       hash,
-      strategy,
+      strategy: config.strategy.name,
       inFlight: this.#inFlight.total,
       backends: backendSnapshots(this.#pool.states, this.#pool.snapshot),
     }
@@ -197,15 +196,18 @@ class Wiring implements Balancer {
     for (const state of this.#pool.states)
       this.#health.setAdmin(state, next.draining.includes(state.config.id) ? 'draining' : 'ready')
     this.#pool.refresh()
-    if (next.strategy !== before.strategy) this.#picker.use(createStrategy(next.strategy, this.#random))
+    if (!isSameStrategy(next.strategy, before.strategy))
+      this.#picker.use(createStrategy(next.strategy, { clock: this.#clock, random: this.#random }))
     this.#denies = compileAccess(next.access)
     this.#health.watch(this.#pool.states, next.health)
     for (const state of left) this.#health.forget(state)
     this.#transports.apply(next)
   }
 
-  #release(backend: BackendState, result: AttemptResult, status: number | undefined): void {
-    this.#inFlight.release(backend, this.#health.observe(backend, result, status))
+  #release(backend: BackendState, ending: Ending): void {
+    const failed = this.#health.observe(backend, ending)
+    this.#inFlight.release(backend, failed)
+    this.#picker.observe(backend, { failed, latencyUs: ending.latencyUs, retryAfterMs: ending.retryAfterMs })
   }
 
   #stamp() {
@@ -220,7 +222,7 @@ class Wiring implements Balancer {
       via: `auditlb-${randomHex(4)}`,
       pick: (request, tried) => this.#picker.pick(request, tried),
       take: (backend) => this.#inFlight.take(backend),
-      release: (backend, result, status) => this.#release(backend, result, status),
+      release: (backend, ending) => this.#release(backend, ending),
       transport: () => this.#transports.current,
       mayRetry: (failure, facts) => mayRetry(this.#inForce.retry, failure, facts),
       denies: (address) => this.#denies(address),

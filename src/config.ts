@@ -16,7 +16,6 @@ import { connectionsSchema, timeoutsSchema } from './proxy/connections.ts'
 import type { Random } from './random.ts'
 import { retrySchema } from './routing/retry.ts'
 import { type StrategyOptions, strategySchema } from './strategies/index.ts'
-import type { Strategy } from './strategy.ts'
 
 const off = z.literal(false).transform(() => undefined)
 const functionOf = <F>(what: string) => z.custom<F>((value) => typeof value === 'function', `expected ${what}`)
@@ -54,7 +53,7 @@ const poolShape = {
   /** The backends: URLs, or objects with `url` and optionally `id`, `weight`, `zone`. May be empty. */
   backends,
   /** How one is chosen. Default `power-of-two`. */
-  strategy: strategySchema.default('power-of-two'),
+  strategy: strategySchema.prefault('power-of-two'),
   health: z
     .strictObject({
       /** Probes. Off unless given. */
@@ -145,9 +144,15 @@ export function describeConfig(config: PoolConfig): { readonly [key: string]: Js
   return {
     ...(describe(rest) as { [key: string]: Json }),
     backends: Object.fromEntries(byId),
-    strategy: typeof strategy === 'string' ? { name: strategy } : { custom: true, name: (strategy as Strategy).name },
+    strategy:
+      'pick' in strategy
+        ? { custom: true, name: strategy.name }
+        : { name: strategy.name, ...members(strategy.options) },
   }
 }
+
+const members = (value: unknown): { readonly [key: string]: Json } =>
+  (typeof value === 'object' && value !== null ? describe(value) : {}) as { [key: string]: Json }
 
 /** User and password in a URL. */
 const userinfo = /^([A-Za-z][A-Za-z0-9+.-]*:\/\/)[^/?#]*@/

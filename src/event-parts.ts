@@ -1,6 +1,6 @@
 // The parts that events share: their zod schemas, each once.
 import { z } from 'zod'
-import { exclusionReasons, pickReasons } from './decision.ts'
+import { exclusionReasons, pickReasons, stickyVerdicts } from './decision.ts'
 import { attemptResults } from './outcome.ts'
 
 /** A count, a size or a duration. Lines hold integers only. */
@@ -29,6 +29,15 @@ export type Actor = z.infer<typeof actorSchema>
 export const actor = obj({ id: text, type: actorSchema.shape.type, auth: text.optional() })
 
 const exclusion = obj({ backend: text, reason: z.enum(exclusionReasons) })
+const trace = obj({
+  draws: z.array(int),
+  hash: int.optional(),
+  compared: z.array(obj({ backend: text, score: z.int() })),
+  options: json.optional(),
+  pool: z
+    .array(obj({ backend: text, load: int, memory: z.int().optional(), open: z.boolean(), weight: int }))
+    .optional(),
+})
 export const decision = obj({
   strategy: text,
   reason: z.enum(pickReasons),
@@ -38,6 +47,15 @@ export const decision = obj({
   /** Set with `excluded_count` when the list was too long to keep whole. */
   excluded_count: int.optional(),
   snapshot: int,
+  group: text.optional(),
+  hedge: z.boolean().optional(),
+  panic: z.boolean().optional(),
+  priority: int.optional(),
+  ramp: int.optional(),
+  retry: int.optional(),
+  sticky: z.enum(stickyVerdicts).optional(),
+  trace: trace.optional(),
+  zone: z.enum(['local', 'spilled']).optional(),
 })
 export const attempt = obj({
   backend: text,
@@ -79,7 +97,7 @@ export const backend = obj({
   id: text,
   from: text,
   to: text,
-  axis: z.enum(['admin', 'active', 'passive']),
+  axis: z.enum(['admin', 'active', 'passive', 'capacity']),
   cause: text,
   failures: int,
   successes: int,

@@ -36,6 +36,17 @@ export const requestResults = [
 export type AttemptResult = (typeof attemptResults)[number]
 export type RequestResult = (typeof requestResults)[number]
 
+/** How a request or a lease ended on a backend: what health and strategies learn from. */
+export interface Ending {
+  readonly result: AttemptResult
+  /** The status of the response, where there was one. */
+  readonly status?: number | undefined
+  /** From the pick to the head of the response, or to the end where there was none, in µs. */
+  readonly latencyUs: number
+  /** What the backend said in `Retry-After`, in ms. */
+  readonly retryAfterMs?: number | undefined
+}
+
 /** Why an attempt failed, decided where it happened. */
 export interface AttemptFailure {
   readonly result: Exclude<AttemptResult, 'ok'>

@@ -16,6 +16,14 @@ export const passiveSchema = z.strictObject({
 })
 export type PassiveConfig = z.output<typeof passiveSchema>
 
+/** How one attempt went, as far as health goes by it. */
+export interface Seen {
+  readonly ok: boolean
+  /** What failed, in words. */
+  readonly error: string
+  readonly latencyUs: number
+}
+
 interface Record {
   failures: number
   successes: number
@@ -57,7 +65,7 @@ export class PassiveHealth {
   }
 
   /** Takes in how one attempt ended. Results of requests that began before an ejection are counted, and eject no further. */
-  observe(backend: BackendState, ok: boolean, error: string): void {
+  observe(backend: BackendState, { ok, error }: Seen): void {
     const config = this.#config
     if (config === undefined) return
     const record = this.#record(backend)

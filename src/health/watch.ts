@@ -2,7 +2,7 @@
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { type Emit, type EventFields, severity } from '../events.ts'
-import { type AttemptResult, isBackendFault } from '../outcome.ts'
+import { type Ending, isBackendFault } from '../outcome.ts'
 import type { Random } from '../random.ts'
 import { type ActiveConfig, ActiveHealth } from './active.ts'
 import { type PassiveConfig, PassiveHealth } from './passive.ts'
@@ -62,13 +62,13 @@ export class HealthWatch {
   }
 
   /** Takes in how one request or lease went; returns whether it counts as a failure of the backend. */
-  observe(backend: BackendState, result: AttemptResult, status: number | undefined): boolean {
+  observe(backend: BackendState, { result, status, latencyUs }: Ending): boolean {
     const badStatus = result === 'ok' && status !== undefined && this.#passive.failed(status)
     const failed = badStatus || isBackendFault(result)
     // What the client or we broke off says nothing about the backend.
     // Nor is there anything to learn of a backend that has left.
     if ((failed || result === 'ok') && this.#watched.has(backend))
-      this.#passive.observe(backend, !failed, badStatus ? `status ${status}` : result)
+      this.#passive.observe(backend, { ok: !failed, error: badStatus ? `status ${status}` : result, latencyUs })
     return failed
   }
 

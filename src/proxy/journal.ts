@@ -61,8 +61,13 @@ export class Journal {
     const { attempt } = this
     if (attempt === undefined) return
     this.attempt = undefined
-    this.#reports.push(attemptReport(attempt, this.#ports.clock.monoUs(), failure))
-    this.#ports.release(attempt.backend, failure?.result ?? 'ok', attempt.status)
+    const endUs = this.#ports.clock.monoUs()
+    this.#reports.push(attemptReport(attempt, endUs, failure))
+    this.#ports.release(attempt.backend, {
+      result: failure?.result ?? 'ok',
+      status: attempt.status,
+      latencyUs: (attempt.status === undefined ? endUs : (this.firstByteUs ?? endUs)) - attempt.startUs,
+    })
   }
 
   /** Records that the request came in. */

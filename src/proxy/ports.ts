@@ -4,7 +4,7 @@ import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Decision } from '../decision.ts'
 import type { Emit, EventFields, Ticket } from '../events.ts'
-import type { AttemptFailure, AttemptResult } from '../outcome.ts'
+import type { AttemptFailure, Ending } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
 import type { Transport } from '../transport.ts'
 
@@ -20,7 +20,7 @@ export interface Ports {
   ): { readonly backend: BackendState | undefined; readonly decision: Decision }
   /** Counts a request in on a backend, and out again with how it went. */
   take(backend: BackendState): void
-  release(backend: BackendState, result: AttemptResult, status: number | undefined): void
+  release(backend: BackendState, ending: Ending): void
   transport(): Transport
   mayRetry(failure: AttemptFailure, facts: { method: string; attempts: number; replayable: boolean }): boolean
   /** The rule that refuses this address, if one does. */

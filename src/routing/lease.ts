@@ -2,9 +2,9 @@
 
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
-import type { Decision, Lease, LeaseOutcome } from '../decision.ts'
+import type { Decision, Lease } from '../decision.ts'
 import type { Emit, EventFields } from '../events.ts'
-import { attemptResults } from '../outcome.ts'
+import { attemptResults, type Ending } from '../outcome.ts'
 import { uniqueId } from '../random.ts'
 import type { PickRequest } from '../request.ts'
 import type { Pick } from './picker.ts'
@@ -13,7 +13,7 @@ export interface LeasePorts {
   readonly clock: Clock
   readonly emit: Emit
   take(backend: BackendState): void
-  release(backend: BackendState, outcome: LeaseOutcome): void
+  release(backend: BackendState, ending: Ending): void
   /** A decision as a line holds it. */
   report(decision: Decision): EventFields<'route.picked'>['lb']['decision']
 }
@@ -41,10 +41,8 @@ export function openLease({ backend, decision }: Pick, request: PickRequest, por
         result: attemptResults.includes(given?.result) ? given.result : ('internal' as const),
         status: given?.status,
       }
-      ports.release(
-        backend,
-        ended.status === undefined ? { result: ended.result } : { result: ended.result, status: ended.status },
-      )
+      const latencyUs = isCount(given?.latencyUs) ? given.latencyUs : ports.clock.monoUs() - startUs
+      ports.release(backend, { ...ended, latencyUs })
       ports.emit('route.released', {
         outcome: ended.result === 'ok' ? 'success' : 'failure',
         lb: {

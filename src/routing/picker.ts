@@ -4,7 +4,7 @@ import { type Decision, type PickReason, pickReasons } from '../decision.ts'
 import { reasonOf } from '../errors.ts'
 import type { Random } from '../random.ts'
 import type { PickRequest } from '../request.ts'
-import type { Draft, Strategy } from '../strategy.ts'
+import type { Draft, Observation, Strategy } from '../strategy.ts'
 import type { Pool, Snapshot } from './pool.ts'
 
 export interface Pick {
@@ -35,6 +35,15 @@ export class Picker {
   use(strategy: Strategy): void {
     this.#strategy = strategy
     this.#built = undefined
+  }
+
+  /** Tells the strategy how it went. */
+  observe(backend: BackendState, observation: Observation): void {
+    try {
+      this.#strategy.observe?.(backend, observation)
+    } catch (error) {
+      this.#onFault(this.#strategy.name, reasonOf(error))
+    }
   }
 
   /** Never throws. `tried` are the backends that earlier attempts of the same request had. */

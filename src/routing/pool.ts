@@ -40,6 +40,7 @@ export class Pool {
       if (same === undefined) joined.push(state)
       else before.delete(backend.id)
       state.config = backend
+      state.weight = backend.weight * state.ramp
       this.#states.set(backend.id, state)
     }
     this.refresh()
@@ -65,7 +66,7 @@ export class Pool {
 
 /** Why a backend gets no new picks; the first reason in this order is the one that is recorded. */
 function exclusionOf(state: BackendState): ExclusionReason | undefined {
-  if (state.admin === 'draining') return 'draining'
+  if (state.admin !== 'ready') return state.admin
   if (state.config.weight === 0) return 'weight-zero'
   if (state.active === 'unhealthy') return 'unhealthy'
   if (state.passive === 'ejected') return 'ejected'

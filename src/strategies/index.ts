@@ -1,47 +1,71 @@
 // The strategies that configuration can name, and how it names them.
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import type { Random } from '../random.ts'
-import type { Strategy, StrategyDefinition } from '../strategy.ts'
+import type { Strategy, StrategyDefinition, StrategyTools } from '../strategy.ts'
 import { powerOfTwo } from './power-of-two.ts'
 import { roundRobin } from './round-robin.ts'
 
-export const strategies: readonly StrategyDefinition[] = [powerOfTwo, roundRobin]
+const all = [powerOfTwo, roundRobin] as const satisfies readonly StrategyDefinition<never>[]
 
-const names = strategies.map((definition) => definition.name)
-const name = z.enum(['power-of-two', 'round-robin'], {
-  error: (issue) =>
-    `expected one of ${names.join(', ')}, or a strategy object, got ${JSON.stringify(issue.input) ?? 'nothing'}`,
-})
-const named = z.strictObject({ name })
+export const strategies: readonly StrategyDefinition[] = all
 
-const own = z.custom<Strategy>(
-  (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    'pick' in value &&
-    typeof value.pick === 'function' &&
-    hasName(value),
-  'expected a strategy: an object with a `name` and a function `pick`',
-)
-const hasName = (value: object): boolean => 'name' in value && typeof value.name === 'string' && value.name !== ''
+/** A strategy of the library with its options, as configuration has it once it is parsed. */
+export interface NamedStrategy {
+  readonly name: string
+  readonly options: unknown
+}
 
-/** A name, an object with that name, or a strategy of the user's own. Default `power-of-two`. */
-export const strategySchema = z.unknown().transform((value, context): string | Strategy => {
+const definitionOf = (name: unknown): StrategyDefinition | undefined =>
+  strategies.find((definition) => definition.name === name)
+
+const none = z.strictObject({})
+
+const isOwn = (value: object): value is Strategy =>
+  'pick' in value &&
+  typeof value.pick === 'function' &&
+  'name' in value &&
+  typeof value.name === 'string' &&
+  value.name !== ''
+
+/** A name, an object with that name and its options, or a strategy of the user's own. */
+export const strategySchema = z.unknown().transform((value, context): NamedStrategy | Strategy => {
   const isObject = typeof value === 'object' && value !== null
-  const parsed = (isObject ? ('pick' in value ? own : named) : name).safeParse(value)
-  if (!parsed.success) {
-    for (const issue of parsed.error.issues) context.addIssue({ ...issue })
+  if (isObject && 'pick' in value) {
+    if (isOwn(value)) return value
+    context.addIssue('expected a strategy: an object with a `name` and a function `pick`')
     return z.NEVER
   }
-  const { data } = parsed
-  return typeof data === 'string' || 'pick' in data ? data : data.name
+  const { name, ...options } = isObject ? (value as { name?: unknown }) : { name: value }
+  const definition = definitionOf(name)
+  if (definition === undefined) {
+    const known = strategies.map((one) => one.name).join(', ')
+    const got = JSON.stringify(name) ?? 'nothing'
+    context.addIssue({
+      code: 'custom',
+      path: isObject ? ['name'] : [],
+      message: `expected one of ${known}, or a strategy object, got ${got}`,
+    })
+    return z.NEVER
+  }
+  const parsed = (definition.options ?? none).safeParse(options)
+  if (parsed.success) return Object.freeze({ name: definition.name, options: parsed.data })
+  for (const issue of parsed.error.issues) context.addIssue({ ...issue })
+  return z.NEVER
 })
 
-type StrategyName = z.infer<typeof name>
-export type StrategyOptions = StrategyName | { readonly name: StrategyName } | Strategy
+type OptionsOf<D> = D extends { name: infer N }
+  ? { readonly name: N } & (D extends { options: z.ZodType } ? z.input<D['options']> : unknown)
+  : never
+type NamedOptions = OptionsOf<(typeof all)[number]>
+
+/** What `strategy` takes. */
+export type StrategyOptions = NamedOptions['name'] | NamedOptions | Strategy
 
 /** The strategy that a parsed option stands for. */
-export function createStrategy(option: string | Strategy, random: Random): Strategy {
-  if (typeof option !== 'string') return option
-  return strategies.find((definition) => definition.name === option)!.create(random)
+export function createStrategy(option: NamedStrategy | Strategy, tools: StrategyTools): Strategy {
+  return 'pick' in option ? option : definitionOf(option.name)!.create(tools, option.options)
 }
+
+/** Whether two parsed options stand for the same: functions, and strategies of the user's own, are compared as what they are. */
+export const isSameStrategy = (a: NamedStrategy | Strategy, b: NamedStrategy | Strategy): boolean =>
+  a === b || (!('pick' in a) && !('pick' in b) && isDeepStrictEqual(a, b))

@@ -1,5 +1,5 @@
 // power-of-two: draws two distinct backends by weight, and takes the one with less in flight for its weight.
-import type { BackendState } from '../backend.ts'
+import { type BackendState, loadOf } from '../backend.ts'
 import { below } from '../random.ts'
 import type { Draft, Strategy, StrategyDefinition } from '../strategy.ts'
 
@@ -39,8 +39,8 @@ function choose(candidates: readonly BackendState[], sums: readonly number[], dr
   const a = candidates[first]!
   const b = candidates[second]!
   // Load over weight, compared without a division: integers compare exactly.
-  const loadA = a.inFlight * b.config.weight
-  const loadB = b.inFlight * a.config.weight
+  const loadA = loadOf(a) * b.weight
+  const loadB = loadOf(b) * a.weight
   draft.reason = loadA === loadB ? 'equal-load-of-two' : 'less-loaded-of-two'
   return loadB < loadA ? b : a
 }
@@ -48,7 +48,7 @@ function choose(candidates: readonly BackendState[], sums: readonly number[], dr
 function runningSums(candidates: readonly BackendState[]): number[] {
   let sum = 0
   return candidates.map((candidate) => {
-    sum += candidate.config.weight
+    sum += candidate.weight
     return sum
   })
 }
@@ -65,4 +65,7 @@ function indexAt(sums: readonly number[], point: number): number {
   return low
 }
 
-export const powerOfTwo: StrategyDefinition = { name: 'power-of-two', create: () => new PowerOfTwo() }
+export const powerOfTwo = {
+  name: 'power-of-two',
+  create: () => new PowerOfTwo(),
+} as const satisfies StrategyDefinition

@@ -27,7 +27,7 @@ class RoundRobin implements Strategy {
   /** Skips a random part of the first cycle, so that a fleet of fresh balancers does not start on the same backend. */
   rebuild(candidates: readonly BackendState[]): void {
     if (candidates.length === 0) return
-    const cycle = candidates.reduce((sum, candidate) => sum + candidate.config.weight, 0)
+    const cycle = candidates.reduce((sum, candidate) => sum + candidate.weight, 0)
     this.#rescale(candidates, cycle * grain)
     if (this.#started) return
     this.#started = true
@@ -61,7 +61,7 @@ class RoundRobin implements Strategy {
     let sum = 0
     for (const candidate of candidates) {
       if (draft !== undefined && !draft.admits(candidate)) continue
-      const gain = candidate.config.weight * grain
+      const gain = candidate.weight * grain
       // The last rebuild has seen to it that there is one.
       const account = this.#accounts.get(candidate)!
       account.credit += gain
@@ -77,4 +77,7 @@ class RoundRobin implements Strategy {
   }
 }
 
-export const roundRobin: StrategyDefinition = { name: 'round-robin', create: (random) => new RoundRobin(random) }
+export const roundRobin = {
+  name: 'round-robin',
+  create: ({ random }) => new RoundRobin(random),
+} as const satisfies StrategyDefinition

@@ -6,9 +6,9 @@ import { Picker } from '../../src/routing/picker.ts'
 import { Pool } from '../../src/routing/pool.ts'
 import { roundRobin } from '../../src/strategies/round-robin.ts'
 import type { Strategy } from '../../src/strategy.ts'
-import { backendOf } from '../support/pool.ts'
+import { backendOf, made } from '../support/pool.ts'
 
-function pickerOf(strategy: Strategy = roundRobin.create(seededRandom(1)), names: readonly string[] = ['a', 'b', 'c']) {
+function pickerOf(strategy: Strategy = made(roundRobin, seededRandom(1)), names: readonly string[] = ['a', 'b', 'c']) {
   const pool = new Pool()
   pool.sync(names.map((name) => backendOf(name)))
   const faults: [string, string][] = []

@@ -5,13 +5,14 @@ import { seededRandom } from '../../src/random.ts'
 import { strategies } from '../../src/strategies/index.ts'
 import type { Strategy } from '../../src/strategy.ts'
 import { keepsTheContract } from '../contracts/strategy.ts'
+import { made } from '../support/pool.ts'
 
 const last: Strategy = {
   name: 'last',
   pick: (candidates, draft) => candidates.findLast((candidate) => draft.admits(candidate)),
 }
 
-for (const { name, create } of strategies) keepsTheContract(name, create, true)
+for (const definition of strategies) keepsTheContract(definition.name, (random) => made(definition, random), true)
 keepsTheContract('last', () => last, false)
 
 it('configuration names every registered strategy, as text and as an object', () => {

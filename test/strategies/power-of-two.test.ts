@@ -3,10 +3,10 @@ import { expect, it } from 'vitest'
 import type { BackendState } from '../../src/backend.ts'
 import { type Random, seededRandom } from '../../src/random.ts'
 import { powerOfTwo } from '../../src/strategies/power-of-two.ts'
-import { countOf, draftOf, statesOf } from '../support/pool.ts'
+import { countOf, draftOf, made, statesOf } from '../support/pool.ts'
 
 function picks(states: readonly BackendState[], times: number, random: Random = seededRandom(5)): string[] {
-  const strategy = powerOfTwo.create(random)
+  const strategy = made(powerOfTwo, random)
   strategy.rebuild?.(states)
   return Array.from({ length: times }, () => strategy.pick(states, draftOf(random))!.config.id)
 }
@@ -47,7 +47,7 @@ it('shares follow the weights among the admitted ones too', () => {
   const random = seededRandom(6)
   const states = statesOf(1, 10, 4, 5)
   const admitted = [states[0]!, states[2]!]
-  const strategy = powerOfTwo.create(random)
+  const strategy = made(powerOfTwo, random)
   strategy.rebuild?.(states)
   const counts = countOf(Array.from({ length: 20_000 }, () => strategy.pick(states, draftOf(random, admitted))))
   expect(Math.abs(counts.get(states[0]!)! / 20_000 - 0.2)).toBeLessThan(0.02)
@@ -66,7 +66,7 @@ it.each([
     states[0]!.inFlight = load0
     states[1]!.inFlight = load1
     const random: Random = { uint32: () => 0 }
-    const strategy = powerOfTwo.create(random)
+    const strategy = made(powerOfTwo, random)
     strategy.rebuild?.(states)
     const draft = draftOf(random)
     expect(strategy.pick(states, draft)!.config.id).toBe(id)
@@ -77,7 +77,7 @@ it.each([
 it('keeps two backends of equal weight within one of each other while requests only come', () => {
   const random = seededRandom(8)
   const states = statesOf(1, 1)
-  const strategy = powerOfTwo.create(random)
+  const strategy = made(powerOfTwo, random)
   strategy.rebuild?.(states)
   for (let i = 0; i < 1000; i++) {
     strategy.pick(states, draftOf(random))!.inFlight++

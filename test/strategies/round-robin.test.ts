@@ -5,7 +5,7 @@ import type { BackendState } from '../../src/backend.ts'
 import { seededRandom } from '../../src/random.ts'
 import { roundRobin } from '../../src/strategies/round-robin.ts'
 import { masked, masks } from '../contracts/strategy.ts'
-import { countOf, draftOf, statesOf } from '../support/pool.ts'
+import { countOf, draftOf, made, statesOf } from '../support/pool.ts'
 
 const sum = (states: readonly BackendState[]): number => states.reduce((all, { config }) => all + config.weight, 0)
 
@@ -23,7 +23,7 @@ it.each([[[1, 1]], [[5, 1, 1]], [[1, 10, 1]], [[3, 2, 7, 1]], [[1, 2, 3, 4, 5, 6
     const states = statesOf(...weights)
     for (const mask of masks(weights.length)) {
       const candidates = masked(states, mask)
-      const strategy = roundRobin.create(seededRandom(mask))
+      const strategy = made(roundRobin, seededRandom(mask))
       strategy.rebuild?.(candidates)
       const picks = Array.from({ length: 3 * sum(candidates) }, () => strategy.pick(candidates, draftOf()))
       expectExactWindows(picks, candidates)
@@ -33,7 +33,7 @@ it.each([[[1, 1]], [[5, 1, 1]], [[1, 10, 1]], [[3, 2, 7, 1]], [[1, 2, 3, 4, 5, 6
 
 it('keeps the shares exact when the available set changes, once what is owed has been paid', () => {
   const states = statesOf(1, 10, 1, 4)
-  const strategy = roundRobin.create(seededRandom(9))
+  const strategy = made(roundRobin, seededRandom(9))
   strategy.rebuild?.(states)
   for (const mask of [...masks(4), ...masks(4).reverse()]) {
     const candidates = masked(states, mask)
@@ -47,7 +47,7 @@ it('keeps the shares exact when the available set changes, once what is owed has
 
 it('interleaves: the heavy one does not come in a block', () => {
   const states = statesOf(5, 1, 1)
-  const strategy = roundRobin.create({ uint32: () => 0 })
+  const strategy = made(roundRobin, { uint32: () => 0 })
   strategy.rebuild?.(states)
   const picks = Array.from({ length: 7 }, () => strategy.pick(states, draftOf())!.config.id)
   expect(picks).toEqual(['b0', 'b0', 'b1', 'b0', 'b2', 'b0', 'b0'])
@@ -59,7 +59,7 @@ it('the first picks of 20,000 fresh balancers follow the weights within 2 % of a
   const random = seededRandom(77)
   const firsts = Array.from({ length: 20_000 }, () => {
     const states = statesOf(...weights)
-    const strategy = roundRobin.create(random)
+    const strategy = made(roundRobin, random)
     strategy.rebuild?.(states)
     return strategy.pick(states, draftOf())!.config.id
   })
@@ -81,14 +81,14 @@ it('the start is bounded work, whatever the weights', () => {
       },
     })
   }
-  const strategy = roundRobin.create({ uint32: () => 0xffff_ffff })
+  const strategy = made(roundRobin, { uint32: () => 0xffff_ffff })
   strategy.rebuild?.(states)
   expect(looked).toBeLessThan(3 * 1001 + 3)
 })
 
 it('a change of the weight keeps the place in the rotation', () => {
   const states = statesOf(1, 1)
-  const strategy = roundRobin.create({ uint32: () => 0 })
+  const strategy = made(roundRobin, { uint32: () => 0 })
   strategy.rebuild?.(states)
   expect(strategy.pick(states, draftOf())!.config.id).toBe('b0')
   states[0]!.config = { ...states[0]!.config, weight: 1 }
@@ -103,7 +103,7 @@ it.each([
 ])('nobody waits for more than the new cycle when %s', (_, before, after) => {
   for (let early = 1; early < 1000; early += 37) {
     const states = statesOf(...before)
-    const strategy = roundRobin.create({ uint32: () => 0 })
+    const strategy = made(roundRobin, { uint32: () => 0 })
     strategy.rebuild?.(states)
     for (let i = 0; i < early; i++) strategy.pick(states, draftOf())
     states.forEach((state, i) => {
@@ -124,7 +124,7 @@ it('after any series of changes each gets its share of the next two cycles, with
   fc.assert(
     fc.property(steps, last, fc.nat(), (changes, end, seed) => {
       const states = statesOf(1, 1, 1, 1, 1, 1)
-      const strategy = roundRobin.create(seededRandom(seed))
+      const strategy = made(roundRobin, seededRandom(seed))
       const apply = (next: readonly number[]): BackendState[] => {
         states.forEach((state, i) => {
           state.config = { ...state.config, weight: next[i]! }
@@ -150,7 +150,7 @@ it('after any series of changes each gets its share of the next two cycles, with
 
 it('one that comes and goes with every pick keeps nobody else from its share', () => {
   const states = statesOf(1, 1, 1)
-  const strategy = roundRobin.create({ uint32: () => 0 })
+  const strategy = made(roundRobin, { uint32: () => 0 })
   const picks = Array.from({ length: 600 }, (_, i) => {
     const candidates = i % 2 === 0 ? states : states.slice(0, 2)
     strategy.rebuild?.([...candidates])

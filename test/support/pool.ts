@@ -1,11 +1,14 @@
 // Backends and pools for tests that need no network.
 import { type Backend, type BackendState, newBackendState } from '../../src/backend.ts'
+import type { Clock } from '../../src/clock.ts'
 import type { PickReason } from '../../src/decision.ts'
 import { type Random, seededRandom } from '../../src/random.ts'
-import type { Draft } from '../../src/strategy.ts'
+import { createStrategy, strategySchema } from '../../src/strategies/index.ts'
+import type { Draft, Strategy, StrategyDefinition } from '../../src/strategy.ts'
+import { fakeClock } from './fake-clock.ts'
 
 export const backendOf = (id: string, weight = 1, port = 80): Backend =>
-  Object.freeze({ id, url: `http://${id}:${port}`, address: id, port, weight })
+  Object.freeze({ id, url: `http://${id}:${port}`, address: id, port, weight, priority: 0 })
 
 /** States with these weights: b0, b1, … */
 export const statesOf = (...weights: number[]): BackendState[] =>
@@ -31,4 +34,14 @@ export function countOf<T>(values: Iterable<T>): Map<T, number> {
   const counts = new Map<T, number>()
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
   return counts
+}
+
+/** A strategy of the library, made with this source of chance, and by the defaults of its options unless told otherwise. */
+export function made(
+  definition: StrategyDefinition,
+  random: Random,
+  options: object = {},
+  clock: Clock = fakeClock(),
+): Strategy {
+  return createStrategy(strategySchema.parse({ name: definition.name, ...options }), { clock, random })
 }
