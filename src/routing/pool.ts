@@ -63,7 +63,7 @@ export class Pool {
   readonly #ramp: Ramp
   #rules: PoolRules
   #snapshot = nothing
-  /** Those who had their part of the traffic in the last snapshot, trials aside. Written by refresh. */
+  /** Those who were eligible in the last snapshot, trials aside. Written by refresh. */
   #settled: ReadonlySet<BackendState> = new Set()
 
   constructor(rules: PoolRules, options: PoolOptions) {
@@ -140,7 +140,7 @@ export class Pool {
     const seen = panic
       ? standings.map(({ backend, out }) => ({ backend, out: isHealth(out) ? undefined : out }))
       : standings
-    this.#weigh(seen, panic)
+    this.#weigh(standings, seen, panic)
     this.#publish(seen, mirrored, { panic, eligible, mirrors })
     if (panic !== this.#panic) {
       this.#panic = panic
@@ -161,17 +161,18 @@ export class Pool {
   }
 
   // Who comes to others, or comes back to them, starts slowly; where all come at once nobody is behind.
-  #weigh(standings: readonly Standing[], panic: boolean): void {
-    const candidates = standings.filter(({ out }) => out === undefined).map(({ backend }) => backend)
-    const settled = candidates.filter(({ passive }) => passive !== 'trial')
+  #weigh(standings: readonly Standing[], seen: readonly Standing[], panic: boolean): void {
+    const candidates = eligibleOf(seen)
+    const settled = eligibleOf(standings).filter(({ passive }) => passive !== 'trial')
     const isNew = (backend: BackendState): boolean => !this.#settled.has(backend)
     const comes = panic || settled.every(isNew) ? [] : settled.filter(isNew)
     for (const backend of comes) this.#ramp.start(backend)
     const ramping = [...this.#states.values()].filter((backend) => this.#ramp.weigh(backend))
     this.#handicaps.keep(candidates)
+    const present = new Set(candidates)
     for (const backend of new Set([...comes, ...ramping]))
-      if (candidates.includes(backend)) this.#handicaps.level(backend, candidates)
-    if (!panic) this.#settled = new Set(settled)
+      if (present.has(backend)) this.#handicaps.level(backend, candidates)
+    this.#settled = new Set(settled)
   }
 
   #publish(
@@ -194,6 +195,9 @@ export class Pool {
     })
   }
 }
+
+const eligibleOf = (standings: readonly Standing[]): BackendState[] =>
+  standings.filter(({ out }) => out === undefined).map(({ backend }) => backend)
 
 const isHealth = (reason: ExclusionReason | undefined): boolean => reason === 'unhealthy' || reason === 'ejected'
 
