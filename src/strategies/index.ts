@@ -2,10 +2,19 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { Strategy, StrategyDefinition, StrategyTools } from '../strategy.ts'
+import { first } from './first.ts'
+import { leastConnections } from './least-connections.ts'
 import { powerOfTwo } from './power-of-two.ts'
+import { random } from './random.ts'
 import { roundRobin } from './round-robin.ts'
 
-const all = [powerOfTwo, roundRobin] as const satisfies readonly StrategyDefinition<never>[]
+const all = [
+  powerOfTwo,
+  roundRobin,
+  random,
+  leastConnections,
+  first,
+] as const satisfies readonly StrategyDefinition<never>[]
 
 export const strategies: readonly StrategyDefinition[] = all
 
