@@ -176,7 +176,7 @@ describe('docs/configuration.md', () => {
   })
 
   it('has no option that there is not', () => {
-    const known = [...top, ...inner, 'health.active', 'health.passive', 'control.authorize']
+    const known = [...top, ...inner, 'health.active', 'health.passive', 'health.record', 'control.authorize']
     expect(told.filter((place) => !known.includes(place))).toEqual([])
   })
 })
