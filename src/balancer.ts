@@ -18,6 +18,7 @@ import {
 import { createOperator, type Operator } from './control/operator.ts'
 import { Revisions } from './control/revisions.ts'
 import type { Lease } from './decision.ts'
+import { Discovery, isSameDiscovery } from './discovery/discovery.ts'
 import { type Actor, actorSchema } from './event-parts.ts'
 import type { Emit } from './events.ts'
 import type { Balancer } from './face.ts'
@@ -57,6 +58,7 @@ class Wiring implements Balancer {
   readonly #inFlight = new InFlight()
   readonly #picker: Picker
   readonly #health: HealthWatch
+  readonly #discovery: Discovery
   readonly #revisions: Revisions<PoolConfig>
   #inForce: PoolConfig
   readonly #transports: Transports
@@ -81,14 +83,15 @@ class Wiring implements Balancer {
     this.#transports = new Transports(initial, this.#clock)
     this.#flood = new Flood(this.#clock, (fields) => void this.#emit('access.denied', fields))
     this.#denies = compileAccess(initial.access)
-    this.#pool.sync(initial.backends)
-    const strategy = createStrategy(initial.strategy, { clock: this.#clock, random: this.#random })
+    const ground = { clock: this.#clock, random: this.#random }
+    this.#discovery = new Discovery({ ...ground, emit: this.#emit, changed: () => this.#apply(this.#inForce) })
+    this.#pool.sync(this.#discovery.apply(initial))
+    const strategy = createStrategy(initial.strategy, ground)
     this.#picker = new Picker(this.#pool, strategy, this.#random, (at, fault) =>
       this.#trail.tellOnce(`strategy ${at}`, fault),
     )
     this.#health = new HealthWatch({
-      clock: this.#clock,
-      random: this.#random,
+      ...ground,
       eligible: () => this.#pool.snapshot.candidates.length,
       refresh: () => this.#pool.refresh(),
       emit: this.#emit,
@@ -98,7 +101,7 @@ class Wiring implements Balancer {
       describe: describeConfig,
       authorize: control.authorize,
       clock: this.#clock,
-      alike: (a, b) => isSameStrategy(a.strategy, b.strategy),
+      alike: (a, b) => isSameStrategy(a.strategy, b.strategy) && isSameDiscovery(a.discovery, b.discovery),
       emit: this.#emit,
       closed: () => this.#state !== 'open',
       recordable: () => this.#trail.recordable,
@@ -143,6 +146,7 @@ class Wiring implements Balancer {
       revisions: this.#revisions,
       merge: mergeConfig,
       describe,
+      discoveredBy: (id) => this.#discovery.sourceOf(id),
       emptied: (id) => {
         const backend = this.#pool.state(id)
         return () => (backend === undefined ? Promise.resolve() : this.#inFlight.empty(backend))
@@ -164,7 +168,7 @@ class Wiring implements Balancer {
   }
 
   ready(): Promise<void> {
-    return this.#trail.ready()
+    return this.#trail.ready().then(() => this.#discovery.ready())
   }
 
   close(options: { deadlineMs?: number } = {}): Promise<AuditClosed> {
@@ -175,6 +179,7 @@ class Wiring implements Balancer {
   async #close(deadlineMs: number): Promise<AuditClosed> {
     const left = timeLeft(this.#clock, deadlineMs)
     this.#state = 'closing'
+    this.#discovery.close()
     this.#emit('balancer.draining', { balancer: { in_flight: this.#inFlight.total } })
     await within(this.#clock, this.#inFlight.empty(), left(), undefined)
     const cutOff = this.#inFlight.total
@@ -192,7 +197,7 @@ class Wiring implements Balancer {
   #apply(next: PoolConfig): void {
     const before = this.#inForce
     this.#inForce = next
-    const { left } = this.#pool.sync(next.backends)
+    const { left } = this.#pool.sync(this.#discovery.apply(next))
     for (const state of this.#pool.states)
       this.#health.setAdmin(state, next.draining.includes(state.config.id) ? 'draining' : 'ready')
     this.#pool.refresh()
@@ -201,7 +206,7 @@ class Wiring implements Balancer {
     this.#denies = compileAccess(next.access)
     this.#health.watch(this.#pool.states, next.health)
     for (const state of left) this.#health.forget(state)
-    this.#transports.apply(next)
+    this.#transports.apply({ ...next, backends: this.#discovery.members })
   }
 
   #release(backend: BackendState, ending: Ending): void {

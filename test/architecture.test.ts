@@ -38,6 +38,7 @@ const layers: readonly (readonly string[])[] = [
   ['errors.ts', 'clock.ts', 'random.ts', 'runtime.ts', 'canonical.ts', 'parse.ts', 'version.ts'],
   [
     'backend.ts',
+    'discovery.ts',
     'request.ts',
     'outcome.ts',
     'decision.ts',
@@ -47,7 +48,7 @@ const layers: readonly (readonly string[])[] = [
     'sink.ts',
     'transport.ts',
   ],
-  ['strategies/', 'health/', 'routing/', 'access/', 'proxy/', 'audit/', 'log/', 'sinks/', 'control/'],
+  ['strategies/', 'health/', 'routing/', 'discovery/', 'access/', 'proxy/', 'audit/', 'log/', 'sinks/', 'control/'],
   ['config.ts'],
   ['face.ts', 'balancer.ts'],
   ['adapters/', 'cli/', 'index.ts'],

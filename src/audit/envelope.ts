@@ -41,6 +41,7 @@ export class Envelope {
       client: given.client,
       cloud: this.#cloud,
       config: given.config === undefined ? undefined : configOf(given.config),
+      discovery: given.discovery,
       event_name: name,
       http: given.http,
       lb: given.lb,

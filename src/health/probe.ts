@@ -1,7 +1,7 @@
 // One active probe: a GET on a connection of its own, judged by its status.
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import type { Backend } from '../backend.ts'
+import { authorityOf, type Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 
 export interface ProbeOptions {
@@ -18,7 +18,12 @@ export function probe(backend: Backend, options: ProbeOptions): Promise<string |
   const send = backend.url.startsWith('https:') ? httpsRequest : httpRequest
   return new Promise((resolve) => {
     // No keep-alive: a probe must see whether the backend still accepts connections.
-    const request = send(`${backend.url}${path}`, { agent: false, signal, headers: { 'user-agent': 'auditlb-probe' } })
+    const request = send(`${backend.url}${path}`, {
+      agent: false,
+      signal,
+      ...(backend.serverName === undefined ? {} : { servername: backend.serverName }),
+      headers: { host: authorityOf(backend), 'user-agent': 'auditlb-probe' },
+    })
     const timer = clock.after(timeoutMs, () => settle(`no answer within ${timeoutMs} ms`))
     const settle = (fault: string | undefined): void => {
       timer.cancel()
