@@ -48,6 +48,7 @@ const dnsSchema = z
     servers: z
       .array(z.string().refine(nameServer, 'expected an IP address, or one with a port such as 127.0.0.1:5353'))
       .min(1)
+      .readonly()
       .optional(),
     allowEmpty,
   })
@@ -96,7 +97,10 @@ export type SourceOptions = z.output<typeof sourceSchema>
 export type DiscoveryOptions = z.input<typeof sourceSchema>
 
 /** One source, or a list of them. The first that finds an id owns it. */
-export const discoverySchema = z.union([z.array(sourceSchema).max(16), sourceSchema.transform((source) => [source])])
+export const discoverySchema = z.union([
+  z.array(sourceSchema).max(16).readonly(),
+  sourceSchema.transform((source) => [source]),
+])
 
 export const labelOf = (options: SourceOptions): SourceLabel => ({
   source: options.type,
