@@ -1,8 +1,10 @@
 // Backends that come and go: a file that another program keeps up to date, and a source of your own.
+import { once } from 'node:events'
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createBalancer } from 'auditlb'
+import { createServer } from 'auditlb/node'
 import { startBackends } from './backends.mjs'
 
 const [b1, b2, b3] = await startBackends('b1', 'b2', 'b3')
@@ -40,6 +42,9 @@ balancer.audit.on('discovery.failed', ({ discovery }) => {
 const heard = (name) => new Promise((resolve) => balancer.audit.on(name, resolve))
 
 await balancer.ready()
+// The balancer lives in a service: by itself it does not keep a process alive.
+const server = createServer(balancer).listen(0, '127.0.0.1')
+await once(server, 'listening')
 
 const joined = heard('topology.changed')
 publish([b1, b2])
@@ -60,5 +65,8 @@ console.log(
     .backends.map(({ id }) => id)
     .join(', '),
 )
+const response = await fetch(`http://127.0.0.1:${server.address().port}/`, { headers: { connection: 'close' } })
+console.log(`answered with ${response.status}`)
+server.close()
 await balancer.close()
 rmSync(folder, { recursive: true })

@@ -122,6 +122,7 @@ describe('the examples', () => {
         'failed: file, invalid at backends[0].wieght, 2 kept',
         'left: b1 from file, 2 in the pool',
         'b2, b3',
+        'answered with 200',
         '',
       ],
     ])

@@ -6,7 +6,7 @@ import type { SourceLabel } from '../discovery.ts'
 
 type Sets = AsyncIterable<readonly unknown[]>
 /** An async iterable of whole sets, or a function that makes one; the signal is aborted when it is not wanted any more. */
-export type SetsFrom = Sets | ((signal: AbortSignal) => Sets | Promise<Sets>)
+type SetsFrom = Sets | ((signal: AbortSignal) => Sets | Promise<Sets>)
 
 const setsFrom = z.custom<SetsFrom>(
   (value) =>
@@ -64,7 +64,7 @@ const dnsSchema = z
 const fileSchema = z.strictObject({
   type: z.literal('file'),
   /** A file of JSON: a list of backends, or an object with such a list as `backends`. */
-  path: z.string().min(1),
+  path: z.string().min(1).max(4096),
   /** Time between two looks at the file, in ms: the net below the system's notices, which miss some changes. Default 2,000. */
   intervalMs: z.int().min(10).max(3_600_000).default(2000),
   allowEmpty,

@@ -241,3 +241,12 @@ it('leaves no timer once it is closed', async () => {
   await until(() => p.clock.timers === 0)
   expect(p.ids()).toEqual(['one'])
 })
+
+it('what does not show is escaped, in paths, places and messages', async () => {
+  const path = join(tempFolder(), 'back\u202eends\n.json')
+  writeFileSync(path, JSON.stringify([{ ...one, 'we\u001bight': 1 }]))
+  const p = pool(path)
+  await expect(p.balancer.ready()).rejects.toMatchObject({ code: 'discovery-failed' })
+  expect(p.failures()[0].of).toMatch(/back\\u\{202e\}ends\\x0a\.json$/)
+  expect(p.failures()[0].problems).toMatchObject([{ path: '[0].we\\x1bight' }])
+})

@@ -3,10 +3,10 @@ import { createSocket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import { onTestFinished } from 'vitest'
 
-export type RecordType = 'A' | 'AAAA' | 'SRV'
+type RecordType = 'A' | 'AAAA' | 'SRV'
 const types: Readonly<Record<RecordType, number>> = { A: 1, AAAA: 28, SRV: 33 }
 
-export interface ServiceRecord {
+interface ServiceRecord {
   readonly target: string
   readonly port: number
   readonly priority?: number
