@@ -1,10 +1,10 @@
 // The options of discovery: where further backends come from.
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { backendTraits, isHostName } from '../backend.ts'
+import { type BackendOptions, backendTraits, isHostName } from '../backend.ts'
 import type { SourceLabel } from '../discovery.ts'
 
-type Sets = AsyncIterable<readonly unknown[]>
+type Sets = AsyncIterable<readonly BackendOptions[]>
 /** An async iterable of whole sets, or a function that makes one; the signal is aborted when it is not wanted any more. */
 type SetsFrom = Sets | ((signal: AbortSignal) => Sets | Promise<Sets>)
 

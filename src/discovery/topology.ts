@@ -5,6 +5,7 @@ import type { EventFields } from '../events.ts'
 
 interface Found {
   readonly backend: Backend
+  /** The label of the source, by which it is known: each source has an object of its own. */
   readonly label: SourceLabel
 }
 
@@ -68,11 +69,14 @@ export function changesBetween(before: Topology, after: Topology): Told[] {
       },
     })
   }
+  /** Those that served until now. */
   const newlyShadowed = new Set<string>()
   for (const [key, entry] of after.shadowed) {
     if (before.shadowed.has(key)) continue
-    newlyShadowed.add(entry.backend.id)
-    tell(rest, 'shadowed', entry, before.found.get(entry.backend.id)?.backend, entry.backend)
+    const was = before.found.get(entry.backend.id)
+    const served = was?.label === entry.label
+    if (served) newlyShadowed.add(entry.backend.id)
+    tell(rest, 'shadowed', entry, served ? was.backend : undefined, entry.backend)
   }
   for (const [id, entry] of before.found) {
     // With another URL it is another one by the same name.
@@ -80,9 +84,11 @@ export function changesBetween(before: Topology, after: Topology): Told[] {
     tell(left, 'left', entry, entry.backend)
   }
   for (const [id, entry] of after.found) {
-    const was = before.found.get(id)?.backend
-    if (was?.url !== entry.backend.url) tell(rest, 'joined', entry, undefined, entry.backend)
-    else if (!isSame(was, entry.backend)) tell(rest, 'changed', entry, was, entry.backend)
+    const was = before.found.get(id)
+    if (was?.backend.url !== entry.backend.url || newlyShadowed.has(id))
+      tell(rest, 'joined', entry, undefined, entry.backend)
+    else if (!isSame(was.backend, entry.backend) || was.label.of !== entry.label.of)
+      tell(rest, 'changed', entry, was.backend, entry.backend)
   }
   return [...left, ...rest]
 }

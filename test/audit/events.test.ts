@@ -34,7 +34,7 @@ it('a run that meets nearly everything: each line is strict canonical JSON', asy
   const file = fileSink({ dir: tempFolder(), durability: 'group' })
   // A set that is none, and then one that is taken over.
   async function* sets() {
-    yield [{ id: 'found\n' }]
+    yield [{ id: 'found\n', url }]
     yield [{ id: 'found', url }]
   }
   const e = await edge([backend, url], {

@@ -1,8 +1,8 @@
 // Backends from a file: every way in which files change, on a real file system.
-import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, watch, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import type { BackendOptions } from '../../src/backend.ts'
 import type { DiscoveryOptions } from '../../src/discovery/options.ts'
 import { fakeClock } from '../support/fake-clock.ts'
@@ -233,13 +233,22 @@ it('a set that is written anew as it was makes no event and no new snapshot', as
   expect(p.of('topology.changed')).toHaveLength(2)
 })
 
-it('leaves no timer once it is closed', async () => {
+it('leaves no timer and no watcher once it is closed', async () => {
   const p = started([one])
   await p.balancer.ready()
+  // Hears what the balancer would hear, and not before it.
+  let notices = 0
+  const other = watch(dirname(p.path), () => {
+    notices++
+  })
+  onTestFinished(() => other.close())
   write(p.path, [two])
   await p.balancer.close()
-  await until(() => p.clock.timers === 0)
-  expect(p.ids()).toEqual(['one'])
+  const before = notices
+  write(p.path, [one, two])
+  await until(() => notices > before)
+  await setImmediate()
+  expect([p.clock.timers, p.ids()]).toEqual([0, ['one']])
 })
 
 it('what does not show is escaped, in paths, places and messages', async () => {
