@@ -1,4 +1,5 @@
 // One backend: what the user declares of it, and the state that is kept for as long as it is the same one.
+import { isIP } from 'node:net'
 import { z } from 'zod'
 
 const url = z.string().superRefine((text, context) => {
@@ -24,6 +25,19 @@ const name = z
   .string()
   .regex(/^[A-Za-z0-9._:[\]-]{1,128}$/, 'expected 1 to 128 of the characters A-Z a-z 0-9 . _ : [ ] -')
 
+/** Whether a text is a name in the sense of DNS, and not an address. Underscores occur in names of services (RFC 2782). */
+export function isHostName(text: string): boolean {
+  const label = /^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)$/
+  return (
+    isIP(text) === 0 &&
+    text.length <= 253 &&
+    text
+      .replace(/\.$/, '')
+      .split('.')
+      .every((one) => label.test(one))
+  )
+}
+
 const declared = z.strictObject({
   /** The name in records and changes. Default: host and port of the URL. */
   id: name.optional(),
@@ -39,7 +53,24 @@ const declared = z.strictObject({
   group: name.optional(),
   /** The most requests and leases that it has at once. Default unlimited. */
   maxInFlight: z.int().min(1).max(1_000_000).optional(),
+  /**
+   * The name that it goes by where its URL has an address: what its certificate must hold, what TLS asks for (SNI), and its
+   * `Host` in probes and with `host: 'backend'`. Default: the host of the URL.
+   */
+  serverName: z
+    .string()
+    .refine(isHostName, 'expected a host name, such as shop.example, that is no IP address')
+    .optional(),
 })
+
+/** What backends of one source can have in common. */
+export const backendTraits = declared.pick({
+  weight: true,
+  zone: true,
+  priority: true,
+  group: true,
+  maxInFlight: true,
+}).shape
 
 /** A backend as configuration: a URL, or an object with one. */
 export const backendSchema = z
@@ -57,6 +88,27 @@ export const backendSchema = z
     })
   })
 
+/** A list of backends, whose ids are distinct. */
+export const backendsSchema = z.array(backendSchema).superRefine(
+  (list: readonly (Backend | undefined)[], context) => {
+    // Entries that are not valid themselves have no id yet: the others are compared all the same.
+    if (!Array.isArray(list)) return
+    const seen = new Set<string>()
+    list.forEach((backend, i) => {
+      const id = typeof backend === 'object' && backend !== null && Object.isFrozen(backend) ? backend.id : undefined
+      if (id === undefined) return
+      if (seen.has(id))
+        context.addIssue({
+          code: 'custom',
+          path: [i, 'id'],
+          message: `expected distinct ids, got ${JSON.stringify(id)} twice`,
+        })
+      seen.add(id)
+    })
+  },
+  { when: () => true },
+)
+
 export type BackendOptions = string | z.input<typeof declared>
 
 /** A backend as it is configured. Immutable: a change makes a new one. */
@@ -71,6 +123,13 @@ export interface Backend {
   readonly zone?: string | undefined
   readonly group?: string | undefined
   readonly maxInFlight?: number | undefined
+  readonly serverName?: string | undefined
+}
+
+/** Host and port as the backend's own URL has them, with its name for the host: a URL is an origin, with nothing behind them. */
+export function authorityOf({ url, port, serverName }: Backend): string {
+  if (serverName === undefined) return url.slice(url.indexOf('//') + 2)
+  return port === (url.startsWith('https:') ? 443 : 80) ? serverName : `${serverName}:${port}`
 }
 
 /**

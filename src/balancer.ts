@@ -18,6 +18,7 @@ import {
 import { createOperator, type Operator } from './control/operator.ts'
 import { Revisions } from './control/revisions.ts'
 import type { Lease } from './decision.ts'
+import { Discovery, isSameDiscovery } from './discovery/discovery.ts'
 import { type Actor, actorSchema } from './event-parts.ts'
 import { type Emit, severity } from './events.ts'
 import type { Balancer } from './face.ts'
@@ -54,6 +55,7 @@ class Wiring implements Balancer {
   readonly #ownsTrail: boolean
   readonly #router: Router
   readonly #health: HealthWatch
+  readonly #discovery: Discovery
   readonly #revisions: Revisions<PoolConfig>
   #inForce: PoolConfig
   #strategy: StrategyChoice
@@ -79,10 +81,11 @@ class Wiring implements Balancer {
     this.#transports = new Transports(initial, this.#clock)
     this.#flood = new Flood(this.#clock, (fields) => void this.#emit('access.denied', fields))
     this.#denies = compileAccess(initial.access)
+    const ground = { clock: this.#clock, random: this.#random }
+    this.#discovery = new Discovery({ ...ground, emit: this.#emit, changed: () => this.#apply(this.#inForce) })
     this.#strategy = this.#choiceOf(initial)
     this.#router = new Router(initial, this.#strategy, {
-      clock: this.#clock,
-      random: this.#random,
+      ...ground,
       onFault: (at, fault) => this.#trail.tellOnce(`strategy ${at}`, fault),
       onPanic: (panic, { eligible, total }) =>
         void this.#emit('pool.panic_changed', {
@@ -93,8 +96,7 @@ class Wiring implements Balancer {
       onCapacity: () => undefined,
     })
     this.#health = new HealthWatch({
-      clock: this.#clock,
-      random: this.#random,
+      ...ground,
       eligible: () => this.#router.pool.snapshot.eligible,
       refresh: () => this.#router.pool.refresh(),
       emit: this.#emit,
@@ -104,7 +106,10 @@ class Wiring implements Balancer {
       describe: describeConfig,
       authorize: control.authorize,
       clock: this.#clock,
-      alike: (a, b) => isSameStrategy(a.strategy, b.strategy) && isSameProbing(a.health.active, b.health.active),
+      alike: (a, b) =>
+        isSameStrategy(a.strategy, b.strategy) &&
+        isSameProbing(a.health.active, b.health.active) &&
+        isSameDiscovery(a.discovery, b.discovery),
       emit: this.#emit,
       closed: () => this.#state !== 'open',
       recordable: () => this.#trail.recordable,
@@ -119,7 +124,7 @@ class Wiring implements Balancer {
     }
     const { number, hash, record } = this.#revisions.current
     this.#emit('balancer.started', { balancer: { version, revision: number, hash, config: record } })
-    this.#router.sync(initial.backends)
+    this.#router.sync(this.#discovery.apply(initial))
     this.#health.watch(this.#router.pool.states, initial.health)
     this.ready().then(
       () => void (this.#state === 'open' && this.#emit('balancer.ready', {})),
@@ -150,6 +155,7 @@ class Wiring implements Balancer {
       revisions: this.#revisions,
       merge: mergeConfig,
       describe,
+      discoveredBy: (id) => this.#discovery.sourceOf(id),
       emptied: (id) => {
         const backend = this.#router.pool.state(id)
         return () => (backend === undefined ? Promise.resolve() : this.#router.inFlight.empty(backend))
@@ -171,7 +177,7 @@ class Wiring implements Balancer {
   }
 
   ready(): Promise<void> {
-    return this.#trail.ready()
+    return this.#trail.ready().then(() => this.#discovery.ready())
   }
 
   close(options: { deadlineMs?: number } = {}): Promise<AuditClosed> {
@@ -182,6 +188,7 @@ class Wiring implements Balancer {
   async #close(deadlineMs: number): Promise<AuditClosed> {
     const left = timeLeft(this.#clock, deadlineMs)
     this.#state = 'closing'
+    this.#discovery.close()
     this.#emit('balancer.draining', { balancer: { in_flight: this.#router.inFlight.total } })
     await within(this.#clock, this.#router.inFlight.empty(), left(), undefined)
     const cutOff = this.#router.inFlight.total
@@ -202,14 +209,14 @@ class Wiring implements Balancer {
     this.#inForce = next
     if (!isSameStrategy(next.strategy, before.strategy)) this.#strategy = this.#choiceOf(next)
     this.#router.configure(next, this.#strategy)
-    const left = this.#router.sync(next.backends)
+    const left = this.#router.sync(this.#discovery.apply(next))
     for (const state of this.#router.pool.states)
       this.#health.setAdmin(state, next.draining.includes(state.config.id) ? 'draining' : 'ready')
     this.#router.pool.refresh()
     this.#denies = compileAccess(next.access)
     this.#health.watch(this.#router.pool.states, next.health)
     for (const state of left) this.#health.forget(state)
-    this.#transports.apply(next)
+    this.#transports.apply({ ...next, backends: this.#discovery.members })
   }
 
   #release(backend: BackendState, ending: Ending): void {

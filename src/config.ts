@@ -4,11 +4,12 @@ import { accessSchema } from './access/addresses.ts'
 import type { Audit } from './audit/audit.ts'
 import { type AuditOptions, auditSchema } from './audit/options.ts'
 import { Trail } from './audit/trail.ts'
-import { type Backend, type BackendOptions, backendSchema } from './backend.ts'
+import { type BackendOptions, backendsSchema } from './backend.ts'
 import type { Json } from './canonical.ts'
 import type { Clock } from './clock.ts'
 import type { Authorize } from './control/authorize.ts'
 import type { PoolPart } from './control/operator.ts'
+import { discoverySchema } from './discovery/options.ts'
 import { passiveSchema } from './health/passive.ts'
 import { activeSchema } from './health/probe-options.ts'
 import { parseOptions } from './parse.ts'
@@ -34,30 +35,12 @@ const objectWith = <T>(...names: string[]) =>
     `expected an object with ${names.length === 1 ? 'a function' : 'functions'} ${names.map((name) => `\`${name}\``).join(', ')}`,
   )
 
-const backends = z.array(backendSchema).superRefine(
-  (list: readonly (Backend | undefined)[], context) => {
-    // Entries that are not valid themselves have no id yet: the others are compared all the same.
-    if (!Array.isArray(list)) return
-    const seen = new Set<string>()
-    list.forEach((backend, i) => {
-      const id = typeof backend === 'object' && backend !== null && Object.isFrozen(backend) ? backend.id : undefined
-      if (id === undefined) return
-      if (seen.has(id))
-        context.addIssue({
-          code: 'custom',
-          path: [i, 'id'],
-          message: `expected distinct ids, got ${JSON.stringify(id)} twice`,
-        })
-      seen.add(id)
-    })
-  },
-  { when: () => true },
-)
-
 /** What `update` can change while traffic flows. */
 const poolShape = {
   /** The backends: URLs, or objects with `url` and optionally `id`, `weight`, `zone`. May be empty. */
-  backends,
+  backends: backendsSchema,
+  /** Where further backends come from: one source or a list of them. Default none. */
+  discovery: discoverySchema.prefault([]),
   /** How one is chosen. Default `power-of-two`. */
   strategy: strategySchema.prefault('power-of-two'),
   health: z
@@ -140,10 +123,13 @@ export type BalancerConfig = Readonly<Omit<z.output<typeof balancerSchema>, keyo
 
 export function parseConfig(options: unknown): BalancerConfig {
   const { name, control, audit, clock, random, ...pool } = parseOptions(balancerSchema, options, 'createBalancer')
-  return { name, control, audit, clock, random, pool: Object.freeze({ ...pool, draining: [] }) }
+  return { name, control, audit, clock, random, pool: Object.freeze({ ...pool, draining: [], weights: {} }) }
 }
 
-/** The configuration with these parts replaced. Backends that left are draining no more. */
+/**
+ * The configuration with these parts replaced. Backends that left are draining no more. What was set on backends that
+ * discovery found stays as long as there is any discovery: it may lose them and find them again.
+ */
 export function mergeConfig(config: PoolConfig, changes: unknown): PoolConfig {
   const parsed = parseOptions(poolSchema.partial(), changes, 'update')
   // A partial schema still fills in defaults: only what was given is taken over.
@@ -151,12 +137,15 @@ export function mergeConfig(config: PoolConfig, changes: unknown): PoolConfig {
   const named = Object.fromEntries(Object.entries(parsed).filter(([key]) => given[key] !== undefined))
   const merged = { ...config, ...named } as PoolConfig
   const ids = new Set(merged.backends.map(({ id }) => id))
-  return Object.freeze({ ...merged, draining: config.draining.filter((id) => ids.has(id)) })
+  const had = new Set(config.backends.map(({ id }) => id))
+  const discovers = merged.discovery.length > 0
+  const draining = config.draining.filter((id) => ids.has(id) || (discovers && !had.has(id)))
+  return Object.freeze({ ...merged, draining, weights: discovers ? config.weights : {} })
 }
 
 /** The configuration as records hold it: backends by id, what an operator set on them beside what was declared. */
 export function describeConfig(config: PoolConfig): { readonly [key: string]: Json } {
-  const { backends: list, draining, strategy, ...rest } = config
+  const { backends: list, discovery, draining, strategy, weights, ...rest } = config
   const byId = list.map(({ id, address, port, ...backend }) => [
     id,
     { ...backend, admin: draining.includes(id) ? 'draining' : 'ready' },
@@ -164,11 +153,26 @@ export function describeConfig(config: PoolConfig): { readonly [key: string]: Js
   return {
     ...(describe(rest) as { [key: string]: Json }),
     backends: Object.fromEntries(byId),
+    ...(discovery.length === 0 ? {} : { discovery: describe(discovery), discovered: setOnDiscovered(config) }),
     strategy:
       'pick' in strategy
         ? { custom: true, name: strategy.name }
         : { name: strategy.name, ...members(strategy.options) },
   }
+}
+
+/** What operators have set on backends that discovery found, by id. */
+function setOnDiscovered({ backends: list, draining, weights }: PoolConfig): Json {
+  const ids = new Set([...draining, ...Object.keys(weights)])
+  for (const { id } of list) ids.delete(id)
+  const set = [...ids].sort().map((id): [string, Json] => [
+    id,
+    {
+      ...(draining.includes(id) ? { admin: 'draining' } : {}),
+      ...(Object.hasOwn(weights, id) ? { weight: weights[id] } : {}),
+    },
+  ])
+  return Object.fromEntries(set)
 }
 
 const members = (value: unknown): { readonly [key: string]: Json } =>
@@ -199,6 +203,7 @@ export function describe(value: unknown, depth = 0, of = ''): Json {
       if (value === null) return null
       if ('pick' in value) return { custom: true, name: String((value as { name?: unknown }).name).toWellFormed() }
       if (depth === mostDepth) return '[too deep]'
+      if (Symbol.asyncIterator in value) return '[async iterable]'
       if (Array.isArray(value)) return value.map((item) => describe(item, depth + 1, of))
       if (value instanceof RegExp) return String(value).toWellFormed()
       return isPlain(value)

@@ -40,6 +40,8 @@ const table = {
   'config-invalid': { status: 0, blame: 'caller', message: 'the configuration is not valid' },
   'backend-unknown': { status: 0, blame: 'caller', message: 'there is no such backend' },
   'backend-exists': { status: 0, blame: 'caller', message: 'there is a backend with this id' },
+  'backend-discovered': { status: 0, blame: 'caller', message: 'the backend belongs to discovery' },
+  'discovery-failed': { status: 0, blame: 'caller', message: 'no backend was discovered' },
   'change-refused': { status: 0, blame: 'caller', message: 'the actor may not make this change' },
   'change-unrecorded': { status: 0, blame: 'balancer', message: 'a change that cannot be recorded is refused' },
   'event-unknown': { status: 0, blame: 'caller', message: 'there is no such event to record' },

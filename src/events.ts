@@ -1,5 +1,6 @@
 // Every audit event: its name, its log, and the zod schema that its type, its checks and its documentation derive from.
 import { z } from 'zod'
+import { discoveryCauses, sourceTypes, topologyChanges } from './discovery.ts'
 import {
   access,
   actor,
@@ -31,6 +32,17 @@ const changeFields = {
   ticket: text.optional(),
   break_glass: z.boolean().optional(),
 }
+const source = { source: z.enum(sourceTypes), of: text }
+/** What is declared of a backend that was found. */
+const declared = obj({
+  url: text,
+  weight: int,
+  priority: int,
+  zone: text.optional(),
+  group: text.optional(),
+  maxInFlight: int.optional(),
+  serverName: text.optional(),
+})
 const logFacts = z.record(text, z.union([text, int]))
 
 /** Severity numbers of the OpenTelemetry log data model. */
@@ -103,6 +115,32 @@ export const eventTable = {
   }),
   'backend.health_changed': define('control', 'warn', { backend, lb: plainLb }),
   'pool.panic_changed': define('control', 'error', { lb: withLb({ panic: z.boolean(), eligible: int, total: int }) }),
+  'topology.changed': define('control', 'info', {
+    backend: obj({ id: text, address: text, port: int }),
+    discovery: obj({
+      ...source,
+      change: z.enum(topologyChanges),
+      before: declared.optional(),
+      after: declared.optional(),
+      pool_size: int,
+    }),
+    lb: plainLb,
+  }),
+  'discovery.failed': define('control', 'warn', {
+    discovery: obj({
+      ...source,
+      cause: z.enum(discoveryCauses),
+      detail: text.optional(),
+      problems: z.array(obj({ path: text, message: text })).optional(),
+      kept: int,
+      age_us: int.optional(),
+    }),
+    lb: plainLb,
+  }),
+  'discovery.recovered': define('control', 'info', {
+    discovery: obj({ ...source, failures: int, downtime_us: int, found: int }),
+    lb: plainLb,
+  }),
   'config.changed': define('control', 'info', {
     actor,
     lb: plainLb,

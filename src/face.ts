@@ -19,7 +19,10 @@ export interface Balancer {
   /** The changes that this actor can ask for. Throws `config-invalid` if it is no actor. */
   as(actor: Actor): Operator<PoolChanges>
   snapshot(): BalancerSnapshot
-  /** Resolves once every sink is open; rejects with what is wrong. Requests and picks work before. */
+  /**
+   * Resolves once every sink is open and each source of discovery has answered (or 10 s are over); rejects with what is wrong,
+   * also if nobody was discovered and nobody else is in the pool. Requests and picks work before.
+   */
   ready(): Promise<void>
   /**
    * Takes no new requests (503), lets what is in flight finish for at most `deadlineMs` (default 10,000), cuts off the rest,

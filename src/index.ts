@@ -22,6 +22,7 @@ export type {
   Trace,
   TracedCandidate,
 } from './decision.ts'
+export type { DiscoveryOptions } from './discovery/options.ts'
 export { BalancerError, type Blame, type ErrorCode, failures, type Problem } from './errors.ts'
 export type { Actor } from './event-parts.ts'
 export { type AuditEvent, type EventName, eventSchema } from './events.ts'

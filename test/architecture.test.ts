@@ -38,6 +38,7 @@ const layers: readonly (readonly string[])[] = [
   ['errors.ts', 'clock.ts', 'random.ts', 'runtime.ts', 'canonical.ts', 'parse.ts', 'secret.ts', 'version.ts'],
   [
     'backend.ts',
+    'discovery.ts',
     'request.ts',
     'request-key.ts',
     'outcome.ts',
@@ -48,7 +49,7 @@ const layers: readonly (readonly string[])[] = [
     'sink.ts',
     'transport.ts',
   ],
-  ['strategies/', 'health/', 'routing/', 'access/', 'proxy/', 'audit/', 'log/', 'sinks/', 'control/'],
+  ['strategies/', 'health/', 'routing/', 'discovery/', 'access/', 'proxy/', 'audit/', 'log/', 'sinks/', 'control/'],
   ['config.ts'],
   ['face.ts', 'replay.ts', 'balancer.ts'],
   ['adapters/', 'cli/', 'index.ts'],

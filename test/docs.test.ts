@@ -8,6 +8,8 @@ import { accessSchema } from '../src/access/addresses.ts'
 import { auditSchema } from '../src/audit/options.ts'
 import { backendSchema } from '../src/backend.ts'
 import { exclusionReasons, pickReasons, stickyVerdicts } from '../src/decision.ts'
+import { discoverySchema } from '../src/discovery/options.ts'
+import { discoveryCauses } from '../src/discovery.ts'
 import { failures } from '../src/errors.ts'
 import { decision } from '../src/event-parts.ts'
 import { type BuiltInEventName, eventSchema, eventTable } from '../src/events.ts'
@@ -45,6 +47,7 @@ interface JsonSchema {
   readonly properties?: Readonly<Record<string, JsonSchema>>
   readonly items?: JsonSchema
   readonly anyOf?: readonly JsonSchema[]
+  readonly oneOf?: readonly JsonSchema[]
 }
 const jsonSchema = (schema: z.ZodType): JsonSchema =>
   z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema
@@ -55,7 +58,7 @@ function places(schema: JsonSchema, prefix = ''): string[] {
     `${prefix}${key}`,
     ...places(member, `${prefix}${key}.`),
   ])
-  return [...own, ...(schema.anyOf ?? []).flatMap((one) => places(one, prefix))]
+  return [...own, ...[...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].flatMap((one) => places(one, prefix))]
 }
 
 /** The keys of an object literal that a variable of a source file holds, or hands to a function. */
@@ -172,6 +175,7 @@ describe('docs/configuration.md', () => {
     slowStart: slowStartSchema,
     audit: auditSchema,
     connections: connectionsSchema,
+    discovery: discoverySchema,
     retry: retrySchema,
     timeouts: timeoutsSchema,
   }
@@ -248,6 +252,12 @@ describe('docs/health.md', () => {
     })
     const table = section(doc('health'), '## In the log')
     expect(sorted(rows(table))).toEqual(sorted(given))
+  })
+})
+
+describe('docs/discovery.md', () => {
+  it('has every cause, and no other', () => {
+    expect(sorted(rows(section(doc('discovery'), '## Causes')))).toEqual(sorted(discoveryCauses))
   })
 })
 

@@ -43,6 +43,7 @@ describe('the examples', () => {
     const tested = [
       'custom-sink',
       'custom-strategy',
+      'discovery',
       'express',
       'fastify',
       'node-http',
@@ -110,6 +111,24 @@ describe('the examples', () => {
     expect(new Set(first).size).toBeGreaterThan(1)
     const { code, stdout } = await script.stop()
     expect([code, stdout.match(/"reason":"custom","snapshot":1,"strategy":"by-user"/g)?.length]).toEqual([0, 24])
+  })
+
+  it('discovery follows a file and a source of its own, and keeps the last good set', async () => {
+    const { code, stdout } = await example('discovery').ended
+    expect([code, stdout.split('\n').slice(2)]).toEqual([
+      0,
+      [
+        'joined: b2 from file, 3 in the pool',
+        'failed: file, invalid at backends[0].wieght, 2 kept',
+        'left: b1 from file, 2 in the pool',
+        'b2, b3',
+        'answered with 200',
+        '',
+      ],
+    ])
+    // Which of the two sources is first is chance.
+    expect(stdout).toContain('joined: b1 from file')
+    expect(stdout).toContain('joined: b3 from iterable')
   })
 
   it('pick-any-protocol carries bytes both ways, and records pick and release', async () => {

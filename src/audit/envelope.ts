@@ -41,6 +41,7 @@ export class Envelope {
       client: given.client,
       cloud: this.#cloud,
       config: given.config === undefined ? undefined : configOf(given.config),
+      discovery: given.discovery === undefined ? undefined : discoveryOf(given.discovery),
       event_name: name,
       http: given.http,
       lb: given.lb,
@@ -61,6 +62,15 @@ export class Envelope {
 // Who acted, and what they said, come in the host's own words. Done here, so that one actor has one spelling in all events.
 const configOf = (config: unknown): object =>
   shownParts(shownParts(config, visible, ['message', 'ticket']), showing, ['detail'])
+
+// Paths and places in files, and what others answered.
+function discoveryOf(discovery: unknown): object {
+  const shown = shownParts(shownParts(discovery, visible, ['of']), showing, ['detail']) as { problems?: object[] }
+  const { problems } = shown
+  return problems === undefined
+    ? shown
+    : { ...shown, problems: problems.map((problem) => shownParts(problem, showing, ['path', 'message'])) }
+}
 
 function shownParts(part: unknown, show: (text: string) => string, names: readonly string[]): object {
   const copy = { ...(part as Record<string, unknown>) }

@@ -1,6 +1,6 @@
 // The operator: the changes that an actor can ask for.
 import { z } from 'zod'
-import { type Backend, type BackendOptions, backendSchema } from '../backend.ts'
+import { type Backend, type BackendOptions, backendSchema, backendTraits } from '../backend.ts'
 import type { Json } from '../canonical.ts'
 import { BalancerError } from '../errors.ts'
 import type { Actor } from '../event-parts.ts'
@@ -9,6 +9,7 @@ import type { ChangeRequest } from './authorize.ts'
 import type { ChangeNote, Revision, Revisions } from './revisions.ts'
 
 const addedSchema = z.strictObject({ backend: backendSchema })
+const weighedSchema = z.strictObject({ weight: backendTraits.weight.unwrap() })
 
 const noteSchema = z.strictObject({
   message: z.string().max(1024).optional(),
@@ -45,6 +46,8 @@ export interface PoolPart {
   readonly backends: readonly Backend[]
   /** The ids that an operator has set to draining. */
   readonly draining: readonly string[]
+  /** The weights that an operator has set on backends that discovery found, by id. */
+  readonly weights: Readonly<Record<string, number>>
 }
 
 export interface OperatorOptions<C extends PoolPart, U> {
@@ -56,10 +59,14 @@ export interface OperatorOptions<C extends PoolPart, U> {
   readonly describe: (value: unknown) => Json
   /** A wait for the backend that has this id now: it resolves when nothing is in flight there. */
   readonly emptied: (id: string) => () => Promise<void>
+  /** Where discovery found the backend that has this id now; undefined if it did not. */
+  readonly discoveredBy: (id: string) => string | undefined
 }
 
 export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C, U>): Operator<U> {
-  const { actor, revisions, merge, describe, emptied } = options
+  const { actor, revisions, merge, describe, emptied, discoveredBy } = options
+  const knows = (config: C, id: string): boolean =>
+    config.backends.some((backend) => backend.id === id) || discoveredBy(id) !== undefined
   const change = async (
     type: ChangeRequest['type'],
     about: { backend?: string; attempted: unknown },
@@ -96,24 +103,30 @@ export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C
     },
     remove: (id, note) =>
       leave('remove', id, note, (config) => {
-        requireBackend(config, id)
+        requireBackend(config, id, discoveredBy(id))
         const backends = config.backends.filter((backend) => backend.id !== id)
         return { ...config, backends, draining: config.draining.filter((other) => other !== id) }
       }),
     drain: (id, note) =>
       leave('drain', id, note, (config) => {
-        requireBackend(config, id)
+        if (!knows(config, id)) throw new BalancerError('backend-unknown', String(id))
         return config.draining.includes(id) ? config : { ...config, draining: [...config.draining, id].sort() }
       }),
     async undrain(id, note) {
       const { number } = await change('undrain', { backend: id, attempted: { id } }, note, (config) => {
-        requireBackend(config, id)
+        // One that discovery has lost may come again: it is draining still.
+        if (!knows(config, id) && !config.draining.includes(id)) throw new BalancerError('backend-unknown', String(id))
         return { ...config, draining: config.draining.filter((other) => other !== id) }
       })
       return number
     },
     async setWeight(id, weight, note) {
       const { number } = await change('set-weight', { backend: id, attempted: { id, weight } }, note, (config) => {
+        if (discoveredBy(id) !== undefined)
+          return {
+            ...config,
+            weights: { ...config.weights, [id]: parseOptions(weighedSchema, { weight }, 'setWeight').weight },
+          }
         const known = requireBackend(config, id)
         const { id: _, address, port, ...rest } = known
         const changed = parseOptions(backendSchema, { ...rest, id, weight }, 'setWeight')
@@ -138,14 +151,19 @@ const mostDepth = 8
  */
 function asItIs<T>(value: T, key = '', depth = 0): T {
   if (typeof value !== 'object' || value === null || depth > mostDepth) return value
-  if (key === 'strategy' && 'pick' in value) return value
+  if ((key === 'strategy' && 'pick' in value) || Symbol.asyncIterator in value) return value
   if (Array.isArray(value)) return Array.from(value, (item) => asItIs(item, '', depth + 1)) as T
   const members = Object.entries(value).map(([name, member]) => [name, asItIs(member, name, depth + 1)])
   return Object.setPrototypeOf(Object.fromEntries(members), Object.getPrototypeOf(value))
 }
 
-function requireBackend(config: PoolPart, id: string): Backend {
+function requireBackend(config: PoolPart, id: string, source?: string): Backend {
   const known = config.backends.find((backend) => backend.id === id)
+  if (known === undefined && source !== undefined)
+    throw new BalancerError(
+      'backend-discovered',
+      `${id} comes from ${source}: it leaves when that has it no more; drain it`,
+    )
   if (known === undefined) throw new BalancerError('backend-unknown', String(id))
   return known
 }

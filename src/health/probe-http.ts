@@ -2,7 +2,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
-import type { Backend } from '../backend.ts'
+import { authorityOf, type Backend } from '../backend.ts'
 import type { HttpProbe } from './probe-options.ts'
 
 /** How much of a body is looked at, in bytes: enough for a page of health, too little to be a burden. */
@@ -26,11 +26,11 @@ export function httpProbe(backend: Backend, config: HttpProbe, signal: AbortSign
       agent: false,
       host: address,
       port: config.port ?? backend.port,
-      // Verified by the host of the URL, as traffic is, and not by the `Host` that is sent.
-      servername: isIP(address) === 0 ? address : '',
+      // Verified by the name of the backend, as traffic is, and not by the `Host` that is sent.
+      servername: backend.serverName ?? (isIP(address) === 0 ? address : ''),
       path,
       method,
-      headers: { 'user-agent': 'auditlb-probe', ...config.headers, host: config.host ?? new URL(url).host },
+      headers: { 'user-agent': 'auditlb-probe', ...config.headers, host: config.host ?? authorityOf(backend) },
     })
     const judge = (response: IncomingMessage): void => {
       const status = response.statusCode ?? 0

@@ -148,7 +148,8 @@ export class Connections {
     const dial = buildConnector({ timeout: connectMs })
     // The name to verify is the backend's, whatever Host the client sent; an IP address is no name (RFC 6066 section 3), and
     // is verified as the address that is dialled.
-    const servername = isIP(this.#backend.address) === 0 ? this.#backend.address : ''
+    const { address, serverName } = this.#backend
+    const servername = serverName ?? (isIP(address) === 0 ? address : '')
     const client = new Client(this.#backend.url, {
       pipelining: 1,
       keepAliveTimeout: this.#config.keepAliveMs,

@@ -1,5 +1,5 @@
 // Headers: one pass over the raw list, out of which comes what goes on.
-import type { Backend } from '../backend.ts'
+import { authorityOf, type Backend } from '../backend.ts'
 
 /**
  * Fields that are for one connection only (RFC 9110 section 7.6.1), with those that older implementations send. Framing is
@@ -74,9 +74,6 @@ export interface RequestHeaderFacts {
   readonly via: string
   readonly httpVersion: string
 }
-
-/** Host and port as the backend's own URL has them: that URL is an origin, and has nothing behind them. */
-const authorityOf = ({ url }: Backend): string => url.slice(url.indexOf('//') + 2)
 
 /** The head of the request as the backend gets it. */
 export function requestHeaders(raw: readonly string[], facts: RequestHeaderFacts): string[] {

@@ -31,7 +31,8 @@ export class Transports {
   apply(next: Settings): void {
     const before = this.#settings
     this.#settings = next
-    const stays = ({ id, url }: Backend): boolean => next.backends.some((one) => one.id === id && one.url === url)
+    const stays = ({ id, url, serverName }: Backend): boolean =>
+      next.backends.some((one) => one.id === id && one.url === url && one.serverName === serverName)
     const renewed = next.timeouts !== before.timeouts || next.connections !== before.connections
     for (const backend of before.backends) if (renewed || !stays(backend)) this.current.forget(backend)
     if (renewed) this.#all = [...this.#all.filter((transport) => !transport.isIdle), this.#make(next)]

@@ -18,7 +18,7 @@ export function undiciTransport(options: UndiciTransportOptions): Transport {
   const pools = new Map<string, Connections>()
   /** Those of backends that left: what is in use there finishes. */
   const retired = new Set<Connections>()
-  const keyOf = (backend: Backend): string => `${backend.id} ${backend.url}`
+  const keyOf = (backend: Backend): string => `${backend.id} ${backend.url} ${backend.serverName ?? ''}`
   const poolOf = (backend: Backend): Connections => {
     const key = keyOf(backend)
     let pool = pools.get(key)

@@ -32,7 +32,13 @@ it('a run that meets nearly everything: each line is strict canonical JSON', asy
   const backend = await answering((response, { url }) => response.writeHead(url === '/healthz' ? 500 : 200).end('ok'))
   const { url } = await refusing()
   const file = fileSink({ dir: tempFolder(), durability: 'group' })
+  // A set that is none, and then one that is taken over.
+  async function* sets() {
+    yield [{ id: 'found\n', url }]
+    yield [{ id: 'found', url }]
+  }
   const e = await edge([backend, url], {
+    discovery: sets,
     health: { active: { path: '/healthz', intervalMs: 10, fall: 1 }, record: 'each' },
     access: { deny: ['192.0.2.0/24'] },
     control: { authorize: ({ id }) => id === 'ops' },
