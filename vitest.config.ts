@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // Run by vitest.full.config.ts.
+    exclude: ['test/full/**'],
     // Prints the closing line after vitest's own summary.
     reporters: ['default', './test/support/closing-line.ts'],
     testTimeout: 30_000,

@@ -44,8 +44,7 @@ class LeastConnections implements Strategy {
     const isTied = tied > bestWeight
     draft.reason = seen === 1 ? 'only-eligible' : isTied ? 'equal-least-loaded' : 'least-loaded'
     if (!isTied) return best
-    // The weights of those as loaded as `best`, laid end to end: the one at this point. Not a function of its own, for handing
-    // it a number that may be a double would allocate.
+    // The weights of those as loaded as `best`, laid end to end: the one at this point.
     let left = below(draft.random, tied)
     for (let i = 0; i < candidates.length; i++) {
       const candidate = candidates[i]!

@@ -5,7 +5,7 @@ import { seededRandom } from '../../src/random.ts'
 import { strategies } from '../../src/strategies/index.ts'
 import type { Strategy } from '../../src/strategy.ts'
 import { keepsTheContract } from '../contracts/strategy.ts'
-import { made } from '../support/pool.ts'
+import { draftOf, made, statesOf } from '../support/pool.ts'
 
 const last: Strategy = {
   name: 'last',
@@ -14,6 +14,21 @@ const last: Strategy = {
 
 for (const definition of strategies) keepsTheContract(definition.name, (random) => made(definition, random), true)
 keepsTheContract('last', () => last, false)
+
+it.each(['round-robin', 'random', 'least-connections', 'power-of-two', 'first'])(
+  '%s says so when only one is admitted of several',
+  (name) => {
+    const states = statesOf(3, 1, 2)
+    const random = seededRandom(1)
+    const strategy = made(strategies.find((one) => one.name === name)!, random)
+    strategy.rebuild?.(states)
+    for (const only of states) {
+      const draft = draftOf(random, [only])
+      expect(strategy.pick(states, draft)).toBe(only)
+      expect(draft.reason).toBe('only-eligible')
+    }
+  },
+)
 
 it('configuration names every registered strategy, as text and as an object', () => {
   for (const { name } of strategies) {
