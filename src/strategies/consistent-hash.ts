@@ -1,7 +1,7 @@
 // consistent-hash: requests with the same key go to the same backend, and few keys move when backends come and go.
 import type { BackendState } from '../backend.ts'
 import type { Draft, Strategy, StrategyDefinition } from '../strategy.ts'
-import { unmarkFull } from './hash/bounded-load.ts'
+import { BoundedLoad } from './hash/bounded-load.ts'
 import { type KeyHash, keyHash } from './hash/key.ts'
 import { Maglev } from './hash/maglev.ts'
 import { Members, type Owners } from './hash/members.ts'
@@ -28,13 +28,14 @@ class ConsistentHash implements Strategy {
   #owners: Owners = this.#ranking
   /** Who may take the present pick. Means nothing between picks. */
   #marks = new Uint8Array(0)
-  /** What counts as in flight in the place of what is, for one pick. Written by recall. */
-  #recalled: ReadonlyMap<BackendState, number> | undefined
+  readonly #bound: BoundedLoad | undefined
 
   constructor(options: HashOptions) {
     this.#options = options
     this.#keyHash = keyHash(options.key)
-    if (options.boundedLoad !== undefined) this.memory = (candidates) => candidates.map(({ inFlight }) => inFlight)
+    if (options.boundedLoad === undefined) return
+    this.#bound = new BoundedLoad(options.boundedLoad)
+    this.memory = (candidates) => candidates.map(({ inFlight }) => inFlight)
   }
 
   /** The costly part is done only when ids or weights have changed. */
@@ -52,13 +53,12 @@ class ConsistentHash implements Strategy {
   }
 
   recall(candidates: readonly BackendState[], memory: readonly number[]): void {
-    this.#recalled = new Map(candidates.map((candidate, i) => [candidate, memory[i]!]))
+    this.#bound?.recall(candidates, memory)
   }
 
   pick(_candidates: readonly BackendState[], draft: Draft): BackendState | undefined {
     const { states, size } = this.#members
-    const { boundedLoad } = this.#options
-    const limited = draft.restricted || boundedLoad !== undefined
+    const limited = draft.restricted || this.#bound !== undefined
     if (size < 2 && !limited) {
       draft.reason = 'only-eligible'
       return states[0]
@@ -72,9 +72,10 @@ class ConsistentHash implements Strategy {
       draft.reason = 'only-eligible'
       return states[this.#marks.indexOf(1)]
     }
-    if (boundedLoad !== undefined) unmarkFull(this.#members, this.#marks, boundedLoad, this.#activeOf)
-    this.#recalled = undefined
-    return this.#taken(draft, hash, owner, this.#marks[owner] === 1 ? owner : this.#ranking.first(hash, this.#marks))
+    this.#bound?.measure(this.#members, this.#marks)
+    if (this.#marks[owner] === 1 && this.#bound?.isFull(owner) !== true) return this.#taken(draft, hash, owner, owner)
+    this.#bound?.unmarkFull(this.#marks)
+    return this.#taken(draft, hash, owner, this.#ranking.first(hash, this.#marks))
   }
 
   #taken(draft: Draft, hash: number, owner: number, taken: number): BackendState {
@@ -95,31 +96,29 @@ class ConsistentHash implements Strategy {
     return this.#ranking.first(hash, others)
   }
 
-  /** Of the key, or a draw where there is none. */
+  /** Of the key, or a draw where there is none; as a signed integer. */
   #hashOf(draft: Draft): number {
-    if (draft.hash === undefined) {
-      const hash = this.#keyHash(draft.request)
-      if (hash === -1) return draft.random.uint32()
-      draft.trace?.hashed(hash)
-      return hash
-    }
-    draft.trace?.hashed(draft.hash)
-    return draft.hash
+    const hash = draft.hash ?? this.#keyHash(draft.request)
+    if (hash === undefined) return draft.random.uint32() | 0
+    draft.trace?.hashed(hash >>> 0)
+    return hash | 0
   }
 
   /** Marks who is admitted, and tells how many are. */
   #mark(draft: Draft): number {
     const { states, size } = this.#members
+    if (!draft.restricted) {
+      this.#marks.fill(1)
+      return size
+    }
     let count = 0
     for (let i = 0; i < size; i++) {
-      const admits = !draft.restricted || draft.admits(states[i]!)
+      const admits = draft.admits(states[i]!)
       this.#marks[i] = admits ? 1 : 0
       if (admits) count++
     }
     return count
   }
-
-  readonly #activeOf = (state: BackendState): number => this.#recalled?.get(state) ?? state.inFlight
 }
 
 export const consistentHash = {

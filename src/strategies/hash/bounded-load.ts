@@ -1,29 +1,60 @@
 // Bounded load: who has less in flight than its bound.
 import type { BackendState } from '../../backend.ts'
-import type { Members } from './members.ts'
+import { Members } from './members.ts'
 
 /**
- * Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016): of the marked members, takes the mark
- * from those that would have more in flight than ⌈c·w·(m+1)/W⌉ after one pick more; m is what all marked ones have in flight,
- * W the sum of their weights, c is `percent`/100. One at least keeps its mark: were all at their bound, they would have
- * c·(m+1) in flight together, and they have m.
+ * Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016). Nobody is given a pick after which it has
+ * more in flight than ⌈c·w·(m+1)/W⌉: m is what all who are marked have in flight before it, W the sum of their weights, c is
+ * `percent`/100. One at least is not full: were all at their bound, they would have c·(m+1) in flight together, and they
+ * have m. What is measured holds until the next measure.
  */
-export function unmarkFull(
-  { states, size, weights }: Members,
-  marks: Uint8Array,
-  percent: number,
-  activeOf: (state: BackendState) => number,
-): void {
-  let all = 1
-  let weight = 0
-  for (let i = 0; i < size; i++) {
-    if (marks[i] === 0) continue
-    all += activeOf(states[i]!)
-    weight += weights[i]!
+export class BoundedLoad {
+  readonly #percent: number
+  #members = new Members([])
+  /** m + 1, and W. */
+  #all = 1
+  #weight = 0
+  /** What counts as in flight in the place of what is, for one pick. */
+  #recalled: ReadonlyMap<BackendState, number> | undefined
+  #loads: ReadonlyMap<BackendState, number> | undefined
+
+  constructor(percent: number) {
+    this.#percent = percent
   }
-  // active + 1 ≤ ⌈q⌉ is active < q, and that is compared without a division.
-  for (let i = 0; i < size; i++)
-    if (marks[i] !== 0 && !isLess(activeOf(states[i]!) * 100, weight, all * percent, weights[i]!)) marks[i] = 0
+
+  recall(candidates: readonly BackendState[], inFlight: readonly number[]): void {
+    this.#recalled = new Map(candidates.map((candidate, i) => [candidate, inFlight[i]!]))
+  }
+
+  measure(members: Members, marks: Uint8Array): void {
+    this.#members = members
+    this.#loads = this.#recalled
+    this.#recalled = undefined
+    let all = 1
+    let weight = 0
+    for (let i = 0; i < members.size; i++) {
+      if (marks[i] === 0) continue
+      all += this.#inFlight(i)
+      weight += members.weights[i]!
+    }
+    this.#all = all
+    this.#weight = weight
+  }
+
+  /** active + 1 > ⌈q⌉ is active ≥ q, and that is compared without a division. */
+  isFull(member: number): boolean {
+    const weight = this.#members.weights[member]!
+    return !isLess(this.#inFlight(member) * 100, this.#weight, this.#all * this.#percent, weight)
+  }
+
+  unmarkFull(marks: Uint8Array): void {
+    for (let i = 0; i < marks.length; i++) if (marks[i] === 1 && this.isFull(i)) marks[i] = 0
+  }
+
+  #inFlight(member: number): number {
+    const state = this.#members.states[member]!
+    return this.#loads === undefined ? state.inFlight : (this.#loads.get(state) ?? state.inFlight)
+  }
 }
 
 /**

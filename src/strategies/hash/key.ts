@@ -32,8 +32,8 @@ export const keySchema = z.union(
 
 type Key = z.output<typeof keySchema>
 
-/** The hash of a request's key in [0, 2³²), or -1 where the request has none. */
-export type KeyHash = (request: PickRequest) => number
+/** The hash of a request's key as a signed 32-bit integer, or undefined where the request has none. */
+export type KeyHash = (request: PickRequest) => number | undefined
 
 /** One seed for all keys: a key has one hash, whatever it was read from. */
 const seed = 0
@@ -43,43 +43,44 @@ const seed = 0
  * allocate nothing: they are hashed where they stand.
  */
 export function keyHash(key: Key): KeyHash {
-  if (key === 'path') return ({ path }) => (typeof path === 'string' ? hashed(path, 0, startOfQuery(path)) : -1)
+  if (key === 'path') return ({ path }) => (typeof path === 'string' ? hashed(path, 0, startOfQuery(path)) : undefined)
   if (key === 'client')
     return ({ client }) => {
       const address: unknown = client?.address
-      return typeof address === 'string' ? hashed(address, 0, address.length) : -1
+      return typeof address === 'string' ? hashed(address, 0, address.length) : undefined
     }
   if (typeof key === 'function') return (request) => ofFunction(key(request))
   if ('header' in key) return ({ headers }) => inEach(headers?.[key.header], key.header, whole)
   if ('cookie' in key) return ({ headers }) => inEach(headers?.cookie, key.cookie, cookie)
-  return ({ path }) => (typeof path === 'string' ? query(path, key.query) : -1)
+  return ({ path }) => (typeof path === 'string' ? query(path, key.query) : undefined)
 }
 
-const hashed = (text: string, from: number, to: number): number => (from < to ? murmur3(text, seed, from, to) : -1)
+const hashed = (text: string, from: number, to: number): number | undefined =>
+  from < to ? murmur3(text, seed, from, to) : undefined
 
-function ofFunction(value: unknown): number {
-  if (value === undefined || value === null) return -1
+function ofFunction(value: unknown): number | undefined {
+  if (value === undefined || value === null) return undefined
   if (typeof value === 'string') return hashed(value, 0, value.length)
   throw new TypeError(`the key function returned a ${typeof value}: expected text, or undefined for no key`)
 }
 
-type Reader = (text: string, name: string) => number
+type Reader = (text: string, name: string) => number | undefined
 
 const whole: Reader = (text) => hashed(text, 0, text.length)
 
 /** The first key that is found in the values of a header. */
-function inEach(values: unknown, name: string, read: Reader): number {
+function inEach(values: unknown, name: string, read: Reader): number | undefined {
   if (typeof values === 'string') return read(values, name)
-  if (!Array.isArray(values)) return -1
+  if (!Array.isArray(values)) return undefined
   for (const value of values) {
-    const hash = typeof value === 'string' ? read(value, name) : -1
-    if (hash !== -1) return hash
+    const hash = typeof value === 'string' ? read(value, name) : undefined
+    if (hash !== undefined) return hash
   }
-  return -1
+  return undefined
 }
 
 /** Pairs as RFC 6265 section 4.2.1 has them, and with any blanks around them. */
-function cookie(text: string, name: string): number {
+function cookie(text: string, name: string): number | undefined {
   for (let from = 0; from < text.length; ) {
     const semicolon = text.indexOf(';', from)
     let to = semicolon === -1 ? text.length : semicolon
@@ -90,10 +91,10 @@ function cookie(text: string, name: string): number {
     if (value !== -1) return hashed(text, value, to)
     from = next
   }
-  return -1
+  return undefined
 }
 
-function query(path: string, name: string): number {
+function query(path: string, name: string): number | undefined {
   const hash = path.indexOf('#')
   const end = hash === -1 ? path.length : hash
   for (let from = startOfQuery(path) + 1; from < end; ) {
@@ -103,7 +104,7 @@ function query(path: string, name: string): number {
     if (value !== -1) return hashed(path, value, to)
     from = to + 1
   }
-  return -1
+  return undefined
 }
 
 function startOfQuery(path: string): number {

@@ -44,7 +44,7 @@ export class Maglev implements Owners {
   }
 
   score(hash: number): number {
-    return hash % this.#slots.length
+    return (hash >>> 0) % this.#slots.length
   }
 }
 

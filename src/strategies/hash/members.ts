@@ -2,7 +2,7 @@
 import type { BackendState } from '../../backend.ts'
 import { mixed, murmur3 } from './murmur3.ts'
 
-/** Decides who owns a key. Made for one set of members; never changed. */
+/** Decides who owns a key, by its hash of 32 bits. Made for one set of members; never changed. */
 export interface Owners {
   /** The member that owns the keys of this hash, by its place among the members. */
   owner(hash: number): number

@@ -2,7 +2,8 @@
 
 /**
  * MurmurHash3 x86_32 (Austin Appleby, 2011, public domain) of the UTF-8 form of `text` from `from` to `to`, without making
- * that form. A lone surrogate counts as U+FFFD, as in every encoder of UTF-8. Returns an integer in [0, 2³²).
+ * that form. A lone surrogate counts as U+FFFD, as in every encoder of UTF-8. The 32 bits come as a signed integer: V8 keeps
+ * those without allocating.
  */
 export function murmur3(text: string, seed: number, from = 0, to = text.length): number {
   let hash = seed
@@ -28,7 +29,7 @@ export function murmur3(text: string, seed: number, from = 0, to = text.length):
       }
     }
   }
-  return finished(hash ^ scrambled(block) ^ length) >>> 0
+  return finished(hash ^ scrambled(block) ^ length)
 }
 
 /**

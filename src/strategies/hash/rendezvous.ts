@@ -4,6 +4,8 @@ import type { Members, Owners } from './members.ts'
 /** Scores are fixed-point logarithms: 32 × 2²² times the largest weight, 65,535,000, is still below 2⁵³. */
 const one = 2 ** 22
 const steps = 2048
+/** A little below 2²² / ln 2 / 2³²: 1/ln 2 is 1.4427. */
+const slope = 14_426 / 10_240_000
 
 /**
  * Highest random weight (Thaler and Ravishankar, 1998) with weights by −log(u)/w (Schindelhauer and Schomaker, 2005): u is
@@ -35,7 +37,8 @@ export class Rendezvous implements Owners {
     const equal = this.#equal
     let best = -1
     let bestU = -1
-    let bestLog = 0
+    let bestLog = Number.POSITIVE_INFINITY
+    let bestWeight = 0
     for (let i = 0; i < size; i++) {
       if (marks !== undefined && marks[i] === 0) continue
       const u = members.mixed(hash, i)
@@ -46,14 +49,17 @@ export class Rendezvous implements Owners {
         }
         continue
       }
+      // −ln x is at least 1 − x: that leaves most out without a logarithm. One unit is for what is rounded.
+      if (((0xffff_ffff - u) * slope - 1) * bestWeight > bestLog * weights[i]!) continue
       const log = logarithm(u)
       // log/w compared without a division: integers compare exactly. Where they are the same, u decides, then the id.
-      const mine = best === -1 ? -1 : log * weights[best]!
+      const mine = log * bestWeight
       const others = bestLog * weights[i]!
       if (mine < others || (mine === others && u > bestU)) {
         best = i
         bestU = u
         bestLog = log
+        bestWeight = weights[i]!
       }
     }
     return best

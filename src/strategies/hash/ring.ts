@@ -2,8 +2,8 @@
 import { z } from 'zod'
 import type { Members, Owners } from './members.ts'
 
-/** The most points of a ring: 32 MB of memory. */
-export const mostPoints = 4_194_304
+/** The most points of a ring: they take 8 MB, and a fraction of a second to sort. */
+export const mostPoints = 1_048_576
 
 export const pointsSchema = z.int().min(1).max(65_536)
 
@@ -22,12 +22,11 @@ export class Ring implements Owners {
     const points = new Uint32Array(counts.reduce((sum, count) => sum + count, 0))
     const owners = new Uint32Array(points.length)
     let end = 0
-    counts.forEach((count, member) => {
-      for (let point = 0; point < count; point++) {
-        points[end] = members.mixed(point, member)
-        owners[end++] = member
-      }
-    })
+    for (let member = 0; member < counts.length; member++) {
+      const count = counts[member]!
+      owners.fill(member, end, end + count)
+      for (let point = 0; point < count; point++) points[end++] = members.mixed(point, member)
+    }
     sortTogether(points, owners)
     this.#points = points
     this.#owners = owners
@@ -44,11 +43,12 @@ export class Ring implements Owners {
   /** The first point from this hash on. After the last comes the first. */
   #next(hash: number): number {
     const points = this.#points
+    const place = hash >>> 0
     let low = 0
     let high = points.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (points[middle]! < hash) low = middle + 1
+      if (points[middle]! < place) low = middle + 1
       else high = middle
     }
     return low === points.length ? 0 : low
@@ -72,15 +72,16 @@ export function pointCounts({ weights }: Members, pointsPerWeight: number): Uint
 
 /** Sorts `keys`, and `values` along with them, by 11 bits at a time; equal keys keep their order. */
 function sortTogether(keys: Uint32Array, values: Uint32Array): void {
+  const { length } = keys
   let fromKeys = keys
   let fromValues = values
-  let toKeys: Uint32Array = new Uint32Array(keys.length)
-  let toValues: Uint32Array = new Uint32Array(keys.length)
-  for (const shift of [0, 11, 22]) {
+  let toKeys: Uint32Array = new Uint32Array(length)
+  let toValues: Uint32Array = new Uint32Array(length)
+  for (let shift = 0; shift < 32; shift += 11) {
     const ends = new Uint32Array(2049)
-    for (const key of fromKeys) ends[((key >>> shift) & 2047) + 1]!++
+    for (let i = 0; i < length; i++) ends[((fromKeys[i]! >>> shift) & 2047) + 1]!++
     for (let i = 0; i < 2048; i++) ends[i + 1]! += ends[i]!
-    for (let i = 0; i < fromKeys.length; i++) {
+    for (let i = 0; i < length; i++) {
       const key = fromKeys[i]!
       const to = ends[(key >>> shift) & 2047]!++
       toKeys[to] = key
