@@ -9,7 +9,8 @@ export const tableSizeSchema = z
   .min(2)
   .max(mostSlots)
   .superRefine((size, context) => {
-    if (!isPrime(size)) context.addIssue({ code: 'custom', message: `expected a prime number, got ${size}` })
+    if (size <= mostSlots && !isPrime(size))
+      context.addIssue({ code: 'custom', message: `expected a prime number, got ${size}` })
   })
 
 function isPrime(n: number): boolean {
