@@ -3,10 +3,20 @@ import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { Strategy, StrategyDefinition, StrategyTools } from '../strategy.ts'
 import { consistentHash } from './consistent-hash.ts'
+import { first } from './first.ts'
+import { leastConnections } from './least-connections.ts'
 import { powerOfTwo } from './power-of-two.ts'
+import { random } from './random.ts'
 import { roundRobin } from './round-robin.ts'
 
-const all = [powerOfTwo, roundRobin, consistentHash] as const satisfies readonly StrategyDefinition[]
+const all = [
+  powerOfTwo,
+  roundRobin,
+  random,
+  leastConnections,
+  first,
+  consistentHash,
+] as const satisfies readonly StrategyDefinition[]
 
 export const strategies: readonly StrategyDefinition[] = all
 
@@ -18,6 +28,8 @@ export interface NamedStrategy {
 
 const definitionOf = (name: unknown): StrategyDefinition | undefined =>
   strategies.find((definition) => definition.name === name)
+
+export const isNamedStrategy = (name: string): boolean => definitionOf(name) !== undefined
 
 const none = z.strictObject({})
 
