@@ -1,10 +1,11 @@
 // consistent-hash: requests with the same key go to the same backend, and few keys move when backends come and go.
 import type { BackendState } from '../backend.ts'
+import { keyOf } from '../request-key.ts'
 import type { Draft, Strategy, StrategyDefinition } from '../strategy.ts'
 import { BoundedLoad } from './hash/bounded-load.ts'
-import { type KeyHash, keyHash } from './hash/key.ts'
 import { Maglev } from './hash/maglev.ts'
 import { Members, type Owners } from './hash/members.ts'
+import { murmur3 } from './hash/murmur3.ts'
 import { type HashOptions, hashOptions } from './hash/options.ts'
 import { Rendezvous } from './hash/rendezvous.ts'
 import { Ring } from './hash/ring.ts'
@@ -21,7 +22,6 @@ class ConsistentHash implements Strategy {
   /** What is in flight, where picks depend on it: the load of the record counts the handicap in. */
   readonly memory?: (candidates: readonly BackendState[]) => number[]
   readonly #options: HashOptions
-  readonly #keyHash: KeyHash
   /** Written by rebuild, like the next three. */
   #members = new Members([])
   #ranking = new Rendezvous(this.#members)
@@ -32,7 +32,6 @@ class ConsistentHash implements Strategy {
 
   constructor(options: HashOptions) {
     this.#options = options
-    this.#keyHash = keyHash(options.key)
     if (options.boundedLoad === undefined) return
     this.#bound = new BoundedLoad(options.boundedLoad)
     this.memory = (candidates) => candidates.map(({ inFlight }) => inFlight)
@@ -98,8 +97,12 @@ class ConsistentHash implements Strategy {
 
   /** Of the key, or a draw where there is none; as a signed integer. */
   #hashOf(draft: Draft): number {
-    const hash = draft.hash ?? this.#keyHash(draft.request)
-    if (hash === undefined) return draft.random.uint32() | 0
+    let { hash } = draft
+    if (hash === undefined) {
+      const key = keyOf(draft.request, this.#options.key)
+      if (key === undefined || key === '') return draft.random.uint32() | 0
+      hash = murmur3(key, 0)
+    }
     draft.trace?.hashed(hash >>> 0)
     return hash | 0
   }

@@ -10,8 +10,13 @@ export const masks = (n: number): number[] => Array.from({ length: 2 ** n - 1 },
 export const masked = (states: readonly BackendState[], mask: number): BackendState[] =>
   states.filter((_, i) => (mask & (1 << i)) !== 0)
 
-/** `reasons` is whether the strategy must say why: one of ours must. */
-export function keepsTheContract(name: string, create: (random: Random) => Strategy, reasons: boolean): void {
+/** `reasons` is whether the strategy must say why: one of ours must. `options` are those that it is made with. */
+export function keepsTheContract(
+  name: string,
+  create: (random: Random) => Strategy,
+  reasons: boolean,
+  options: object = {},
+): void {
   const fresh = (seed: number, candidates: readonly BackendState[]): { strategy: Strategy; random: Random } => {
     const random = seededRandom(seed)
     const strategy = create(random)
@@ -19,7 +24,7 @@ export function keepsTheContract(name: string, create: (random: Random) => Strat
     return { strategy, random }
   }
 
-  describe(`contract of ${name}`, () => {
+  describe(`contract of ${name} ${JSON.stringify(options)}`, () => {
     it('has the name by which it is configured', () => {
       expect(create(seededRandom(1)).name).toBe(name)
     })

@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { type BackendState, newBackendState } from '../../src/backend.ts'
 import { createBalancer } from '../../src/balancer.ts'
 import { seededRandom } from '../../src/random.ts'
+import type { PickRequest } from '../../src/request.ts'
 import { Members } from '../../src/strategies/hash/members.ts'
 import { murmur3 } from '../../src/strategies/hash/murmur3.ts'
 import type { Draft, Tracer } from '../../src/strategy.ts'
@@ -153,6 +154,69 @@ describe.each(algorithms)('%s', (algorithm) => {
   })
 })
 
+describe('the key', () => {
+  const states = statesOf(1, 1, 1)
+  const hashOf = (key: unknown, request: PickRequest): number | undefined => {
+    const strategy = hashing({ key })
+    strategy.rebuild?.(states)
+    let hash: number | undefined
+    const trace: Tracer = {
+      compared: () => undefined,
+      hashed: (given) => {
+        hash = given
+      },
+    }
+    const draws: number[] = []
+    const random = { uint32: () => draws.push(7) }
+    expect(states).toContain(strategy.pick(states, { ...draftOf(), request, trace, random } as Draft))
+    expect(draws).toHaveLength(hash === undefined ? 1 : 0)
+    return hash
+  }
+
+  it.each<[unknown, PickRequest, string]>([
+    ['path', { path: '/a/b?x=1' }, '/a/b'],
+    ['path', { path: '/%zz%e2%28' }, '/%zz%e2%28'],
+    ['client', { client: { address: '10.0.0.1' } }, '10.0.0.1'],
+    [{ header: 'X-User' }, { headers: { 'x-user': 'ann' } }, 'ann'],
+    [{ header: 'x-user' }, { headers: { 'x-user': ['ann', 'bob'] } }, 'ann'],
+    [{ header: 'x-user' }, { headers: { 'x-user': 'a\ud800' } }, 'a\ufffd'],
+    [{ cookie: 'sid' }, { headers: { cookie: 'a=0; sid=1; b=2' } }, '1'],
+    [{ cookie: 'sid' }, { headers: { cookie: `${'a;'.repeat(32_768)}sid=1` } }, '1'],
+    [{ query: 'id' }, { path: '/a?x=1&id=%zz&id=8' }, '%zz'],
+    [{ query: 'id' }, { path: `/a?${'a&'.repeat(32_768)}id=7` }, '7'],
+    [({ path }: PickRequest) => path?.split('/')[1], { path: '/tenant/x' }, 'tenant'],
+  ])('%j is read, and hashed', (key, request, text) => {
+    expect(hashOf(key, request)).toBe(murmur3(text, 0) >>> 0)
+  })
+
+  it.each<[unknown, PickRequest]>([
+    ['path', {}],
+    ['path', { path: '' }],
+    ['client', {}],
+    ['client', { client: { address: '' } }],
+    [{ header: 'x-user' }, { headers: {} }],
+    [{ header: 'constructor' }, { headers: {} }],
+    [{ header: 'x-user' }, { headers: { 'x-user': [] } }],
+    [{ cookie: 'sid' }, { headers: { cookie: ' ;;; = ; sid; SID=1; sid=' } }],
+    [{ query: 'id' }, { path: '/a?id=' }],
+    [() => undefined, {}],
+    [() => '', {}],
+  ])('%j is absent: a draw takes its place, and no hash is told', (key, request) => {
+    expect(hashOf(key, request)).toBeUndefined()
+  })
+
+  it('whatever text a client sends is picked for', () => {
+    const text = fc.string({ unit: 'binary', maxLength: 40 })
+    const header = fc.oneof(text, fc.array(text, { maxLength: 3 }), fc.constant(undefined))
+    fc.assert(
+      fc.property(text, header, header, (path, x, cookie) => {
+        for (const key of ['path', 'client', { header: 'x' }, { cookie: 'x' }, { query: 'x' }])
+          hashOf(key, { path: `/?${path}`, headers: { x, cookie }, client: { address: path } })
+      }),
+    )
+  })
+})
+
 describe.each(['rendezvous', 'ring'] as const)('%s moves no key between two others', (algorithm) => {
   it.each([2, 3, 7, 20])('when one of %i leaves or comes back, weights mixed: 5,000 keys', (n) => {
     const states = statesOf(...Array.from({ length: n }, (_, i) => [1, 10, 3, 65, 2][i % 5]!))
@@ -285,13 +349,13 @@ describe('as configuration', () => {
       return problems.map(({ path, message }) => `${path}: ${message}`)
     }
   }
-  const keys = "expected 'path', 'client', { header }, { cookie }, { query } or a function (request) => text"
+  const keys = "expected 'client', 'path', { header }, { cookie }, { query } or a function"
 
   it.each<[object | string, string[]]>([
     ['consistent-hash', [`strategy.key: ${keys}, got nothing`]],
     [{}, [`strategy.key: ${keys}, got nothing`]],
     [{ key: 'host' }, [`strategy.key: ${keys}, got text`]],
-    [{ key: { header: 'a b' } }, ['strategy.key.header: expected a name as headers and cookies have it, got "a b"']],
+    [{ key: { header: 'a b' } }, ['strategy.key.header: expected a name of token characters, got "a b"']],
     [
       { key: 'path', algorithm: 'jump' },
       ['strategy.algorithm: expected "rendezvous" or "maglev" or "ring", got "jump"'],

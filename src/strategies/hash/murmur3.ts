@@ -1,19 +1,18 @@
 // The hash of text, and the hash of a key together with a backend.
 
 /**
- * MurmurHash3 x86_32 (Austin Appleby, 2011, public domain) of the UTF-8 form of `text` from `from` to `to`, without making
- * that form. A lone surrogate counts as U+FFFD, as in every encoder of UTF-8. The 32 bits come as a signed integer: V8 keeps
+ * MurmurHash3 x86_32 (Austin Appleby, 2011, public domain) of the UTF-8 form of `text`, without making that form. A lone surrogate counts as U+FFFD, as in every encoder of UTF-8. The 32 bits come as a signed integer: V8 keeps
  * those without allocating.
  */
-export function murmur3(text: string, seed: number, from = 0, to = text.length): number {
+export function murmur3(text: string, seed: number): number {
   let hash = seed
   let block = 0
   let length = 0
-  for (let i = from; i < to; i++) {
+  for (let i = 0; i < text.length; i++) {
     let bytes = text.charCodeAt(i)
     let count = 1
     if (bytes >= 0x80) {
-      const code = codePointAt(text, i, to)
+      const code = codePointAt(text, i)
       if (code >= 0x1_0000) i++
       bytes = utf8(code)
       count = code < 0x800 ? 2 : code < 0x1_0000 ? 3 : 4
@@ -52,12 +51,9 @@ function scrambled(block: number): number {
   return Math.imul((product << 15) | (product >>> 17), 0x1b873593)
 }
 
-/** The code point at `i` that ends before `to`. */
-function codePointAt(text: string, i: number, to: number): number {
-  const unit = text.charCodeAt(i)
-  if (unit < 0xd800 || unit > 0xdfff) return unit
-  const next = unit < 0xdc00 && i + 1 < to ? text.charCodeAt(i + 1) : 0
-  return next >= 0xdc00 && next <= 0xdfff ? 0x1_0000 + ((unit - 0xd800) << 10) + (next - 0xdc00) : 0xfffd
+function codePointAt(text: string, i: number): number {
+  const code = text.codePointAt(i)!
+  return code >= 0xd800 && code <= 0xdfff ? 0xfffd : code
 }
 
 /** The bytes of a code point beyond ASCII (RFC 3629 section 3), the first one lowest. */

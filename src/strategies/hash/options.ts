@@ -1,6 +1,6 @@
 // The options of consistent-hash.
 import { z } from 'zod'
-import { keySchema } from './key.ts'
+import { keySchema } from '../../request-key.ts'
 import { tableSizeSchema } from './maglev.ts'
 import { pointsSchema } from './ring.ts'
 

@@ -40,18 +40,15 @@ describe('murmur3', () => {
     expect(murmur3(text, seed) >>> 0).toBe(answer)
   })
 
-  it('is that of the UTF-8 bytes, for any text and any part of it', () => {
+  it('is that of the UTF-8 bytes, for any text', () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.string(),
       fc.string({ unit: fc.constantFrom('a', 'é', '€', '😀') }),
     )
     fc.assert(
-      fc.property(text, text, text, fc.nat(0xffff_ffff), (before, key, after, seed) => {
-        const expected = plain(new TextEncoder().encode(key), seed)
-        expect(murmur3(key, seed) >>> 0).toBe(expected)
-        const at = before.length
-        expect(murmur3(`${before}|${key}|${after}`, seed, at + 1, at + 1 + key.length) >>> 0).toBe(expected)
+      fc.property(text, fc.nat(0xffff_ffff), (key, seed) => {
+        expect(murmur3(key, seed) >>> 0).toBe(plain(new TextEncoder().encode(key), seed))
       }),
       { numRuns: 2000 },
     )
@@ -63,10 +60,6 @@ describe('murmur3', () => {
       expect(murmur3(text, 7) >>> 0).toBe(plain(new TextEncoder().encode(text.toWellFormed()), 7))
     },
   )
-
-  it('does not look beyond the part for the other half of a pair', () => {
-    expect(murmur3('a😀', 0, 0, 2)).toBe(murmur3('a\ufffd', 0))
-  })
 })
 
 describe('mixed', () => {
