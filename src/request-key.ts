@@ -15,13 +15,7 @@ export type KeyFunction = (request: PickRequest) => string | undefined
  * or what a function says.
  */
 export const keySchema = z.union(
-  [
-    z.enum(['client', 'path']),
-    header,
-    cookie,
-    query,
-    z.custom<KeyFunction>((value) => typeof value === 'function', 'expected a function'),
-  ],
+  [z.enum(['client', 'path']), header, cookie, query, z.custom<KeyFunction>((value) => typeof value === 'function')],
   { error: "expected 'client', 'path', { header }, { cookie }, { query } or a function" },
 )
 export type KeySource = z.output<typeof keySchema>

@@ -25,7 +25,6 @@ const problems = (options: unknown) =>
     refusal(() => createBalancer(options as never)).problems.map(({ path, message }) => [path, message]),
   )
 
-
 it('has the defaults that the design names', () => {
   const { pool, name } = parseConfig({ backends: ['http://a', { url: 'https://b' }] })
   expect(name).toBe('balancer')

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { Strategy, StrategyDefinition, StrategyTools } from '../strategy.ts'
+import { consistentHash } from './consistent-hash.ts'
 import { first } from './first.ts'
 import { leastConnections } from './least-connections.ts'
 import { powerOfTwo } from './power-of-two.ts'
@@ -14,7 +15,8 @@ const all = [
   random,
   leastConnections,
   first,
-] as const satisfies readonly StrategyDefinition<never>[]
+  consistentHash,
+] as const satisfies readonly StrategyDefinition[]
 
 export const strategies: readonly StrategyDefinition[] = all
 
@@ -64,13 +66,14 @@ export const strategySchema = z.unknown().transform((value, context): NamedStrat
   return z.NEVER
 })
 
-type OptionsOf<D> = D extends { name: infer N }
-  ? { readonly name: N } & (D extends { options: z.ZodType } ? z.input<D['options']> : unknown)
-  : never
-type NamedOptions = OptionsOf<(typeof all)[number]>
+type InputOf<D> = D extends { options: z.ZodType } ? z.input<D['options']> : unknown
+type OptionsOf<D> = D extends { name: infer N } ? { readonly name: N } & InputOf<D> : never
+/** A name is enough where no option is required. */
+type BareName<D> = D extends { name: infer N } ? (Record<never, never> extends InputOf<D> ? N : never) : never
+type Known = (typeof all)[number]
 
 /** What `strategy` takes. */
-export type StrategyOptions = NamedOptions['name'] | NamedOptions | Strategy
+export type StrategyOptions = BareName<Known> | OptionsOf<Known> | Strategy
 
 /** The strategy that a parsed option stands for. */
 export function createStrategy(option: NamedStrategy | Strategy, tools: StrategyTools): Strategy {

@@ -33,8 +33,13 @@ function recorder(): Recorded {
   }
 }
 
-/** `reasons` is whether the strategy must say why: one of ours must. */
-export function keepsTheContract(name: string, create: (random: Random) => Strategy, reasons: boolean): void {
+/** `reasons` is whether the strategy must say why: one of ours must. `options` are those that it is made with. */
+export function keepsTheContract(
+  name: string,
+  create: (random: Random) => Strategy,
+  reasons: boolean,
+  options: object = {},
+): void {
   const fresh = (seed: number, candidates: readonly BackendState[]): { strategy: Strategy; random: Random } => {
     const random = seededRandom(seed)
     const strategy = create(random)
@@ -42,7 +47,7 @@ export function keepsTheContract(name: string, create: (random: Random) => Strat
     return { strategy, random }
   }
 
-  describe(`contract of ${name}`, () => {
+  describe(`contract of ${name} ${JSON.stringify(options)}`, () => {
     it('has the name by which it is configured', () => {
       expect(create(seededRandom(1)).name).toBe(name)
     })

@@ -12,7 +12,18 @@ const last: Strategy = {
   pick: (candidates, draft) => candidates.findLast((candidate) => draft.admits(candidate)),
 }
 
-for (const definition of strategies) keepsTheContract(definition.name, (random) => made(definition, random), true)
+/** Strategies with several ways of going about it, or with options that are required. */
+const variants: Readonly<Record<string, readonly object[]>> = {
+  'consistent-hash': ['rendezvous', 'maglev', 'ring'].flatMap((algorithm) => [
+    { key: 'path', algorithm },
+    { key: 'client', algorithm, boundedLoad: 125 },
+  ]),
+}
+const variantsOf = (name: string): readonly object[] => variants[name] ?? [{}]
+
+for (const definition of strategies)
+  for (const options of variantsOf(definition.name))
+    keepsTheContract(definition.name, (random) => made(definition, random, options), true, options)
 keepsTheContract('last', () => last, false)
 
 it.each(['round-robin', 'random', 'least-connections', 'power-of-two', 'first'])(
@@ -30,9 +41,10 @@ it.each(['round-robin', 'random', 'least-connections', 'power-of-two', 'first'])
   },
 )
 
-it('configuration names every registered strategy, as text and as an object', () => {
+it('configuration names every registered strategy, as text where no option is required, and as an object', () => {
   for (const { name } of strategies) {
-    for (const strategy of [name, { name }] as const) {
+    const objects = variantsOf(name).map((options) => ({ name, ...options }))
+    for (const strategy of name in variants ? objects : [name, ...objects]) {
       const balancer = createBalancer({
         backends: ['http://a'],
         strategy: strategy as 'round-robin',
