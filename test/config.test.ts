@@ -27,7 +27,15 @@ it('has the defaults that the design names', () => {
   expect(name).toBe('balancer')
   expect(pool).toMatchObject({
     strategy: 'power-of-two',
-    health: { passive: { failures: 5, statuses: [500, 502, 503, 504], ejectionMs: 10_000, maxEjectionMs: 300_000 } },
+    health: {
+      passive: {
+        failures: 5,
+        statuses: [500, 502, 503, 504],
+        ejectionMs: 10_000,
+        maxEjectionMs: 300_000,
+        maxEjectedPercent: 50,
+      },
+    },
     retry: { retries: 2 },
     host: 'keep',
     access: { allow: [], deny: [] },

@@ -42,7 +42,7 @@ export function openLease({ backend, decision }: Pick, request: PickRequest, por
         status: given?.status,
       }
       const latencyUs = isCount(given?.latencyUs) ? given.latencyUs : ports.clock.monoUs() - startUs
-      ports.release(backend, { ...ended, latencyUs })
+      ports.release(backend, { ...ended, startUs, latencyUs })
       ports.emit('route.released', {
         outcome: ended.result === 'ok' ? 'success' : 'failure',
         lb: {
