@@ -103,6 +103,9 @@ interface Standing {
 /** Backends of one kind differ by so much without anything being wrong: as the logarithm of a ratio, about 10 %. */
 const leastSpread = 0.1
 
+/** What is exactly at a threshold is beyond it, also where a share such as 0.15 has no exact number. */
+const rounding = 1e-9
+
 /**
  * Judges the interval that ends; returns those that stood out in this one and the ones before it that it takes, the worst
  * first. Each of these samples counts, so they must be those of backends that do the same work.
@@ -163,7 +166,7 @@ function above(
       const noise = Math.sqrt(Math.max(own, variance) / count + centerNoise)
       return { sample, cause, score: (value - center) / Math.max(spread, noise), value, center }
     })
-    .filter(({ score, value }) => score >= deviations && value - center >= least)
+    .filter(({ score, value }) => score >= deviations && value - center >= least - rounding)
 }
 
 function median(values: readonly number[]): number {

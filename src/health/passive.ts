@@ -105,8 +105,9 @@ export class PassiveHealth {
     const { lack } = this.#ejections
     if (this.#config === undefined || lack === undefined) return
     let best: { readonly backend: BackendState; readonly record: Record } | undefined
-    for (const [backend, record] of this.#records) {
-      if (!this.#backends.has(backend) || backend.passive === 'ok' || !couldServe(backend)) continue
+    for (const backend of this.#backends) {
+      const record = this.#records.get(backend)
+      if (record === undefined || backend.passive === 'ok' || !couldServe(backend)) continue
       const onTrial = backend.passive === 'trial'
       const bestOnTrial = best?.backend.passive === 'trial'
       const longer = best === undefined || record.outSinceUs < best.record.outSinceUs
