@@ -379,6 +379,32 @@ it('brings the longest out back when the pool shrinks and more are out than may 
   expect(p.state('a').passive).toBe('ejected')
 })
 
+it('never ejects the last that is eligible, also where others are not for reasons that health does not know', () => {
+  const [backend, ...others] = statesOf(1, 1, 1, 1) as [BackendState, ...BackendState[]]
+  const clock = fakeClock()
+  let elsewhere = 3
+  let refreshed = 0
+  const watch = new HealthWatch({
+    clock,
+    random: seededRandom(1),
+    eligible: () => 4 - elsewhere - (backend.passive === 'ejected' ? 1 : 0),
+    refresh: () => void refreshed++,
+    emit: () => ({}) as never,
+  })
+  const config = { passive: passiveSchema.parse({ failures: 1 }) }
+  watch.watch([backend, ...others], config)
+  const fail = () => watch.observe(backend, { result: 'backend-reset', startUs: clock.monoUs(), latencyUs: 1 })
+  fail()
+  expect([backend.passive, refreshed]).toEqual(['ok', 0])
+  elsewhere = 2
+  fail()
+  expect([backend.passive, refreshed]).toEqual(['ejected', 1])
+  elsewhere = 3
+  watch.watch([backend, ...others], config)
+  expect(backend.passive).toBe('ok')
+  watch.close()
+})
+
 it('what began before a trial does not take its room; what has lasted for the first ejection does no more', () => {
   const [backend, other] = statesOf(1, 1) as [BackendState, BackendState]
   const clock = fakeClock()
