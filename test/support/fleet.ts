@@ -40,7 +40,7 @@ export interface Fleet {
 /** So many values stand for a shape: drawing from them is fast, and their tail reaches to one in 65,536. */
 const tableSize = 65_536
 
-export function tableOf(shape: Shape, random: Random): Float64Array {
+function tableOf(shape: Shape, random: Random): Float64Array {
   return Float64Array.from({ length: tableSize }, () => shapes[shape](random))
 }
 
