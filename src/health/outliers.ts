@@ -6,9 +6,9 @@ export const outliersSchema = z.strictObject({
   intervalMs: z.int().min(100).max(3_600_000).default(10_000),
   /**
    * How slow a backend must be at least, in percent of the median of the group; `false` leaves latency out of account.
-   * Default 200.
+   * Default 300: hosts that share their machines wander by tens of percent, and twice the median happens to healthy ones.
    */
-  latencyPercent: z.union([z.literal(false), z.int().min(101).max(100_000)]).default(200),
+  latencyPercent: z.union([z.literal(false), z.int().min(101).max(100_000)]).default(300),
   /**
    * How far its share of failures must at least be above the median of the group, in percent points; `false` leaves
    * failures out of account. Default 10.

@@ -27,7 +27,7 @@ const healthy: readonly Fleet[] = [
 ]
 
 it.each(healthy.map((fleet, i) => [i, JSON.stringify(fleet), fleet] as const))(
-  'healthy fleet %i, %s: no ejection in 4,700 host-hours, so below 10⁻³ per host-hour with 99 %% confidence',
+  'healthy fleet %i, %s: no ejection in 4,700 host-hours, so below 10⁻³ per host-hour',
   { timeout: 600_000 },
   (i, _, fleet) => {
     expect(falseEjections(fleet, hostHours, seededRandom(1000 + i))).toBe(0)
@@ -48,7 +48,7 @@ const ill: readonly Omit<Ill, 'hosts'>[] = [
 
 // 100 runs for each size: with all of 500 found, the share that is found is above 99.0 % with 99 % confidence (0.01^(1/500)).
 it.each(ill.map((one, i) => [i, JSON.stringify(one), one] as const))(
-  'ill fleet %i, %s: exactly the bad 40 %% found in two intervals in 500 runs of 500',
+  'ill fleet %i, %s: exactly the bad 40 percent found in two intervals in 500 runs of 500',
   { timeout: 600_000 },
   (i, _, one) => {
     const random = seededRandom(2000 + i)
