@@ -162,6 +162,8 @@ export interface BackendState {
   passive: PassiveState
   /** Written by routing. It flips with each request, so it makes no new snapshot. */
   capacity: CapacityState
+  /** Of what is in flight, how many a trial leaves out of account, as they began before it. Written by passive health. */
+  stale: number
   /** How much of its weight it gets, in permille: less than {@link fullRamp} while it starts slowly. Written by routing. */
   ramp: number
   /** What counts in a pick: the configured weight times `ramp`, an integer. Written by routing. */
@@ -185,6 +187,7 @@ export const newBackendState = (config: Backend): BackendState => ({
   active: 'unknown',
   passive: 'ok',
   capacity: 'free',
+  stale: 0,
   ramp: fullRamp,
   weight: config.weight * fullRamp,
   inFlight: 0,
@@ -197,5 +200,7 @@ export const newBackendState = (config: Backend): BackendState => ({
 export const loadOf = (backend: BackendState): number => backend.inFlight + backend.handicap
 
 /** Whether it can take one request more. One that is on trial takes one at a time. */
-export const hasRoom = ({ inFlight, passive, config }: BackendState): boolean =>
-  inFlight < (passive === 'trial' ? 1 : (config.maxInFlight ?? Number.POSITIVE_INFINITY))
+export const hasRoom = ({ inFlight, passive, stale, config }: BackendState): boolean => {
+  const most = config.maxInFlight ?? Number.POSITIVE_INFINITY
+  return inFlight < (passive === 'trial' ? Math.min(stale + 1, most) : most)
+}

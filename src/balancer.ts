@@ -93,7 +93,9 @@ class Wiring implements Balancer {
           severity: panic ? severity.error : severity.info,
           outcome: panic ? 'failure' : 'success',
         }),
-      onCapacity: () => undefined,
+      // That one on trial takes one request at a time is told as what it is: a trial.
+      onCapacity: (backend) =>
+        this.#health.capacityChanged(backend, backend.capacity === 'full' && backend.passive !== 'trial'),
     })
     this.#health = new HealthWatch({
       ...ground,

@@ -41,6 +41,8 @@ export interface Ending {
   readonly result: AttemptResult
   /** The status of the response, where there was one. */
   readonly status?: number | undefined
+  /** When the backend was picked, on the monotonic clock: what began before a trial does not decide it. */
+  readonly startUs: number
   /** From the pick to the head of the response, or to the end where there was none, in µs. */
   readonly latencyUs: number
   /** What the backend said in `Retry-After`, in ms. */

@@ -31,7 +31,13 @@ it('has the defaults that the design names', () => {
   expect(pool).toMatchObject({
     strategy: { name: 'power-of-two' },
     health: {
-      passive: { failures: 5, statuses: [500, 502, 503, 504], ejectionMs: 10_000, maxEjectionMs: 300_000 },
+      passive: {
+        failures: 5,
+        statuses: [500, 502, 503, 504],
+        ejectionMs: 10_000,
+        maxEjectionMs: 300_000,
+        maxEjectedPercent: 50,
+      },
       record: 'summary',
     },
     retry: { retries: 2 },

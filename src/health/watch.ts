@@ -1,10 +1,11 @@
 // Health as a whole: the axes of every backend, each change of which is one event.
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
-import { type Emit, type EventFields, severity } from '../events.ts'
+import { type Emit, severity } from '../events.ts'
 import { type Ending, isBackendFault } from '../outcome.ts'
 import type { Random } from '../random.ts'
 import { ActiveHealth, type Probed } from './active.ts'
+import { CapacityHealth } from './capacity.ts'
 import { type PassiveConfig, PassiveHealth } from './passive.ts'
 import type { ActiveConfig } from './probe-options.ts'
 import { HealthSummary } from './summary.ts'
@@ -20,7 +21,7 @@ export interface HealthConfig {
 export interface HealthWatchOptions {
   readonly clock: Clock
   readonly random: Random
-  /** How many backends are eligible now. */
+  /** How many backends are eligible now, those on trial among them, with panic left out of account. */
   readonly eligible: () => number
   /** Brings the pool up to date after a change. */
   readonly refresh: () => void
@@ -33,6 +34,7 @@ export class HealthWatch {
   readonly #passive: PassiveHealth
   readonly #summary: HealthSummary
   #record: HealthConfig['record'] = 'summary'
+  readonly #capacity: CapacityHealth
   #watched: ReadonlySet<BackendState> = new Set()
   #closed = false
 
@@ -43,7 +45,9 @@ export class HealthWatch {
     const onProbe = (probed: Probed): void => this.#probed(probed)
     this.#summary = new HealthSummary(clock, (fields) => void emit('health.summary', fields))
     this.#active = new ActiveHealth({ clock, random, onProbe, onTransition })
-    this.#passive = new PassiveHealth({ clock, eligible, onTransition })
+    this.#passive = new PassiveHealth({ clock, eligible, onTransition, onRoom: options.refresh })
+    // Who is full is asked at the pick: the pool does not change by it.
+    this.#capacity = new CapacityHealth(clock, (transition) => this.#tell(transition))
   }
 
   /**
@@ -55,9 +59,9 @@ export class HealthWatch {
     this.#watched = new Set(backends)
     this.#record = config.record
     this.#summary.watch(config.active === undefined && config.passive === undefined ? [] : backends)
-    this.#passive.configure(config.passive)
+    this.#passive.watch(this.#watched, config.passive)
     this.#active.watch(backends, config.active)
-    this.#keepOne()
+    this.#passive.settle()
   }
 
   /** Sets what an operator said of a backend; the pool is brought up to date by who calls. */
@@ -66,27 +70,34 @@ export class HealthWatch {
     if (from === to) return
     backend.admin = to
     this.#summary.turned(backend)
-    this.#tell(
-      { id: backend.config.id, axis: 'admin', from, to, cause: 'operator', failures: 0, successes: 0 },
-      severity.info,
-    )
+    this.#tell({ backend, axis: 'admin', from, to, cause: 'operator', failures: 0, successes: 0 })
   }
 
-  /** Takes in how one request or lease went; returns whether it counts as a failure of the backend. */
-  observe(backend: BackendState, { result, status, latencyUs }: Ending): boolean {
-    const badStatus = result === 'ok' && status !== undefined && this.#passive.failed(status)
-    const failed = badStatus || isBackendFault(result)
+  /**
+   * Takes in how one request or lease went; returns whether it counts as a failure of the backend. Must be called while the
+   * request is still counted as in flight.
+   */
+  observe(backend: BackendState, ending: Ending): boolean {
+    const { result, status } = ending
+    const failed = isBackendFault(result) || (result === 'ok' && status !== undefined && this.#passive.failed(status))
     // What the client or we broke off says nothing about the backend.
+    const said = failed ? 'failed' : result === 'ok' ? 'well' : 'nothing'
     // Nor is there anything to learn of a backend that has left.
-    if ((failed || result === 'ok') && this.#watched.has(backend)) {
-      this.#summary.attempted(backend, !failed)
-      this.#passive.observe(backend, { ok: !failed, error: badStatus ? `status ${status}` : result, latencyUs })
+    if (this.#watched.has(backend)) {
+      if (said !== 'nothing') this.#summary.attempted(backend, said === 'well')
+      this.#passive.observe(backend, said, ending)
     }
     return failed
   }
 
+  /** Must be called when a backend comes to its `maxInFlight`, and when it has room again. */
+  capacityChanged(backend: BackendState, full: boolean): void {
+    if (this.#watched.has(backend)) this.#capacity.changed(backend, full)
+  }
+
   forget(backend: BackendState): void {
     this.#passive.forget(backend)
+    this.#capacity.forget(backend)
   }
 
   close(): void {
@@ -95,36 +106,15 @@ export class HealthWatch {
     this.#summary.close()
     this.#active.close()
     this.#passive.close()
+    this.#capacity.close()
   }
 
-  #changed({
-    backend,
-    axis,
-    from,
-    to,
-    cause,
-    failures,
-    successes,
-    threshold,
-    downtimeUs,
-    lastError,
-  }: Transition): void {
+  #changed(transition: Transition): void {
     this.#options.refresh()
-    this.#summary.turned(backend)
-    const fields = {
-      id: backend.config.id,
-      axis,
-      from,
-      to,
-      cause,
-      failures,
-      successes,
-      ...(threshold === undefined ? {} : { threshold }),
-      ...(downtimeUs === undefined ? {} : { downtime_us: downtimeUs }),
-      ...(lastError === undefined ? {} : { last_error: lastError }),
-    }
-    this.#tell(fields, to === 'unhealthy' || to === 'ejected' ? severity.warn : severity.info)
-    this.#keepOne()
+    this.#summary.turned(transition.backend)
+    this.#passive.count()
+    this.#tell(transition)
+    this.#passive.settle()
   }
 
   #probed({ backend, fault, failures, successes, durationUs }: Probed): void {
@@ -143,17 +133,23 @@ export class HealthWatch {
     })
   }
 
-  // The last one that could serve is never out by ejection alone, also when the others leave later and for other reasons.
-  // What it brings back is a change too, which ends here: somebody is eligible then.
-  #keepOne(): void {
-    if (this.#options.eligible() === 0) this.#passive.readmitLongest(this.#watched)
-  }
-
-  #tell(backend: EventFields<'backend.health_changed'>['backend'], level: number): void {
+  #tell({ backend: { config }, axis, from, to, cause, failures, successes, ...rest }: Transition): void {
+    const bad = to === 'unhealthy' || to === 'ejected'
     this.#options.emit('backend.health_changed', {
-      backend,
-      severity: level,
-      outcome: level === severity.warn ? 'failure' : 'success',
+      backend: {
+        id: config.id,
+        axis,
+        from,
+        to,
+        cause,
+        failures,
+        successes,
+        ...(rest.threshold === undefined ? {} : { threshold: rest.threshold }),
+        ...(rest.downtimeUs === undefined ? {} : { downtime_us: rest.downtimeUs }),
+        ...(rest.lastError === undefined ? {} : { last_error: rest.lastError }),
+      },
+      severity: bad ? severity.warn : severity.info,
+      outcome: bad ? 'failure' : 'success',
     })
   }
 }

@@ -66,6 +66,7 @@ export class Journal {
     this.#ports.release(attempt.backend, {
       result: failure?.result ?? 'ok',
       status: attempt.status,
+      startUs: attempt.startUs,
       latencyUs: (attempt.status === undefined ? endUs : (this.firstByteUs ?? endUs)) - attempt.startUs,
     })
   }

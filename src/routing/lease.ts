@@ -43,7 +43,7 @@ export function openLease({ backend, decision, setCookie }: Pick, request: PickR
         status: given?.status,
       }
       const latencyUs = isCount(given?.latencyUs) ? given.latencyUs : ports.clock.monoUs() - startUs
-      ports.release(backend, { ...ended, latencyUs })
+      ports.release(backend, { ...ended, startUs, latencyUs })
       ports.emit('route.released', {
         outcome: ended.result === 'ok' ? 'success' : 'failure',
         lb: {

@@ -1,9 +1,14 @@
 // Passive ejection, on a clock that the test moves.
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { type BackendState, hasRoom } from '../../src/backend.ts'
 import { createBalancer } from '../../src/balancer.ts'
+import { passiveSchema } from '../../src/health/passive.ts'
+import { HealthWatch } from '../../src/health/watch.ts'
 import type { AttemptResult } from '../../src/outcome.ts'
+import { seededRandom } from '../../src/random.ts'
 import { fakeClock } from '../support/fake-clock.ts'
+import { statesOf } from '../support/pool.ts'
 import { until } from '../support/until.ts'
 import { watched } from '../support/watched.ts'
 
@@ -93,7 +98,11 @@ it('never ejects the last one that is eligible', () => {
   p.end('a', 'connect-refused', 3)
   p.end('b', 'connect-refused', 50)
   expect(p.state('b').passive).toBe('ok')
+  // One on trial serves but one request at a time: the other is still the last.
   p.clock.advance(100)
+  p.end('b', 'connect-refused')
+  expect(p.state('b').passive).toBe('ok')
+  p.end('a', 'ok')
   p.end('b', 'connect-refused')
   expect(p.state('b').passive).toBe('ejected')
 })
@@ -106,36 +115,96 @@ it('may eject one that is out for another reason', async () => {
   expect(p.state('a')).toMatchObject({ passive: 'ejected', admin: 'draining', excluded: 'draining' })
 })
 
-it('comes back after its time; one more failure ejects it for twice as long, up to the longest', () => {
+it('goes on trial after its time; a failure there ejects it for twice as long, up to the longest', () => {
   const p = pool()
   p.end('a', 'connect-refused', 3)
   for (const ms of [100, 200, 350, 350]) {
     p.clock.advance(ms - 1)
     expect(p.state('a').passive).toBe('ejected')
     p.clock.advance(1)
-    expect(p.state('a')).toMatchObject({ passive: 'ok', eligible: true })
+    expect(p.state('a')).toMatchObject({ passive: 'trial', eligible: true })
     expect(p.changes().at(-1)).toMatchObject({
       from: 'ejected',
-      to: 'ok',
+      to: 'trial',
       cause: 'ejection-over',
       downtime_us: ms * 1000,
     })
-    p.end('a', 'connect-refused')
-    expect(p.changes().at(-1)).toMatchObject({ from: 'ok', to: 'ejected', failures: 3, threshold: 3 })
+    p.end('a', 'header-timeout')
+    expect(p.changes().at(-1)).toMatchObject({
+      from: 'trial',
+      to: 'ejected',
+      cause: 'trial-failed',
+      threshold: 1,
+      last_error: 'header-timeout',
+    })
   }
   expect(p.changes()).toHaveLength(9)
 })
 
-it('a success after it came back clears the count and the growth', () => {
+it('a success on trial brings it back, with no failure to its name', () => {
   const p = pool()
   p.end('a', 'connect-refused', 3)
   p.clock.advance(100)
+  p.end('a', 'connect-refused')
+  p.clock.advance(200)
   p.end('a', 'ok')
+  expect(p.state('a').passive).toBe('ok')
+  expect(p.changes().at(-1)).toEqual({
+    id: 'a',
+    axis: 'passive',
+    from: 'trial',
+    to: 'ok',
+    cause: 'trial-passed',
+    failures: 0,
+    successes: 1,
+    threshold: 1,
+    downtime_us: 300_000,
+  })
   p.end('a', 'connect-refused', 2)
   expect(p.state('a').passive).toBe('ok')
   p.end('a', 'connect-refused')
+  expect(p.state('a').passive).toBe('ejected')
+})
+
+it('the time goes on growing after a trial that went well, until it has been in service for the longest one', () => {
+  const p = pool()
+  const lengths = [100, 200, 350]
+  for (const [i, ms] of lengths.entries()) {
+    p.end('a', 'connect-refused', 3)
+    p.clock.advance(ms - 1)
+    expect(p.state('a').passive).toBe('ejected')
+    p.clock.advance(1)
+    p.end('a', 'ok')
+    expect(p.state('a').passive).toBe('ok')
+    p.clock.advance(i === lengths.length - 1 ? 350 : 349)
+  }
+  p.end('a', 'connect-refused', 3)
   p.clock.advance(100)
+  expect(p.state('a').passive).toBe('trial')
+})
+
+it('what says nothing of the backend leaves it on trial', () => {
+  const p = pool()
+  p.end('a', 'connect-refused', 3)
+  p.clock.advance(100)
+  for (const result of ['client-gone', 'queue-full', 'queue-timeout', 'internal'] as const) p.end('a', result, 2)
+  expect(p.state('a').passive).toBe('trial')
+  p.end('a', 'ok')
   expect(p.state('a').passive).toBe('ok')
+})
+
+it('results of requests from before the trial do not decide it, nor count after it', () => {
+  const p = pool()
+  const early = Array.from({ length: 40 }, () => p.balancer.pick()).filter(({ backend }) => backend!.id === 'a')
+  p.clock.advance(1)
+  p.end('a', 'connect-refused', 3)
+  p.clock.advance(100)
+  for (const [i, lease] of early.splice(0, 10).entries()) lease.done({ result: i % 2 ? 'ok' : 'header-timeout' })
+  expect(p.state('a').passive).toBe('trial')
+  p.end('a', 'ok')
+  for (const lease of early) lease.done({ result: 'header-timeout' })
+  expect(p.state('a').passive).toBe('ok')
+  expect(p.changes()).toHaveLength(3)
 })
 
 it('results of requests from before the ejection neither end nor lengthen it', () => {
@@ -145,8 +214,16 @@ it('results of requests from before the ejection neither end nor lengthen it', (
   for (const [i, lease] of early.entries()) lease.done({ result: i % 2 === 0 ? 'connect-refused' : 'ok' })
   expect(p.changes()).toHaveLength(1)
   p.clock.advance(100)
-  expect(p.state('a').passive).toBe('ok')
+  expect(p.state('a').passive).toBe('trial')
   expect(p.changes()).toHaveLength(2)
+})
+
+it('one on trial is back at once when ejection is switched off', async () => {
+  const p = pool()
+  p.end('a', 'connect-refused', 3)
+  p.clock.advance(150)
+  await p.ops.update({ health: { passive: false } })
+  expect(p.changes().at(-1)).toMatchObject({ from: 'trial', to: 'ok', cause: 'ejection-off', downtime_us: 150_000 })
 })
 
 it('is off by `false`; switching it off brings back who was out', async () => {
@@ -188,13 +265,13 @@ it('the axes are independent: each has its own state and events', async () => {
   await p.ops.drain('a')
   expect(p.state('a')).toMatchObject({ admin: 'draining', passive: 'ejected', active: 'unknown', excluded: 'draining' })
   p.clock.advance(100)
-  expect(p.state('a')).toMatchObject({ admin: 'draining', passive: 'ok', eligible: false })
+  expect(p.state('a')).toMatchObject({ admin: 'draining', passive: 'trial', eligible: false })
   await p.ops.undrain('a')
   expect(p.state('a').eligible).toBe(true)
   expect(p.changes().map(({ axis, from, to, cause }) => [axis, from, to, cause])).toEqual([
     ['passive', 'ok', 'ejected', 'consecutive-failures'],
     ['admin', 'ready', 'draining', 'operator'],
-    ['passive', 'ejected', 'ok', 'ejection-over'],
+    ['passive', 'ejected', 'trial', 'ejection-over'],
     ['admin', 'draining', 'ready', 'operator'],
   ])
 })
@@ -227,7 +304,7 @@ it.each<[string, (p: ReturnType<typeof pool>) => Promise<number>]>([
 })
 
 it('of several that are out it brings back the longest out of those that could serve, and that one only', async () => {
-  const p = pool(short, ['a', 'b', 'c', 'd'])
+  const p = pool({ ...short, maxEjectedPercent: 100 }, ['a', 'b', 'c', 'd'])
   for (const id of ['a', 'b', 'c']) {
     p.end(id, 'connect-refused', 3)
     p.clock.advance(10)
@@ -253,6 +330,123 @@ it('everything can be drained, also while some are ejected', async () => {
   await p.ops.drain('a')
   expect(p.balancer.pick().backend).toBeUndefined()
   expect(p.changes().filter(({ cause }) => cause === 'last-eligible')).toHaveLength(1)
+})
+
+it('of one on trial and one ejected, the one on trial comes back', async () => {
+  const p = pool({ ...short, maxEjectedPercent: 100 }, ['a', 'b', 'c'])
+  p.end('a', 'connect-refused', 3)
+  p.clock.advance(100)
+  p.end('a', 'connect-refused')
+  p.clock.advance(150)
+  p.end('b', 'connect-refused', 3)
+  p.clock.advance(50)
+  expect([p.state('a').passive, p.state('b').passive]).toEqual(['trial', 'ejected'])
+  await p.ops.drain('c')
+  expect([p.state('a').passive, p.state('b').passive]).toEqual(['ok', 'ejected'])
+  expect(p.changes().at(-1)).toMatchObject({ from: 'trial', to: 'ok', cause: 'last-eligible', downtime_us: 300_000 })
+})
+
+it.each([
+  [2, 1, 1],
+  [2, 50, 1],
+  [2, 100, 1],
+  [3, 50, 1],
+  [3, 67, 2],
+  [4, 50, 2],
+  [5, 40, 2],
+  [5, 39, 1],
+  [10, 40, 4],
+  [10, 100, 9],
+])('of %i backends, of whom %i percent may be out, at most %i are', (count, maxEjectedPercent, most) => {
+  const names = Array.from({ length: count }, (_, i) => `b${i}`)
+  const p = pool({ failures: 1, ejectionMs: 1000, maxEjectedPercent }, names)
+  for (let i = 0; i < 60; i++) p.balancer.pick().done({ result: 'connect-refused' })
+  expect(names.filter((id) => p.state(id).passive === 'ejected')).toHaveLength(most)
+  p.clock.advance(1000)
+  // Those on trial count as out, so that the cap holds when it goes badly.
+  for (let i = 0; i < 60; i++) p.balancer.pick().done({ result: 'connect-refused' })
+  expect(names.filter((id) => p.state(id).passive === 'ejected')).toHaveLength(most)
+})
+
+it('brings the longest out back when the pool shrinks and more are out than may be', async () => {
+  const p = pool({ failures: 1, ejectionMs: 1000 }, ['a', 'b', 'c', 'd'])
+  p.end('b', 'connect-refused')
+  p.clock.advance(10)
+  p.end('a', 'connect-refused')
+  await p.ops.drain('c')
+  expect(p.state('b').passive).toBe('ok')
+  expect(p.changes().at(-1)).toMatchObject({ id: 'b', from: 'ejected', to: 'ok', cause: 'ejection-cap' })
+  expect(p.state('a').passive).toBe('ejected')
+})
+
+it('never ejects the last that is eligible, also where others are not for reasons that health does not know', () => {
+  const [backend, ...others] = statesOf(1, 1, 1, 1) as [BackendState, ...BackendState[]]
+  const clock = fakeClock()
+  let elsewhere = 3
+  let refreshed = 0
+  const watch = new HealthWatch({
+    clock,
+    random: seededRandom(1),
+    eligible: () => 4 - elsewhere - (backend.passive === 'ejected' ? 1 : 0),
+    refresh: () => void refreshed++,
+    emit: () => ({}) as never,
+  })
+  const config = { passive: passiveSchema.parse({ failures: 1 }), record: 'summary' as const }
+  watch.watch([backend, ...others], config)
+  const fail = () => watch.observe(backend, { result: 'backend-reset', startUs: clock.monoUs(), latencyUs: 1 })
+  fail()
+  expect([backend.passive, refreshed]).toEqual(['ok', 0])
+  elsewhere = 2
+  fail()
+  expect([backend.passive, refreshed]).toEqual(['ejected', 1])
+  elsewhere = 3
+  watch.watch([backend, ...others], config)
+  expect(backend.passive).toBe('ok')
+  watch.close()
+})
+
+it('what began before a trial does not take its room; what has lasted for the first ejection does no more', () => {
+  const [backend, other] = statesOf(1, 1) as [BackendState, BackendState]
+  const clock = fakeClock()
+  const watch = new HealthWatch({
+    clock,
+    random: seededRandom(1),
+    eligible: () => [backend, other].filter(({ passive }) => passive !== 'ejected').length,
+    refresh: () => undefined,
+    emit: () => ({}) as never,
+  })
+  watch.watch([backend, other], { passive: passiveSchema.parse({ failures: 1, ejectionMs: 100 }) })
+  const take = () => {
+    backend.inFlight++
+    return clock.monoUs()
+  }
+  const release = (startUs: number, result: AttemptResult) => {
+    watch.observe(backend, { result, startUs, latencyUs: 1 })
+    backend.inFlight--
+  }
+  const early = [take(), take(), take()]
+  clock.advance(1)
+  release(take(), 'connect-refused')
+  clock.advance(100)
+  expect(backend.passive).toBe('trial')
+  expect(hasRoom(backend)).toBe(true)
+  const trial = take()
+  expect(hasRoom(backend)).toBe(false)
+  release(early.pop()!, 'client-gone')
+  release(early.pop()!, 'ok')
+  expect(hasRoom(backend)).toBe(false)
+  clock.advance(100)
+  expect(hasRoom(backend)).toBe(true)
+  const second = take()
+  expect(hasRoom(backend)).toBe(false)
+  release(early.pop()!, 'ok')
+  expect(hasRoom(backend)).toBe(false)
+  release(second, 'client-gone')
+  expect([backend.passive, hasRoom(backend)]).toEqual(['trial', true])
+  release(trial, 'ok')
+  expect([backend.passive, backend.inFlight, backend.stale]).toEqual(['ok', 0, 0])
+  watch.close()
+  expect(clock.timers).toBe(0)
 })
 
 it('whatever happens, nobody is out by ejection alone while nobody is eligible', async () => {
