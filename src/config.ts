@@ -8,13 +8,14 @@ import { type Backend, type BackendOptions, backendSchema } from './backend.ts'
 import type { Json } from './canonical.ts'
 import type { Clock } from './clock.ts'
 import type { Authorize } from './control/authorize.ts'
-import type { PoolPart } from './control/operator.ts'
+import { adminOf, kept, nothingSet, type PoolPart } from './control/standing.ts'
 import { activeSchema } from './health/active.ts'
 import { passiveSchema } from './health/passive.ts'
 import { parseOptions } from './parse.ts'
 import { connectionsSchema, timeoutsSchema } from './proxy/connections.ts'
 import type { Random } from './random.ts'
 import { retrySchema } from './routing/retry.ts'
+import { queueSchema } from './routing/waiting.ts'
 import { type StrategyOptions, strategySchema } from './strategies/index.ts'
 
 const off = z.literal(false).transform(() => undefined)
@@ -66,6 +67,8 @@ const poolShape = {
     .prefault({}),
   /** Further attempts on other backends. */
   retry: retrySchema.prefault({}),
+  /** What becomes of requests while every backend is full. */
+  queue: queueSchema.prefault({}),
   timeouts: timeoutsSchema.prefault({}),
   connections: connectionsSchema.prefault({}),
   /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */
@@ -120,27 +123,27 @@ export type BalancerConfig = Readonly<Omit<z.output<typeof balancerSchema>, keyo
 
 export function parseConfig(options: unknown): BalancerConfig {
   const { name, control, audit, clock, random, ...pool } = parseOptions(balancerSchema, options, 'createBalancer')
-  return { name, control, audit, clock, random, pool: Object.freeze({ ...pool, draining: [] }) }
+  return { name, control, audit, clock, random, pool: Object.freeze({ ...pool, ...nothingSet }) }
 }
 
-/** The configuration with these parts replaced. Backends that left are draining no more. */
+/** The configuration with these parts replaced. What was set on backends that left is forgotten. */
 export function mergeConfig(config: PoolConfig, changes: unknown): PoolConfig {
   const parsed = parseOptions(poolSchema.partial(), changes, 'update')
   // A partial schema still fills in defaults: only what was given is taken over.
   const given = changes as Readonly<Record<string, unknown>>
   const named = Object.fromEntries(Object.entries(parsed).filter(([key]) => given[key] !== undefined))
   const merged = { ...config, ...named } as PoolConfig
-  const ids = new Set(merged.backends.map(({ id }) => id))
-  return Object.freeze({ ...merged, draining: config.draining.filter((id) => ids.has(id)) })
+  return Object.freeze(kept(merged))
 }
 
 /** The configuration as records hold it: backends by id, what an operator set on them beside what was declared. */
 export function describeConfig(config: PoolConfig): { readonly [key: string]: Json } {
-  const { backends: list, draining, strategy, ...rest } = config
-  const byId = list.map(({ id, address, port, ...backend }) => [
-    id,
-    { ...backend, admin: draining.includes(id) ? 'draining' : 'ready' },
-  ])
+  const { backends: list, draining, disabled, deadlines, strategy, ...rest } = config
+  const byId = list.map(({ id, address, port, ...backend }) => {
+    const deadline = deadlines.get(id)
+    const drainMs = deadline === undefined ? {} : { drainMs: deadline.ms }
+    return [id, { ...backend, admin: adminOf(config, id), ...drainMs }]
+  })
   return {
     ...(describe(rest) as { [key: string]: Json }),
     backends: Object.fromEntries(byId),

@@ -24,7 +24,7 @@ const withLb = <S extends z.ZodRawShape>(shape: S) => obj({ ...scope, ...shape }
 const plainLb = withLb({}).optional()
 const change = obj({ path: text, from: json.optional(), to: json.optional() })
 const changeFields = {
-  source: z.enum(['api', 'start']),
+  source: z.enum(['api', 'start', 'deadline']),
   message: text.optional(),
   ticket: text.optional(),
   break_glass: z.boolean().optional(),

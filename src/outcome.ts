@@ -16,6 +16,7 @@ export const attemptResults = [
   'header-timeout',
   'backend-cut',
   'body-timeout',
+  'drain-deadline',
   'client-gone',
   'internal',
 ] as const
@@ -28,6 +29,8 @@ export const requestResults = [
   'expectation-failed',
   'loop',
   'no-backend',
+  'capacity-full',
+  'capacity-timeout',
   'closing',
   'audit-unavailable',
   'body-consumed',
