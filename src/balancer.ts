@@ -220,7 +220,7 @@ class Wiring implements Balancer {
     return {
       clock: this.#clock,
       via: `auditlb-${randomHex(4)}`,
-      pick: (request, tried) => this.#picker.pick(request, tried),
+      pick: (request, tried, turn) => this.#picker.pick(request, tried, turn),
       take: (backend) => this.#inFlight.take(backend),
       release: (backend, ending) => this.#release(backend, ending),
       transport: () => this.#transports.current,

@@ -36,6 +36,8 @@ const table = {
   'response-invalid': { status: 502, blame: 'backend', message: 'the response of the backend is not valid HTTP' },
   'header-timeout': { status: 504, blame: 'backend', message: 'the backend did not answer in time' },
   'drain-deadline': { status: 503, blame: 'balancer', message: 'the backend was disabled before it had answered' },
+  // An attempt that was given up because another one of the same request was faster. No client gets this.
+  'hedge-lost': { status: 0, blame: 'balancer', message: 'another attempt of the request was faster' },
   // After the response began: the connection to the client is destroyed, so that it sees the cut.
   'backend-cut': { status: 502, blame: 'backend', message: 'the backend closed the connection within its response' },
   'body-timeout': { status: 504, blame: 'backend', message: 'the backend stalled within its response' },

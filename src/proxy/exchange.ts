@@ -2,11 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BackendState } from '../backend.ts'
 import type { Ticket } from '../events.ts'
-import type { AttemptFailure, RequestResult } from '../outcome.ts'
+import type { FailedResult, RequestResult } from '../outcome.ts'
 import { uniqueId } from '../random.ts'
 import { type Peer, peerOf } from '../request.ts'
-import type { AttemptHandler, Cancel, Connected } from '../transport.ts'
+import type { AttemptRequest } from '../transport.ts'
 import { answerTo, cut, writeHead, writeHints } from './answer.ts'
+import { Attempts, type Outlet } from './attempts.ts'
 import { drain, RequestBody } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
 import { responseHead } from './headers.ts'
@@ -22,7 +23,7 @@ export function handle(ports: Ports, request: IncomingMessage, response: ServerR
   new Exchange(ports, request, response, options).start()
 }
 
-class Exchange implements AttemptHandler {
+class Exchange implements Outlet {
   readonly #ports: Ports
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
@@ -32,10 +33,9 @@ class Exchange implements AttemptHandler {
   readonly #journal: Journal
   readonly #writer: ResponseWriter
   readonly #view: RequestView
-  readonly #tried: BackendState[] = []
   #admitted: Admitted | undefined
   #body: RequestBody | undefined
-  #cancel: Cancel | undefined
+  #attempts: Attempts | undefined
 
   constructor(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions) {
     this.#ports = ports
@@ -96,30 +96,28 @@ class Exchange implements AttemptHandler {
   }
 
   #send(): void {
-    const { backend, decision } = this.#ports.pick(this.#view, this.#tried)
-    this.#journal.decided(backend, decision)
-    if (backend === undefined) return this.#refuse(...this.#journal.verdict)
-    this.#tried.push(backend)
-    this.#ports.take(backend)
-    const { attempt } = this.#journal
-    const cancel = this.#ports.transport().send(
-      {
-        backend: backend.config,
-        method: this.#request.method ?? 'GET',
-        path: this.#admitted!.target,
-        headers: this.#headersFor(backend),
-        body: this.#options.body ?? this.#newBody(),
-      },
-      this,
-    )
-    // An attempt that failed at once may have been followed by another already.
-    if (this.#journal.attempt === attempt) this.#cancel = cancel
+    this.#attempts = new Attempts(this.#ports, this.#journal, this.#view, this)
+    if (!this.#attempts.send()) this.#refuse('no-backend')
+  }
+
+  requestFor(backend: BackendState): AttemptRequest {
+    return {
+      backend: backend.config,
+      method: this.#request.method ?? 'GET',
+      path: this.#admitted!.target,
+      headers: this.#headersFor(backend),
+      body: this.#options.body ?? this.#newBody(),
+    }
   }
 
   // Each attempt has its own, because a transport destroys the one that failed with it.
   #newBody(): RequestBody | undefined {
     this.#body = this.#admitted!.body === 'none' ? undefined : new RequestBody(this.#request)
     return this.#body
+  }
+
+  get replayable(): boolean {
+    return this.#body?.started !== true
   }
 
   #headersFor(backend: BackendState): string[] {
@@ -134,26 +132,20 @@ class Exchange implements AttemptHandler {
     })
   }
 
-  onConnected(facts: Connected): void {
-    const { attempt } = this.#journal
-    if (attempt !== undefined) attempt.connected = facts
-  }
-
-  onInformation(status: number, headers: string[]): void {
+  onHints(headers: string[]): void {
     // A client of HTTP/1.0 would take it for the response (RFC 9110 section 15.2).
-    if (status === 103 && this.#request.httpVersion !== '1.0') writeHints(this.#response, headers)
+    if (this.#request.httpVersion !== '1.0') writeHints(this.#response, headers)
   }
 
-  onResponse(status: number, reason: string, headers: string[], resume: () => void): void {
+  onHead(status: number, reason: string, headers: string[], resume: () => void): boolean {
     // Somebody else has answered meanwhile: `close` will tell.
-    if (this.#response.headersSent) return this.#cancel?.()
-    this.#journal.attempt!.status = status
-    this.#journal.firstByteUs = this.#ports.clock.monoUs()
+    if (this.#response.headersSent) return false
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304
     const head = responseHead(headers, this.#requestId, !bodiless && this.#request.httpVersion !== '1.0')
     if (this.#ports.closing()) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
     this.#writer.begin(resume, this.#ports.log.waits && !bodiless ? head.length : undefined)
+    return true
   }
 
   onData(chunk: Buffer): boolean {
@@ -161,7 +153,6 @@ class Exchange implements AttemptHandler {
   }
 
   onEnd(trailers: string[]): void {
-    this.#journal.endAttempt(undefined)
     this.#journal.result = 'ok'
     const { log } = this.#ports
     if (!log.waits) return this.#finish(trailers)
@@ -181,18 +172,12 @@ class Exchange implements AttemptHandler {
     drain(this.#request)
   }
 
-  onFail(failure: AttemptFailure): void {
-    this.#journal.endAttempt(failure)
+  onFail(failed: FailedResult, detail: string): void {
     // What our own close cut off is no fault of the backend.
-    const result = failure.result === 'internal' && this.#ports.closing() ? 'closing' : failure.result
-    if (this.#response.headersSent) {
-      this.#journal.fail(result, failure.detail)
-      return cut(this.#response)
-    }
-    const replayable = this.#body?.started !== true
-    const facts = { method: this.#request.method ?? '', attempts: this.#journal.attempts, replayable }
-    if (!this.#ports.closing() && this.#ports.mayRetry(failure, facts)) this.#send()
-    else this.#refuse(result, failure.detail)
+    const result = failed === 'internal' && this.#ports.closing() ? 'closing' : failed
+    if (!this.#response.headersSent) return this.#refuse(result, detail)
+    this.#journal.fail(result, detail)
+    cut(this.#response)
   }
 
   // Answers by ourselves. After a refusal of what is not well-formed the connection cannot be trusted any more.
@@ -224,8 +209,7 @@ class Exchange implements AttemptHandler {
     if (journal.result === undefined || (journal.result === 'ok' && !finished)) {
       const result = finished ? 'internal' : 'client-gone'
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)
-      this.#cancel?.()
-      journal.endAttempt({ result, sent: true, detail: journal.detail ?? result })
+      this.#attempts?.cancel(result, journal.detail ?? result)
     }
     this.#body?.destroy()
     this.#record()

@@ -10,6 +10,14 @@ import type { Transport } from '../transport.ts'
 
 type Values = Record<string, string[] | { length: number }>
 
+/** What a pick is for, where it is not the first of its request. */
+export interface Turn {
+  /** How many attempts of the request came before. */
+  readonly retry?: number
+  /** Whether the attempt runs beside one that is not over. */
+  readonly hedge?: boolean
+}
+
 export interface Ports {
   readonly clock: Clock
   /** Our name in `Via`, unique to this balancer: two in a row are no loop. */
@@ -17,6 +25,7 @@ export interface Ports {
   pick(
     request: PickRequest,
     tried: readonly BackendState[],
+    turn?: Turn,
   ): { readonly backend: BackendState | undefined; readonly decision: Decision }
   /** Counts a request in on a backend, and out again with how it went. */
   take(backend: BackendState): void

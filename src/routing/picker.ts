@@ -12,6 +12,12 @@ export interface Pick {
   readonly decision: Decision
 }
 
+/** What a pick is for, where it is not the first of its request. */
+interface Turn {
+  readonly retry?: number
+  readonly hedge?: boolean
+}
+
 /** Told once when a user's strategy throws, or returns a backend that it may not, or nobody where somebody could be. */
 export type StrategyFault = (strategy: string, fault: string) => void
 
@@ -47,12 +53,12 @@ export class Picker {
   }
 
   /** Never throws. `tried` are the backends that earlier attempts of the same request had. */
-  pick(request: PickRequest, tried: readonly BackendState[]): Pick {
+  pick(request: PickRequest, tried: readonly BackendState[], turn?: Turn): Pick {
     const snapshot = this.#pool.snapshot
     const { candidates } = snapshot
     const draft = new PickDraft(request, this.#random, tried)
     const backend = candidates.length === 0 ? undefined : this.#choose(snapshot, draft)
-    return { backend, decision: this.#decide(snapshot, backend, draft, tried) }
+    return { backend, decision: this.#decide(snapshot, backend, draft, tried, turn) }
   }
 
   #choose(snapshot: Snapshot, draft: PickDraft): BackendState | undefined {
@@ -83,6 +89,7 @@ export class Picker {
     backend: BackendState | undefined,
     draft: PickDraft,
     tried: readonly BackendState[],
+    turn: Turn | undefined,
   ): Decision {
     const excluded =
       tried.length === 0
@@ -93,7 +100,9 @@ export class Picker {
       backend: backend?.config.id,
       candidates,
       excluded,
+      hedge: turn?.hedge,
       reason: backend === undefined ? 'none-eligible' : draft.reason,
+      retry: turn?.retry,
       snapshot: snapshot.version,
       strategy: this.#strategy.name,
     }
