@@ -4,7 +4,7 @@ import { Flood } from './access/flood.ts'
 import type { Audit, AuditClosed } from './audit/audit.ts'
 import { scopeOf } from './audit/scope.ts'
 import { Trail } from './audit/trail.ts'
-import type { BackendState } from './backend.ts'
+import { type BackendState, hasRoom } from './backend.ts'
 import { systemClock, timeLeft, within } from './clock.ts'
 import {
   type BalancerOptions,
@@ -15,8 +15,10 @@ import {
   type PoolConfig,
   parseConfig,
 } from './config.ts'
+import { Deadlines } from './control/deadlines.ts'
 import { createOperator, type Operator } from './control/operator.ts'
 import { Revisions } from './control/revisions.ts'
+import { adminOf } from './control/standing.ts'
 import type { Lease } from './decision.ts'
 import { type Actor, actorSchema } from './event-parts.ts'
 import type { Emit } from './events.ts'
@@ -24,8 +26,8 @@ import type { Balancer } from './face.ts'
 import { HealthWatch } from './health/watch.ts'
 import type { Ending } from './outcome.ts'
 import { parseOptions } from './parse.ts'
-import { handle } from './proxy/exchange.ts'
-import type { AdapterPort, Ports } from './proxy/ports.ts'
+import { Hop, type HopParts } from './proxy/hop.ts'
+import type { AdapterPort } from './proxy/ports.ts'
 import { decisionReport } from './proxy/report.ts'
 import { Transports } from './proxy/transports.ts'
 import { randomHex, systemRandom } from './random.ts'
@@ -35,7 +37,9 @@ import { openLease } from './routing/lease.ts'
 import { Picker } from './routing/picker.ts'
 import { Pool } from './routing/pool.ts'
 import { mayRetry } from './routing/retry.ts'
+import { rotation } from './routing/rotation.ts'
 import { type BalancerSnapshot, backendSnapshots } from './routing/snapshot.ts'
+import { WaitingRoom } from './routing/waiting.ts'
 import { createStrategy, isSameStrategy } from './strategies/index.ts'
 import { version } from './version.ts'
 
@@ -58,6 +62,9 @@ class Wiring implements Balancer {
   readonly #picker: Picker
   readonly #health: HealthWatch
   readonly #revisions: Revisions<PoolConfig>
+  readonly #deadlines: Deadlines<PoolConfig>
+  readonly #room: WaitingRoom
+  readonly #hop: Hop
   #inForce: PoolConfig
   readonly #transports: Transports
   readonly #flood: Flood
@@ -81,6 +88,7 @@ class Wiring implements Balancer {
     this.#transports = new Transports(initial, this.#clock)
     this.#flood = new Flood(this.#clock, (fields) => void this.#emit('access.denied', fields))
     this.#denies = compileAccess(initial.access)
+    this.#pool.mirrorGroup = initial.mirror?.group
     this.#pool.sync(initial.backends)
     const strategy = createStrategy(initial.strategy, { clock: this.#clock, random: this.#random })
     this.#picker = new Picker(this.#pool, strategy, this.#random, (at, fault) =>
@@ -90,7 +98,10 @@ class Wiring implements Balancer {
       clock: this.#clock,
       random: this.#random,
       eligible: () => this.#pool.snapshot.candidates.length,
-      refresh: () => this.#pool.refresh(),
+      refresh: () => {
+        this.#pool.refresh()
+        this.#room.wake()
+      },
       emit: this.#emit,
     })
     this.#revisions = new Revisions<PoolConfig>({
@@ -105,9 +116,15 @@ class Wiring implements Balancer {
       durable: (ticket) => this.#trail.durable(ticket),
       apply: (next) => this.#apply(next),
     })
-    const ports = this.#ports()
+    this.#deadlines = new Deadlines({ clock: this.#clock, revisions: this.#revisions })
+    this.#room = new WaitingRoom({
+      config: initial.queue,
+      clock: this.#clock,
+      hasRoom: () => this.#pool.snapshot.candidates.some(hasRoom),
+    })
+    this.#hop = new Hop(this.#hopParts())
     this.port = {
-      handle: (request, response, given = {}) => handle(ports, request, response, given),
+      handle: (request, response, given = {}) => this.#hop.handle(request, response, given),
       denies: (address) => this.#denies(address),
       refused: (fields) => this.#flood.deny(fields),
     }
@@ -121,6 +138,7 @@ class Wiring implements Balancer {
   }
 
   pick(request: PickRequest = {}): Lease {
+    this.#room.offer()
     const picked = this.#picker.pick(request, [])
     return openLease(picked, request, {
       clock: this.#clock,
@@ -147,6 +165,7 @@ class Wiring implements Balancer {
         const backend = this.#pool.state(id)
         return () => (backend === undefined ? Promise.resolve() : this.#inFlight.empty(backend))
       },
+      deadlineOver: (id) => this.#deadlines.over(id),
     })
   }
 
@@ -175,10 +194,13 @@ class Wiring implements Balancer {
   async #close(deadlineMs: number): Promise<AuditClosed> {
     const left = timeLeft(this.#clock, deadlineMs)
     this.#state = 'closing'
+    this.#deadlines.close()
+    this.#room.close()
     this.#emit('balancer.draining', { balancer: { in_flight: this.#inFlight.total } })
     await within(this.#clock, this.#inFlight.empty(), left(), undefined)
     const cutOff = this.#inFlight.total
     this.#health.close()
+    this.#hop.closeMirrors()
     await this.#transports.close()
     // What was cut off has its record once its client's connection is closed too.
     if (cutOff > 0) await within(this.#clock, this.#inFlight.empty(), 1000, undefined)
@@ -192,9 +214,9 @@ class Wiring implements Balancer {
   #apply(next: PoolConfig): void {
     const before = this.#inForce
     this.#inForce = next
+    this.#pool.mirrorGroup = next.mirror?.group
     const { left } = this.#pool.sync(next.backends)
-    for (const state of this.#pool.states)
-      this.#health.setAdmin(state, next.draining.includes(state.config.id) ? 'draining' : 'ready')
+    for (const state of this.#pool.states) this.#health.setAdmin(state, adminOf(next, state.config.id))
     this.#pool.refresh()
     if (!isSameStrategy(next.strategy, before.strategy))
       this.#picker.use(createStrategy(next.strategy, { clock: this.#clock, random: this.#random }))
@@ -202,12 +224,17 @@ class Wiring implements Balancer {
     this.#health.watch(this.#pool.states, next.health)
     for (const state of left) this.#health.forget(state)
     this.#transports.apply(next)
+    this.#deadlines.apply(next)
+    this.#room.configure(next.queue)
+    for (const state of this.#pool.states) if (state.admin === 'disabled') this.#hop.cut(state)
+    this.#room.wake()
   }
 
   #release(backend: BackendState, ending: Ending): void {
     const failed = this.#health.observe(backend, ending)
     this.#inFlight.release(backend, failed)
     this.#picker.observe(backend, { failed, latencyUs: ending.latencyUs, retryAfterMs: ending.retryAfterMs })
+    this.#room.wake()
   }
 
   #stamp() {
@@ -215,7 +242,7 @@ class Wiring implements Balancer {
     return { config_hash: hash, config_revision: number, pool: this.name }
   }
 
-  #ports(): Ports {
+  #hopParts(): HopParts {
     const trail = this.#trail
     return {
       clock: this.#clock,
@@ -223,6 +250,10 @@ class Wiring implements Balancer {
       pick: (request, tried, turn) => this.#picker.pick(request, tried, turn),
       take: (backend) => this.#inFlight.take(backend),
       release: (backend, ending) => this.#release(backend, ending),
+      room: this.#room,
+      random: this.#random,
+      mirror: () => this.#inForce.mirror,
+      pickMirror: rotation(() => this.#pool.snapshot.mirrors),
       transport: () => this.#transports.current,
       mayRetry: (failure, facts) => mayRetry(this.#inForce.retry, failure, facts),
       denies: (address) => this.#denies(address),

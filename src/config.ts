@@ -13,6 +13,7 @@ import { activeSchema } from './health/active.ts'
 import { passiveSchema } from './health/passive.ts'
 import { parseOptions } from './parse.ts'
 import { connectionsSchema, timeoutsSchema } from './proxy/connections.ts'
+import { mirrorSchema } from './proxy/mirror.ts'
 import type { Random } from './random.ts'
 import { retrySchema } from './routing/retry.ts'
 import { queueSchema } from './routing/waiting.ts'
@@ -69,6 +70,8 @@ const poolShape = {
   retry: retrySchema.prefault({}),
   /** What becomes of requests while every backend is full. */
   queue: queueSchema.prefault({}),
+  /** A share of the requests that is sent once more, to a group of its own. Off unless given. */
+  mirror: z.union([off, mirrorSchema], { error: 'expected false, or an object of mirror options' }).optional(),
   timeouts: timeoutsSchema.prefault({}),
   connections: connectionsSchema.prefault({}),
   /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */

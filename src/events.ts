@@ -74,6 +74,16 @@ export const eventTable = {
     }),
     url,
   }),
+  'request.mirrored': define('traffic', 'info', {
+    lb: withLb({
+      request_id: text,
+      backend: text.optional(),
+      result: z.enum([...attemptResults, 'closing']).optional(),
+      status_code: int.optional(),
+      duration_us: int.optional(),
+      skipped: z.enum(['busy', 'body-too-large', 'body-incomplete', 'no-backend']).optional(),
+    }),
+  }),
   'route.picked': define('traffic', 'info', {
     lb: withLb({ lease_id: text, decision }),
     client: client.optional(),

@@ -7,7 +7,7 @@ import type { Actor } from '../event-parts.ts'
 import { parseOptions } from '../parse.ts'
 import type { ChangeRequest } from './authorize.ts'
 import type { ChangeNote, Revision, Revisions } from './revisions.ts'
-import { type Deadline, disabled, drained, kept, type PoolPart, readied } from './standing.ts'
+import { disabled, drained, kept, type PoolPart, readied } from './standing.ts'
 
 const addedSchema = z.strictObject({ backend: backendSchema })
 

@@ -39,7 +39,9 @@ export function drained<C extends PoolPart>(config: C, id: string, deadline: Dea
 }
 
 export const disabled = <C extends PoolPart>(config: C, id: string): C =>
-  config.disabled.includes(id) ? config : { ...config, ...without(config, id), disabled: [...config.disabled, id].sort() }
+  config.disabled.includes(id)
+    ? config
+    : { ...config, ...without(config, id), disabled: [...config.disabled, id].sort() }
 
 export const readied = <C extends PoolPart>(config: C, id: string): C => ({ ...config, ...without(config, id) })
 

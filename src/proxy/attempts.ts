@@ -1,7 +1,8 @@
 // The attempts of one request: who gets it, what follows a failure, and which of those under way has won.
 
 import type { BackendState } from '../backend.ts'
-import type { AttemptFailure, AttemptResult, FailedResult } from '../outcome.ts'
+import type { Decision } from '../decision.ts'
+import type { AttemptFailure, AttemptResult, RequestResult } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
 import type { AttemptRequest } from '../transport.ts'
 import type { Journal } from './journal.ts'
@@ -20,7 +21,7 @@ export interface Outlet {
   onData(chunk: Buffer): boolean
   onEnd(trailers: string[]): void
   /** No attempt is left, and none will follow. Called once. */
-  onFail(result: FailedResult, detail: string): void
+  onFail(result: Exclude<RequestResult, 'ok'>, detail: string | undefined): void
 }
 
 export class Attempts implements Course {
@@ -32,6 +33,9 @@ export class Attempts implements Course {
   readonly #running: Try[] = []
   /** The one whose response the client gets: of several it is the one whose head came first. */
   #winner: Try | undefined
+  /** The last one that failed: the answer when no other follows. */
+  #failed: AttemptFailure | undefined
+  #leaveRoom: () => void = nothing
 
   constructor(ports: Ports, journal: Journal, view: PickRequest, outlet: Outlet) {
     this.#ports = ports
@@ -40,17 +44,53 @@ export class Attempts implements Course {
     this.#outlet = outlet
   }
 
-  /** Picks a backend and sends the request to it. False when nobody is left to pick. */
+  /**
+   * Picks a backend and sends the request to it. Where all that are left are full it waits for room, and comes to its end
+   * without more ado; but a hedge does not wait. False when nobody is left to pick.
+   */
   send(turn?: Turn): boolean {
+    this.#ports.room.offer()
+    if (this.#pick(turn)) return true
+    if (turn?.hedge === true || !isFull(this.#journal.none)) return false
+    this.#wait(turn)
+    return true
+  }
+
+  #wait(turn: Turn | undefined): void {
+    const { clock, room } = this.#ports
+    const sinceUs = clock.monoUs()
+    let waits = true
+    const over = (): void => {
+      if (waits) this.#journal.waitedUs += clock.monoUs() - sinceUs
+      waits = false
+    }
+    const leave = room.enter({
+      seat: () => this.#pick(turn, over),
+      fail: (result) => {
+        over()
+        if (result === 'closing' || this.#failed === undefined) this.#outlet.onFail(result, undefined)
+        else this.#outlet.onFail(this.#failed.result, this.#failed.detail)
+      },
+    })
+    this.#leaveRoom = () => {
+      leave()
+      over()
+    }
+  }
+
+  // `found` is called before anything else can happen.
+  #pick(turn: Turn | undefined, found = nothing): boolean {
     const { backend, decision } = this.#ports.pick(this.#view, this.#tried, turn)
     if (backend === undefined) {
-      this.#journal.nobody(decision)
+      this.#journal.none = decision
       return false
     }
+    found()
     this.#tried.push(backend)
     this.#ports.take(backend)
     const one = new Try(this, backend, decision, this.#ports.clock.monoUs())
     this.#running.push(one)
+    this.#ports.running.add(one)
     this.#journal.began(one)
     one.send(this.#ports.transport(), this.#outlet.requestFor(backend))
     return true
@@ -58,9 +98,10 @@ export class Attempts implements Course {
 
   /** Breaks off all that run. */
   cancel(result: AttemptResult, detail: string): void {
+    this.#leaveRoom()
     for (const one of this.#running.splice(0)) {
       one.cancel()
-      this.#journal.ended(one, result, detail)
+      this.#ended(one, result, detail)
     }
   }
 
@@ -86,18 +127,24 @@ export class Attempts implements Course {
 
   onEnd(one: Try, trailers: string[]): void {
     this.#forget(one)
-    this.#journal.ended(one, 'ok', undefined)
+    this.#ended(one, 'ok', undefined)
     this.#outlet.onEnd(trailers)
   }
 
   onFail(one: Try, failure: AttemptFailure): void {
     this.#forget(one)
-    this.#journal.ended(one, failure.result, failure.detail)
+    this.#ended(one, failure.result, failure.detail)
+    this.#failed = failure
     if (one !== this.#winner) {
       if (this.#running.length > 0) return
       if (this.#mayRetry(failure) && this.send({ retry: this.#tried.length })) return
     }
     this.#outlet.onFail(failure.result, failure.detail)
+  }
+
+  #ended(one: Try, result: AttemptResult, detail: string | undefined): void {
+    this.#ports.running.delete(one)
+    this.#journal.ended(one, result, detail)
   }
 
   #mayRetry(failure: AttemptFailure): boolean {
@@ -114,3 +161,9 @@ export class Attempts implements Course {
     this.#running.splice(this.#running.indexOf(one), 1)
   }
 }
+
+const nothing = (): void => undefined
+
+/** Whether somebody could have been picked but for want of room. */
+const isFull = (decision: Decision | undefined): boolean =>
+  decision?.excluded.some(({ reason }) => reason === 'at-capacity') === true

@@ -2,20 +2,28 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 
+/** Who sees a body as it streams past. */
+export interface BodyTap {
+  onBodyData(chunk: Buffer): void
+  onBodyEnd(): void
+}
+
 /**
  * Reads a request on demand. Destroying it leaves the request and its connection alone, so that an error can still be
  * answered. It begins to read only when it is asked to: until then another attempt can have the same body.
  */
 export class RequestBody extends Readable {
   readonly #request: IncomingMessage
+  readonly #tap: BodyTap | undefined
   /** Bytes read from the client so far. */
   size = 0
   /** Whether anything of it was asked for. */
   started = false
 
-  constructor(request: IncomingMessage) {
+  constructor(request: IncomingMessage, tap?: BodyTap) {
     super({ autoDestroy: false, emitClose: false })
     this.#request = request
+    this.#tap = tap
   }
 
   override _read(): void {
@@ -24,7 +32,7 @@ export class RequestBody extends Readable {
       this.started = true
       // An empty one that somebody has let run out: its end has been told already.
       if (request.readableEnded) {
-        this.push(null)
+        this.#onEnd()
         return
       }
       request.on('data', this.#onData)
@@ -47,11 +55,13 @@ export class RequestBody extends Readable {
 
   readonly #onData = (chunk: Buffer): void => {
     this.size += chunk.length
+    this.#tap?.onBodyData(chunk)
     if (!this.push(chunk)) this.#request.pause()
   }
 
   readonly #onEnd = (): void => {
     this.push(null)
+    this.#tap?.onBodyEnd()
   }
 
   readonly #onClose = (): void => {

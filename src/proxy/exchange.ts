@@ -2,13 +2,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BackendState } from '../backend.ts'
 import type { Ticket } from '../events.ts'
-import type { FailedResult, RequestResult } from '../outcome.ts'
+import type { RequestResult } from '../outcome.ts'
 import { uniqueId } from '../random.ts'
 import { type Peer, peerOf } from '../request.ts'
 import type { AttemptRequest } from '../transport.ts'
 import { answerTo, cut, writeHead, writeHints } from './answer.ts'
 import { Attempts, type Outlet } from './attempts.ts'
 import { drain, RequestBody } from './body.ts'
+import type { Copy } from './copy.ts'
 import { type Admitted, inspect } from './gate.ts'
 import { responseHead } from './headers.ts'
 import { Journal } from './journal.ts'
@@ -36,6 +37,8 @@ class Exchange implements Outlet {
   #admitted: Admitted | undefined
   #body: RequestBody | undefined
   #attempts: Attempts | undefined
+  #copy: Copy | undefined
+  #drawn = false
 
   constructor(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions) {
     this.#ports = ports
@@ -101,18 +104,36 @@ class Exchange implements Outlet {
   }
 
   requestFor(backend: BackendState): AttemptRequest {
+    // Once, however often it is sent on.
+    if (!this.#drawn) this.#copy = this.#mirror()
+    this.#drawn = true
+    return { ...this.#headFor(backend), body: this.#options.body ?? this.#newBody() }
+  }
+
+  #headFor(backend: BackendState): Omit<AttemptRequest, 'body'> {
     return {
       backend: backend.config,
       method: this.#request.method ?? 'GET',
       path: this.#admitted!.target,
       headers: this.#headersFor(backend),
-      body: this.#options.body ?? this.#newBody(),
     }
+  }
+
+  #mirror(): Copy | undefined {
+    const { mirrors } = this.#ports
+    if (!mirrors.draws()) return undefined
+    return mirrors.copy({
+      requestId: this.#requestId,
+      view: this.#view,
+      length: this.#options.body?.length ?? this.#admitted!.length,
+      given: this.#options.body,
+      headFor: (backend) => this.#headFor(backend),
+    })
   }
 
   // Each attempt has its own, because a transport destroys the one that failed with it.
   #newBody(): RequestBody | undefined {
-    this.#body = this.#admitted!.body === 'none' ? undefined : new RequestBody(this.#request)
+    this.#body = this.#admitted!.body === 'none' ? undefined : new RequestBody(this.#request, this.#copy)
     return this.#body
   }
 
@@ -172,7 +193,7 @@ class Exchange implements Outlet {
     drain(this.#request)
   }
 
-  onFail(failed: FailedResult, detail: string): void {
+  onFail(failed: Exclude<RequestResult, 'ok'>, detail: string | undefined): void {
     // What our own close cut off is no fault of the backend.
     const result = failed === 'internal' && this.#ports.closing() ? 'closing' : failed
     if (!this.#response.headersSent) return this.#refuse(result, detail)
@@ -212,6 +233,7 @@ class Exchange implements Outlet {
       this.#attempts?.cancel(result, journal.detail ?? result)
     }
     this.#body?.destroy()
+    this.#copy?.abandon()
     this.#record()
     this.#ports.closed()
   }

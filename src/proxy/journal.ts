@@ -15,8 +15,11 @@ export class Journal {
   readonly #startUs: number
   readonly #attempts: AttemptNote[] = []
   #won: AttemptNote | undefined
-  #none: Decision | undefined
   #recorded = false
+  /** The last pick that found nobody: it counts if there is no attempt. */
+  none: Decision | undefined
+  /** How long it waited for a backend with room, in all. */
+  waitedUs = 0
   result: RequestResult | undefined
   detail: string | undefined
 
@@ -29,11 +32,6 @@ export class Journal {
   fail(result: Exclude<RequestResult, 'ok'>, detail: string | undefined): void {
     this.result = result
     this.detail = detail
-  }
-
-  /** A pick found nobody: it counts if there is no attempt. */
-  nobody(decision: Decision): void {
-    this.#none = decision
   }
 
   began(attempt: AttemptNote): void {
@@ -81,9 +79,10 @@ export class Journal {
     const completion = {
       result: this.result ?? 'internal',
       detail: this.detail,
-      decision: settled === undefined ? this.#none : settled.decision,
+      decision: settled === undefined ? this.none : settled.decision,
       attempts: this.#attempts,
       settled,
+      waitedUs: this.waitedUs,
       status,
       requestBytes,
       responseBytes,

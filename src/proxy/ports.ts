@@ -7,6 +7,8 @@ import type { Emit, EventFields, Ticket } from '../events.ts'
 import type { AttemptFailure, Ending } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
 import type { Transport } from '../transport.ts'
+import type { Mirrors } from './mirror.ts'
+import type { Running } from './running.ts'
 
 type Values = Record<string, string[] | { length: number }>
 
@@ -16,6 +18,14 @@ export interface Turn {
   readonly retry?: number
   /** Whether the attempt runs beside one that is not over. */
   readonly hedge?: boolean
+}
+
+/** One that waits for room. */
+export interface Guest {
+  /** Picks anew; returns whether it waits no more. */
+  seat(): boolean
+  /** It waited in vain. */
+  fail(result: 'capacity-full' | 'capacity-timeout' | 'closing'): void
 }
 
 export interface Ports {
@@ -30,6 +40,15 @@ export interface Ports {
   /** Counts a request in on a backend, and out again with how it went. */
   take(backend: BackendState): void
   release(backend: BackendState, ending: Ending): void
+  /** Where a request waits for which every backend is full. */
+  readonly room: {
+    /** Must be called before a newcomer picks. */
+    offer(): void
+    /** Returns a function that gives up the place. */
+    enter(guest: Guest): () => void
+  }
+  readonly running: Running
+  readonly mirrors: Mirrors
   transport(): Transport
   mayRetry(failure: AttemptFailure, facts: { method: string; attempts: number; replayable: boolean }): boolean
   /** The rule that refuses this address, if one does. */

@@ -130,6 +130,8 @@ export interface Completion {
   readonly attempts: readonly AttemptNote[]
   /** The one whose times are the request's. */
   readonly settled: AttemptNote | undefined
+  /** How long it waited for a backend with room. */
+  readonly waitedUs: number
   readonly status: number | undefined
   readonly requestBytes: number
   readonly responseBytes: number
@@ -171,7 +173,7 @@ export function completedFields(facts: RequestFacts, end: Completion, ports: Por
       timing: {
         connect_us: connected?.connectUs ?? 0,
         first_byte_us: settled?.headUs === undefined ? undefined : settled.headUs - startUs,
-        queue_us: connected?.queueUs ?? 0,
+        queue_us: end.waitedUs + (connected?.queueUs ?? 0),
         total_us: end.endUs - startUs,
       },
     },

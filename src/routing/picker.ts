@@ -1,5 +1,5 @@
 // The picker: asks the strategy, and writes down why.
-import type { BackendState } from '../backend.ts'
+import { type BackendState, hasRoom } from '../backend.ts'
 import { type Decision, type PickReason, pickReasons } from '../decision.ts'
 import { reasonOf } from '../errors.ts'
 import type { Random } from '../random.ts'
@@ -56,7 +56,7 @@ export class Picker {
   pick(request: PickRequest, tried: readonly BackendState[], turn?: Turn): Pick {
     const snapshot = this.#pool.snapshot
     const { candidates } = snapshot
-    const draft = new PickDraft(request, this.#random, tried)
+    const draft = new PickDraft(request, this.#random, tried, !candidates.every(hasRoom))
     const backend = candidates.length === 0 ? undefined : this.#choose(snapshot, draft)
     return { backend, decision: this.#decide(snapshot, backend, draft, tried, turn) }
   }
@@ -91,10 +91,15 @@ export class Picker {
     tried: readonly BackendState[],
     turn: Turn | undefined,
   ): Decision {
+    const full = backend === undefined ? snapshot.candidates.filter((one) => !hasRoom(one) && !tried.includes(one)) : []
     const excluded =
-      tried.length === 0
+      tried.length === 0 && full.length === 0
         ? snapshot.excluded
-        : [...snapshot.excluded, ...triedOf(snapshot, tried).map((id) => ({ backend: id, reason: 'tried' as const }))]
+        : [
+            ...snapshot.excluded,
+            ...triedOf(snapshot, tried).map((id) => ({ backend: id, reason: 'tried' as const })),
+            ...full.map(({ config: { id } }) => ({ backend: id, reason: 'at-capacity' as const })),
+          ]
     const candidates = snapshot.candidates.length - (excluded.length - snapshot.excluded.length)
     return {
       backend: backend?.config.id,
@@ -119,14 +124,14 @@ class PickDraft implements Draft {
   readonly restricted: boolean
   readonly #tried: readonly BackendState[]
 
-  constructor(request: PickRequest, random: Random, tried: readonly BackendState[]) {
+  constructor(request: PickRequest, random: Random, tried: readonly BackendState[], someFull: boolean) {
     this.request = request
     this.random = random
-    this.restricted = tried.length > 0
+    this.restricted = someFull || tried.length > 0
     this.#tried = tried
   }
 
   admits(candidate: BackendState): boolean {
-    return !this.#tried.includes(candidate)
+    return hasRoom(candidate) && !this.#tried.includes(candidate)
   }
 }

@@ -7,11 +7,15 @@ export interface Snapshot {
   readonly version: number
   readonly candidates: readonly BackendState[]
   readonly excluded: readonly Exclusion[]
+  /** The eligible ones that get copies only. */
+  readonly mirrors: readonly BackendState[]
 }
 
 export class Pool {
   readonly #states = new Map<string, BackendState>()
-  #snapshot: Snapshot = { version: 0, candidates: [], excluded: [] }
+  #snapshot: Snapshot = { version: 0, candidates: [], excluded: [], mirrors: [] }
+  /** The group whose backends get copies only. */
+  mirrorGroup: string | undefined
 
   get snapshot(): Snapshot {
     return this.#snapshot
@@ -51,8 +55,12 @@ export class Pool {
   refresh(): void {
     const candidates: BackendState[] = []
     const excluded: Exclusion[] = []
+    const mirrors: BackendState[] = []
     for (const state of this.#states.values()) {
-      const reason = exclusionOf(state)
+      const isMirror = this.mirrorGroup !== undefined && state.config.group === this.mirrorGroup
+      const out = exclusionOf(state)
+      if (isMirror && out === undefined) mirrors.push(state)
+      const reason = out ?? (isMirror ? 'mirror-only' : undefined)
       if (reason === undefined) candidates.push(state)
       else excluded.push(Object.freeze({ backend: state.config.id, reason }))
     }
@@ -60,6 +68,7 @@ export class Pool {
       version: this.#snapshot.version + 1,
       candidates: Object.freeze(candidates),
       excluded: Object.freeze(excluded),
+      mirrors: Object.freeze(mirrors),
     })
   }
 }
