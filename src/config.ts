@@ -14,6 +14,7 @@ import { passiveSchema } from './health/passive.ts'
 import { parseOptions } from './parse.ts'
 import { connectionsSchema, timeoutsSchema } from './proxy/connections.ts'
 import type { Random } from './random.ts'
+import { hedgeSchema } from './routing/hedge.ts'
 import { retrySchema } from './routing/retry.ts'
 import { type StrategyOptions, strategySchema } from './strategies/index.ts'
 
@@ -66,6 +67,10 @@ const poolShape = {
     .prefault({}),
   /** Further attempts on other backends. */
   retry: retrySchema.prefault({}),
+  /** A second attempt beside one that takes long. Off unless given. */
+  hedge: z
+    .union([off, hedgeSchema], { error: 'expected false, or an object with `delayMs` or `percentile`' })
+    .optional(),
   timeouts: timeoutsSchema.prefault({}),
   connections: connectionsSchema.prefault({}),
   /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */

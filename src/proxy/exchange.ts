@@ -7,12 +7,13 @@ import { uniqueId } from '../random.ts'
 import { type Peer, peerOf } from '../request.ts'
 import type { AttemptRequest } from '../transport.ts'
 import { answerTo, cut, writeHead, writeHints } from './answer.ts'
-import { Attempts, type Outlet } from './attempts.ts'
+import { Attempts } from './attempts.ts'
 import { drain, RequestBody } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
-import { responseHead } from './headers.ts'
+import { responseHead, valueIn } from './headers.ts'
 import { Journal } from './journal.ts'
 import { outgoingHeaders } from './outgoing.ts'
+import type { Outlet } from './outlet.ts'
 import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
 import { RequestView } from './view.ts'
@@ -97,7 +98,7 @@ class Exchange implements Outlet {
 
   #send(): void {
     this.#attempts = new Attempts(this.#ports, this.#journal, this.#view, this)
-    if (!this.#attempts.send()) this.#refuse('no-backend')
+    if (!this.#attempts.start()) this.#refuse('no-backend')
   }
 
   requestFor(backend: BackendState): AttemptRequest {
@@ -106,18 +107,29 @@ class Exchange implements Outlet {
       method: this.#request.method ?? 'GET',
       path: this.#admitted!.target,
       headers: this.#headersFor(backend),
-      body: this.#options.body ?? this.#newBody(),
+      body: this.#options.body ?? this.#bodyOf(this.#admitted!)?.copy(),
     }
   }
 
-  // Each attempt has its own, because a transport destroys the one that failed with it.
-  #newBody(): RequestBody | undefined {
-    this.#body = this.#admitted!.body === 'none' ? undefined : new RequestBody(this.#request)
+  #bodyOf({ body }: Admitted): RequestBody | undefined {
+    if (body === 'none') return undefined
+    this.#body ??= new RequestBody(this.#request, this.#keptBytes(body))
     return this.#body
   }
 
+  // What is known to be too long is not kept for a while first.
+  #keptBytes(body: Admitted['body']): number {
+    const { method = '', rawHeaders } = this.#request
+    const most = this.#ports.further.keptBytes(method)
+    return body === 'length' && Number(valueIn(rawHeaders, 'content-length')) > most ? 0 : most
+  }
+
   get replayable(): boolean {
-    return this.#body?.started !== true
+    return this.#body?.replayable ?? true
+  }
+
+  get whole(): boolean {
+    return this.#body?.whole ?? true
   }
 
   #headersFor(backend: BackendState): string[] {
@@ -144,6 +156,7 @@ class Exchange implements Outlet {
     const head = responseHead(headers, this.#requestId, !bodiless && this.#request.httpVersion !== '1.0')
     if (this.#ports.closing()) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
+    this.#body?.free()
     this.#writer.begin(resume, this.#ports.log.waits && !bodiless ? head.length : undefined)
     return true
   }
@@ -152,7 +165,7 @@ class Exchange implements Outlet {
     return this.#writer.write(chunk)
   }
 
-  onEnd(trailers: string[]): void {
+  onEnd(trailers: readonly string[]): void {
     this.#journal.result = 'ok'
     const { log } = this.#ports
     if (!log.waits) return this.#finish(trailers)
@@ -167,7 +180,7 @@ class Exchange implements Outlet {
   }
 
   #finish(trailers: readonly string[]): void {
-    this.#body?.destroy()
+    this.#body?.close()
     this.#writer.end(trailers)
     drain(this.#request)
   }
@@ -195,7 +208,7 @@ class Exchange implements Outlet {
       this.#writer.own(text)
       drain(this.#request)
     }
-    this.#body?.destroy()
+    this.#body?.close()
     const { log } = this.#ports
     const ticket = log.waits && log.recordable() ? this.#record(status, Buffer.byteLength(text)) : undefined
     if (ticket === undefined) answer()
@@ -211,7 +224,7 @@ class Exchange implements Outlet {
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)
       this.#attempts?.cancel(result, journal.detail ?? result)
     }
-    this.#body?.destroy()
+    this.#body?.close()
     this.#record()
     this.#ports.closed()
   }

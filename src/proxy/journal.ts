@@ -1,7 +1,7 @@
 // The journal of one request: what is known of it so far, and its record, written exactly once.
 import type { Decision } from '../decision.ts'
 import type { Ticket } from '../events.ts'
-import type { AttemptResult, RequestResult } from '../outcome.ts'
+import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
 import type { Ports } from './ports.ts'
 import { type AttemptNote, completedFields, type RequestFacts, receivedFields } from './report.ts'
 
@@ -19,6 +19,8 @@ export class Journal {
   #recorded = false
   result: RequestResult | undefined
   detail: string | undefined
+  /** Why no retry followed the attempt that failed last, where one failed last. */
+  retryDenied: RetryDenial | undefined
 
   constructor(ports: Ports, facts: RequestFacts) {
     this.#ports = ports
@@ -53,6 +55,7 @@ export class Journal {
       result,
       status: attempt.status,
       latencyUs: (attempt.headUs ?? attempt.endUs) - attempt.startUs,
+      retryAfterMs: attempt.retryAfterMs,
     })
   }
 
@@ -81,6 +84,7 @@ export class Journal {
     const completion = {
       result: this.result ?? 'internal',
       detail: this.detail,
+      retryDenied: this.retryDenied,
       decision: settled === undefined ? this.#none : settled.decision,
       attempts: this.#attempts,
       settled,
