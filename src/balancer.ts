@@ -32,11 +32,11 @@ import { decisionReport } from './proxy/report.ts'
 import { Transports } from './proxy/transports.ts'
 import { randomHex, systemRandom } from './random.ts'
 import type { PickRequest } from './request.ts'
+import { Further } from './routing/further.ts'
 import { InFlight } from './routing/in-flight.ts'
 import { openLease } from './routing/lease.ts'
 import { Picker } from './routing/picker.ts'
 import { Pool } from './routing/pool.ts'
-import { mayRetry } from './routing/retry.ts'
 import { rotation } from './routing/rotation.ts'
 import { type BalancerSnapshot, backendSnapshots } from './routing/snapshot.ts'
 import { WaitingRoom } from './routing/waiting.ts'
@@ -60,6 +60,7 @@ class Wiring implements Balancer {
   readonly #pool = new Pool()
   readonly #inFlight = new InFlight()
   readonly #picker: Picker
+  readonly #further: Further
   readonly #health: HealthWatch
   readonly #revisions: Revisions<PoolConfig>
   readonly #deadlines: Deadlines<PoolConfig>
@@ -94,6 +95,7 @@ class Wiring implements Balancer {
     this.#picker = new Picker(this.#pool, strategy, this.#random, (at, fault) =>
       this.#trail.tellOnce(`strategy ${at}`, fault),
     )
+    this.#further = new Further(this.#clock, () => this.#inForce)
     this.#health = new HealthWatch({
       clock: this.#clock,
       random: this.#random,
@@ -255,7 +257,8 @@ class Wiring implements Balancer {
       mirror: () => this.#inForce.mirror,
       pickMirror: rotation(() => this.#pool.snapshot.mirrors),
       transport: () => this.#transports.current,
-      mayRetry: (failure, facts) => mayRetry(this.#inForce.retry, failure, facts),
+      further: this.#further,
+      timeouts: () => this.#inForce.timeouts,
       denies: (address) => this.#denies(address),
       denied: (fields) => this.#flood.deny(fields),
       keepsHost: () => this.#inForce.host === 'keep',

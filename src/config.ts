@@ -15,6 +15,7 @@ import { parseOptions } from './parse.ts'
 import { connectionsSchema, timeoutsSchema } from './proxy/connections.ts'
 import { mirrorSchema } from './proxy/mirror.ts'
 import type { Random } from './random.ts'
+import { hedgeSchema } from './routing/hedge.ts'
 import { retrySchema } from './routing/retry.ts'
 import { queueSchema } from './routing/waiting.ts'
 import { type StrategyOptions, strategySchema } from './strategies/index.ts'
@@ -72,6 +73,10 @@ const poolShape = {
   queue: queueSchema.prefault({}),
   /** A share of the requests that is sent once more, to a group of its own. Off unless given. */
   mirror: z.union([off, mirrorSchema], { error: 'expected false, or an object of mirror options' }).optional(),
+  /** A second attempt beside one that takes long. Off unless given. */
+  hedge: z
+    .union([off, hedgeSchema], { error: 'expected false, or an object with `delayMs` or `percentile`' })
+    .optional(),
   timeouts: timeoutsSchema.prefault({}),
   connections: connectionsSchema.prefault({}),
   /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */

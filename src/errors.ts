@@ -36,6 +36,12 @@ const table = {
   'response-invalid': { status: 502, blame: 'backend', message: 'the response of the backend is not valid HTTP' },
   'header-timeout': { status: 504, blame: 'backend', message: 'the backend did not answer in time' },
   'drain-deadline': { status: 503, blame: 'balancer', message: 'the backend was disabled before it had answered' },
+  'try-timeout': {
+    status: 504,
+    blame: 'backend',
+    message: 'the backend did not answer within the time of one attempt',
+  },
+  'total-timeout': { status: 504, blame: 'backend', message: 'no backend answered within the time of all attempts' },
   // An attempt that was given up because another one of the same request was faster. No client gets this.
   'hedge-lost': { status: 0, blame: 'balancer', message: 'another attempt of the request was faster' },
   // After the response began: the connection to the client is destroyed, so that it sees the cut.

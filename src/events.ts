@@ -16,7 +16,7 @@ import {
   timing,
   url,
 } from './event-parts.ts'
-import { attemptResults, requestResults } from './outcome.ts'
+import { attemptResults, requestResults, retryDenials } from './outcome.ts'
 import type { LogName } from './sink.ts'
 
 const scope = { pool: text.optional(), config_revision: int.optional(), config_hash: text.optional() }
@@ -64,6 +64,7 @@ export const eventTable = {
       detail: text.optional(),
       decision: decision.optional(),
       attempts: z.array(attempt),
+      retry_denied: z.enum(retryDenials).optional(),
       timing,
     }),
     client,

@@ -13,6 +13,8 @@ const sharedResults = [
   'backend-reset',
   'response-invalid',
   'header-timeout',
+  'try-timeout',
+  'total-timeout',
   'backend-cut',
   'body-timeout',
   'drain-deadline',
@@ -42,6 +44,10 @@ export type AttemptResult = (typeof attemptResults)[number]
 export type RequestResult = (typeof requestResults)[number]
 /** What a failed attempt can make of its request. */
 export type FailedResult = Exclude<(typeof sharedResults)[number], 'ok'>
+
+/** Why a request whose attempt failed was not tried again. */
+export const retryDenials = ['result', 'method', 'body', 'limit', 'budget', 'no-backend', 'closing'] as const
+export type RetryDenial = (typeof retryDenials)[number]
 
 /** How a request or a lease ended on a backend: what health and strategies learn from. */
 export interface Ending {

@@ -12,8 +12,9 @@ import { failures } from '../src/errors.ts'
 import { type BuiltInEventName, eventSchema, eventTable } from '../src/events.ts'
 import { activeSchema } from '../src/health/active.ts'
 import { passiveSchema } from '../src/health/passive.ts'
-import { requestResults } from '../src/outcome.ts'
+import { requestResults, retryDenials } from '../src/outcome.ts'
 import { connectionsSchema, timeoutsSchema } from '../src/proxy/connections.ts'
+import { hedgeSchema } from '../src/routing/hedge.ts'
 import { retrySchema } from '../src/routing/retry.ts'
 import { fileSinkSchema } from '../src/sinks/file.ts'
 import { strategies } from '../src/strategies/index.ts'
@@ -163,6 +164,7 @@ describe('docs/configuration.md', () => {
     access: accessSchema,
     audit: auditSchema,
     connections: connectionsSchema,
+    hedge: hedgeSchema,
     retry: retrySchema,
     timeouts: timeoutsSchema,
   }
@@ -226,6 +228,12 @@ describe('docs/health.md', () => {
     })
     const table = section(doc('health'), '## In the log')
     expect(sorted(rows(table))).toEqual(sorted(given))
+  })
+})
+
+describe('docs/retries.md', () => {
+  it('has every reason for which a retry is denied, and no other', () => {
+    expect(sorted(rows(section(doc('retries'), '## Why not')))).toEqual(sorted(retryDenials))
   })
 })
 

@@ -1,108 +1,134 @@
 // The attempts of one request: who gets it, what follows a failure, and which of those under way has won.
-
 import type { BackendState } from '../backend.ts'
+import type { Timer } from '../clock.ts'
 import type { Decision } from '../decision.ts'
-import type { AttemptFailure, AttemptResult, RequestResult } from '../outcome.ts'
+import { reasonOf } from '../errors.ts'
+import type { AttemptFailure, AttemptResult, RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
-import type { AttemptRequest } from '../transport.ts'
+import { Held } from './held.ts'
 import type { Journal } from './journal.ts'
+import type { Outlet } from './outlet.ts'
 import type { Ports, Turn } from './ports.ts'
+import { retryAfterMs } from './retry-after.ts'
+import { Search, type Seeker } from './search.ts'
 import { type Course, Try } from './try.ts'
 
-/** The side of the client. */
-export interface Outlet {
-  /** The request as a backend gets it. */
-  requestFor(backend: BackendState): AttemptRequest
-  /** Whether the request's body can be sent once more. */
-  readonly replayable: boolean
-  onHints(headers: string[]): void
-  /** Called once. False when there is nobody to answer any more; throws where the head cannot be passed on. */
-  onHead(status: number, reason: string, headers: string[], resume: () => void): boolean
-  onData(chunk: Buffer): boolean
-  onEnd(trailers: string[]): void
-  /** No attempt is left, and none will follow. Called once. */
-  onFail(result: Exclude<RequestResult, 'ok'>, detail: string | undefined): void
-}
-
-export class Attempts implements Course {
+export class Attempts implements Course, Seeker {
   readonly #ports: Ports
   readonly #journal: Journal
   readonly #view: PickRequest
   readonly #outlet: Outlet
-  readonly #tried: BackendState[] = []
+  /** While it waits no attempt runs. */
+  readonly #search: Search
+  /** Those that may still win, or have. */
   readonly #running: Try[] = []
+  /** The last response that was set aside for a retry: the answer if nothing better comes. */
+  #held: Held | undefined
   /** The one whose response the client gets: of several it is the one whose head came first. */
   #winner: Try | undefined
-  /** The last one that failed: the answer when no other follows. */
+  /** The last failure: the answer if no attempt follows. */
   #failed: AttemptFailure | undefined
-  #leaveRoom: () => void = nothing
+  #retries = 0
+  #hedges = 0
+  #hedgeTimer: Timer | undefined
+  #totalTimer: Timer | undefined
 
   constructor(ports: Ports, journal: Journal, view: PickRequest, outlet: Outlet) {
     this.#ports = ports
     this.#journal = journal
     this.#view = view
     this.#outlet = outlet
+    this.#search = new Search(ports, journal, view, this)
   }
 
-  /**
-   * Picks a backend and sends the request to it. Where all that are left are full it waits for room, and comes to its end
-   * without more ado; but a hedge does not wait. False when nobody is left to pick.
-   */
-  send(turn?: Turn): boolean {
-    this.#ports.room.offer()
-    if (this.#pick(turn)) return true
-    if (turn?.hedge === true || !isFull(this.#journal.none)) return false
-    this.#wait(turn)
-    return true
+  /** Sends the request for the first time. False when there is nobody to send it to. */
+  start(): boolean {
+    const { totalMs } = this.#ports.timeouts()
+    if (totalMs !== undefined) this.#totalTimer = this.#ports.clock.after(totalMs, () => this.#timeIsUp(totalMs))
+    if (this.#search.start(undefined)) return true
+    this.#totalTimer?.cancel()
+    return false
   }
 
-  #wait(turn: Turn | undefined): void {
-    const { clock, room } = this.#ports
-    const sinceUs = clock.monoUs()
-    let waits = true
-    const over = (): void => {
-      if (waits) this.#journal.waitedUs += clock.monoUs() - sinceUs
-      waits = false
-    }
-    const leave = room.enter({
-      seat: () => this.#pick(turn, over),
-      fail: (result) => {
-        over()
-        if (result === 'closing' || this.#failed === undefined) this.#outlet.onFail(result, undefined)
-        else this.#outlet.onFail(this.#failed.result, this.#failed.detail)
-      },
-    })
-    this.#leaveRoom = () => {
-      leave()
-      over()
-    }
-  }
-
-  // `found` is called before anything else can happen.
-  #pick(turn: Turn | undefined, found = nothing): boolean {
-    const { backend, decision } = this.#ports.pick(this.#view, this.#tried, turn)
-    if (backend === undefined) {
-      this.#journal.none = decision
-      return false
-    }
-    found()
-    this.#tried.push(backend)
-    this.#ports.take(backend)
-    const one = new Try(this, backend, decision, this.#ports.clock.monoUs())
-    this.#running.push(one)
-    this.#ports.running.add(one)
-    this.#journal.began(one)
-    one.send(this.#ports.transport(), this.#outlet.requestFor(backend))
-    return true
-  }
-
-  /** Breaks off all that run. */
+  /** Breaks off all that run: the client has left, or is answered by somebody else. */
   cancel(result: AttemptResult, detail: string): void {
-    this.#leaveRoom()
-    for (const one of this.#running.splice(0)) {
-      one.cancel()
-      this.#ended(one, result, detail)
+    this.#stopTimers()
+    this.#drop()
+    this.#breakOff(result, detail)
+  }
+
+  onNobody(result: Parameters<Seeker['onNobody']>[0]): void {
+    this.#stopTimers()
+    if (this.#held !== undefined) return this.#passHeld(this.#held)
+    if (result === 'closing' || this.#failed === undefined) return this.#outlet.onFail(result, undefined)
+    this.#journal.retryDenied = 'no-backend'
+    this.#outlet.onFail(this.#failed.result, this.#failed.detail)
+  }
+
+  onFound(backend: BackendState, decision: Decision, turn: Turn | undefined): void {
+    const { clock, further } = this.#ports
+    const nowUs = clock.monoUs()
+    if (turn === undefined) further.first(nowUs)
+    else further.extra(nowUs)
+    this.#ports.take(backend)
+    const one = new Try(this, backend, decision, nowUs)
+    this.#running.push(one)
+    this.#journal.began(one)
+    this.#setTimers(one)
+    one.send(this.#ports.transport(), this.#outlet.requestFor(backend))
+  }
+
+  #setTimers(one: Try): void {
+    const { clock, further } = this.#ports
+    const { tryMs } = this.#ports.timeouts()
+    if (tryMs !== undefined) {
+      const detail = `no response within ${tryMs} ms`
+      one.timer = clock.after(tryMs, () =>
+        one.fail({ result: 'try-timeout', sent: one.connected !== undefined, detail }),
+      )
     }
+    this.#hedgeTimer?.cancel()
+    const delayMs = further.hedgeDelayMs(this.#view.method ?? '', this.#hedges)
+    if (delayMs !== undefined) this.#hedgeTimer = clock.after(delayMs, () => this.#hedge())
+  }
+
+  #stopTimers(): void {
+    this.#search.stop()
+    this.#hedgeTimer?.cancel()
+    this.#totalTimer?.cancel()
+  }
+
+  // What may be sent twice although nothing has failed yet.
+  #hedge(): void {
+    if (!this.#outlet.whole || this.#ports.closing() || !this.#ports.further.mayHedge()) return
+    this.#hedges++
+    this.#search.start({ hedge: true })
+  }
+
+  #timeIsUp(ms: number): void {
+    const detail = `no response within ${ms} ms`
+    this.#stopTimers()
+    this.#breakOff('total-timeout', detail)
+    if (this.#held === undefined) this.#outlet.onFail('total-timeout', detail)
+    else this.#passHeld(this.#held)
+  }
+
+  /** Retries if that may be and somebody is left to try; writes down why not otherwise. */
+  #retry(result: AttemptResult, sent: boolean): boolean {
+    const denial = this.#denial(result, sent)
+    if (denial === undefined) {
+      this.#retries++
+      if (this.#search.start({ retry: this.#search.tried.length })) return true
+    }
+    this.#journal.retryDenied = denial ?? 'no-backend'
+    return false
+  }
+
+  #denial(result: AttemptResult, sent: boolean): RetryDenial | undefined {
+    if (this.#ports.closing()) return 'closing'
+    const { method = '' } = this.#view
+    const { replayable } = this.#outlet
+    return this.#ports.further.denial({ method, result, sent, retries: this.#retries, replayable })
   }
 
   onHints(headers: string[]): void {
@@ -110,60 +136,105 @@ export class Attempts implements Course {
   }
 
   onHead(one: Try, status: number, reason: string, headers: string[], resume: () => void): void {
-    one.headUs = this.#ports.clock.monoUs()
+    const { clock, further } = this.#ports
+    one.headUs = clock.monoUs()
+    if (status === 503 || status === 429) one.retryAfterMs = retryAfterMs(headers, clock.now())
+    further.waited(one.headUs - one.startUs)
+    if (further.setsAside(status) && this.#setAside(new Held(one, status, reason, headers, resume))) return
+    if (this.#outlet.onHead(status, reason, headers, resume)) this.#won(one)
     // Who has answered instead ends the request too, and with it this attempt.
-    if (!this.#outlet.onHead(status, reason, headers, resume)) return one.cancel()
+    else one.cancel()
+  }
+
+  #won(one: Try): void {
     this.#winner = one
     this.#journal.won(one)
-    if (this.#running.length === 1) return
+    this.#stopTimers()
+    this.#drop()
     this.#forget(one)
-    this.cancel('hedge-lost', `${one.backend.config.id} was faster`)
+    this.#breakOff('hedge-lost', `${one.backend.config.id} was faster`)
     this.#running.push(one)
   }
 
-  onData(_one: Try, chunk: Buffer): boolean {
-    return this.#outlet.onData(chunk)
+  /** False where nothing can follow, so that this response is the answer. */
+  #setAside(held: Held): boolean {
+    this.#forget(held.one)
+    const before = this.#held
+    this.#held = held
+    if (this.#running.length > 0 || this.#retry('ok', true)) {
+      if (before !== undefined) this.#end(before)
+      return true
+    }
+    this.#held = before
+    this.#running.push(held.one)
+    return false
+  }
+
+  // Called by a failure or by a timer: nobody else would catch what the head makes our side throw.
+  #passHeld(held: Held): void {
+    const { one, status, reason, headers, resume } = held
+    try {
+      if (!this.#outlet.onHead(status, reason, headers, resume)) return
+    } catch (error) {
+      this.#drop()
+      this.#outlet.onFail('response-invalid', reasonOf(error))
+      return
+    }
+    this.#held = undefined
+    this.#won(one)
+    const trailers = held.pass((chunk) => this.#outlet.onData(chunk))
+    if (trailers === undefined) return
+    this.#forget(one)
+    this.#outlet.onEnd(trailers)
+  }
+
+  onData(one: Try, chunk: Buffer): boolean {
+    return one === this.#winner ? this.#outlet.onData(chunk) : this.#held?.one === one && this.#held.onData(chunk)
   }
 
   onEnd(one: Try, trailers: string[]): void {
     this.#forget(one)
-    this.#ended(one, 'ok', undefined)
-    this.#outlet.onEnd(trailers)
+    this.#journal.ended(one, 'ok', undefined)
+    if (one === this.#winner) this.#outlet.onEnd(trailers)
+    else if (one === this.#held?.one) this.#held.onEnd(trailers)
   }
 
   onFail(one: Try, failure: AttemptFailure): void {
+    const { result, sent, detail } = failure
     this.#forget(one)
-    this.#ended(one, failure.result, failure.detail)
-    this.#failed = failure
-    if (one !== this.#winner) {
-      if (this.#running.length > 0) return
-      if (this.#mayRetry(failure) && this.send({ retry: this.#tried.length })) return
-    }
-    this.#outlet.onFail(failure.result, failure.detail)
-  }
-
-  #ended(one: Try, result: AttemptResult, detail: string | undefined): void {
-    this.#ports.running.delete(one)
     this.#journal.ended(one, result, detail)
+    if (one === this.#winner) return this.#outlet.onFail(result, detail)
+    if (one === this.#held?.one) this.#held = undefined
+    this.#failed = failure
+    if (this.#running.length > 0 || this.#search.waits || this.#retry(result, sent)) return
+    this.#stopTimers()
+    if (this.#held === undefined) this.#outlet.onFail(result, detail)
+    else this.#passHeld(this.#held)
   }
 
-  #mayRetry(failure: AttemptFailure): boolean {
-    if (this.#ports.closing()) return false
-    const { method = '' } = this.#view
-    return this.#ports.mayRetry(failure, {
-      method,
-      attempts: this.#tried.length,
-      replayable: this.#outlet.replayable,
-    })
+  /** Ends all that run, for a reason that is not theirs. */
+  #breakOff(result: AttemptResult, detail: string): void {
+    for (const one of this.#running.splice(0)) {
+      one.cancel()
+      this.#journal.ended(one, result, detail)
+      // It would have taken longer: of the first attempt that is worth knowing, and of a hedge says nothing.
+      if (result === 'hedge-lost' && one.decision.hedge !== true) this.#ports.further.waited(one.endUs - one.startUs)
+    }
+  }
+
+  #drop(): void {
+    if (this.#held !== undefined) this.#end(this.#held)
+    this.#held = undefined
+  }
+
+  // Its backend has answered: that the rest is not read is our choice.
+  #end({ one }: Held): void {
+    one.cancel()
+    if (one.result === undefined) this.#journal.ended(one, 'ok', undefined)
   }
 
   #forget(one: Try): void {
-    this.#running.splice(this.#running.indexOf(one), 1)
+    const place = this.#running.indexOf(one)
+    if (place !== -1) this.#running.splice(place, 1)
   }
 }
-
-const nothing = (): void => undefined
-
-/** Whether somebody could have been picked but for want of room. */
-const isFull = (decision: Decision | undefined): boolean =>
-  decision?.excluded.some(({ reason }) => reason === 'at-capacity') === true

@@ -7,15 +7,15 @@ import { uniqueId } from '../random.ts'
 import { type Peer, peerOf } from '../request.ts'
 import type { AttemptRequest } from '../transport.ts'
 import { answerTo, cut, writeHead, writeHints } from './answer.ts'
-import { Attempts, type Outlet } from './attempts.ts'
-import { drain, RequestBody } from './body.ts'
-import type { Copy } from './copy.ts'
+import { Attempts } from './attempts.ts'
+import { drain } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
 import { responseHead } from './headers.ts'
 import { Journal } from './journal.ts'
-import { outgoingHeaders } from './outgoing.ts'
+import type { Outlet } from './outlet.ts'
 import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
+import { Sending } from './sending.ts'
 import { RequestView } from './view.ts'
 import { ResponseWriter } from './writer.ts'
 
@@ -35,10 +35,8 @@ class Exchange implements Outlet {
   readonly #writer: ResponseWriter
   readonly #view: RequestView
   #admitted: Admitted | undefined
-  #body: RequestBody | undefined
+  #sending: Sending | undefined
   #attempts: Attempts | undefined
-  #copy: Copy | undefined
-  #drawn = false
 
   constructor(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions) {
     this.#ports = ports
@@ -80,6 +78,14 @@ class Exchange implements Outlet {
     if (looked.body !== 'none' && this.#options.body === undefined && request.readableDidRead)
       return this.#refuse('body-consumed')
     this.#view.path = looked.target
+    this.#sending = new Sending(this.#ports, {
+      request,
+      options: this.#options,
+      admitted: looked,
+      peer: this.#peer,
+      requestId: this.#requestId,
+      view: this.#view,
+    })
     if (this.#ports.log.refuses) void this.#recordThenSend()
     else this.#send()
   }
@@ -100,57 +106,19 @@ class Exchange implements Outlet {
 
   #send(): void {
     this.#attempts = new Attempts(this.#ports, this.#journal, this.#view, this)
-    if (!this.#attempts.send()) this.#refuse('no-backend')
+    if (!this.#attempts.start()) this.#refuse('no-backend')
   }
 
   requestFor(backend: BackendState): AttemptRequest {
-    // Once, however often it is sent on.
-    if (!this.#drawn) this.#copy = this.#mirror()
-    this.#drawn = true
-    return { ...this.#headFor(backend), body: this.#options.body ?? this.#newBody() }
-  }
-
-  #headFor(backend: BackendState): Omit<AttemptRequest, 'body'> {
-    return {
-      backend: backend.config,
-      method: this.#request.method ?? 'GET',
-      path: this.#admitted!.target,
-      headers: this.#headersFor(backend),
-    }
-  }
-
-  #mirror(): Copy | undefined {
-    const { mirrors } = this.#ports
-    if (!mirrors.draws()) return undefined
-    return mirrors.copy({
-      requestId: this.#requestId,
-      view: this.#view,
-      length: this.#options.body?.length ?? this.#admitted!.length,
-      given: this.#options.body,
-      headFor: (backend) => this.#headFor(backend),
-    })
-  }
-
-  // Each attempt has its own, because a transport destroys the one that failed with it.
-  #newBody(): RequestBody | undefined {
-    this.#body = this.#admitted!.body === 'none' ? undefined : new RequestBody(this.#request, this.#copy)
-    return this.#body
+    return this.#sending!.requestFor(backend)
   }
 
   get replayable(): boolean {
-    return this.#body?.started !== true
+    return this.#sending!.replayable
   }
 
-  #headersFor(backend: BackendState): string[] {
-    return outgoingHeaders(this.#request, {
-      backend: backend.config,
-      admitted: this.#admitted!,
-      peer: this.#peer,
-      keepHost: this.#ports.keepsHost(),
-      requestId: this.#requestId,
-      via: this.#ports.via,
-      bodyGiven: this.#options.body !== undefined,
-    })
+  get whole(): boolean {
+    return this.#sending!.whole
   }
 
   onHints(headers: string[]): void {
@@ -165,6 +133,7 @@ class Exchange implements Outlet {
     const head = responseHead(headers, this.#requestId, !bodiless && this.#request.httpVersion !== '1.0')
     if (this.#ports.closing()) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
+    this.#sending?.free()
     this.#writer.begin(resume, this.#ports.log.waits && !bodiless ? head.length : undefined)
     return true
   }
@@ -173,7 +142,7 @@ class Exchange implements Outlet {
     return this.#writer.write(chunk)
   }
 
-  onEnd(trailers: string[]): void {
+  onEnd(trailers: readonly string[]): void {
     this.#journal.result = 'ok'
     const { log } = this.#ports
     if (!log.waits) return this.#finish(trailers)
@@ -188,7 +157,7 @@ class Exchange implements Outlet {
   }
 
   #finish(trailers: readonly string[]): void {
-    this.#body?.destroy()
+    this.#sending?.close()
     this.#writer.end(trailers)
     drain(this.#request)
   }
@@ -216,7 +185,7 @@ class Exchange implements Outlet {
       this.#writer.own(text)
       drain(this.#request)
     }
-    this.#body?.destroy()
+    this.#sending?.close()
     const { log } = this.#ports
     const ticket = log.waits && log.recordable() ? this.#record(status, Buffer.byteLength(text)) : undefined
     if (ticket === undefined) answer()
@@ -232,8 +201,7 @@ class Exchange implements Outlet {
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)
       this.#attempts?.cancel(result, journal.detail ?? result)
     }
-    this.#body?.destroy()
-    this.#copy?.abandon()
+    this.#sending?.end()
     this.#record()
     this.#ports.closed()
   }
@@ -241,7 +209,7 @@ class Exchange implements Outlet {
   #record(answered?: number, size = this.#writer.size): Ticket | undefined {
     const sent = this.#response.headersSent ? this.#response.statusCode : answered
     const status = this.#journal.result === 'client-gone' ? 499 : sent
-    return this.#journal.completed(status, this.#options.body?.length ?? this.#body?.size ?? 0, size)
+    return this.#journal.completed(status, this.#sending?.size ?? 0, size)
   }
 }
 

@@ -1,9 +1,10 @@
 // The journal of one request: what is known of it so far, and its record, written exactly once.
 import type { Decision } from '../decision.ts'
 import type { Ticket } from '../events.ts'
-import type { AttemptResult, RequestResult } from '../outcome.ts'
+import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
 import type { Ports } from './ports.ts'
 import { type AttemptNote, completedFields, type RequestFacts, receivedFields } from './report.ts'
+import type { Breakable } from './running.ts'
 
 /**
  * Several attempts may be open at once; each is ended once, and all are before the request is recorded. The pick that counts,
@@ -22,6 +23,8 @@ export class Journal {
   waitedUs = 0
   result: RequestResult | undefined
   detail: string | undefined
+  /** Why no retry followed the attempt that failed last, where one failed last. */
+  retryDenied: RetryDenial | undefined
 
   constructor(ports: Ports, facts: RequestFacts) {
     this.#ports = ports
@@ -34,7 +37,8 @@ export class Journal {
     this.detail = detail
   }
 
-  began(attempt: AttemptNote): void {
+  began(attempt: AttemptNote & Breakable): void {
+    this.#ports.running.add(attempt)
     this.#attempts.push(attempt)
   }
 
@@ -43,7 +47,8 @@ export class Journal {
   }
 
   /** Ends an attempt and gives its backend back. */
-  ended(attempt: AttemptNote, result: AttemptResult, detail: string | undefined): void {
+  ended(attempt: AttemptNote & Breakable, result: AttemptResult, detail: string | undefined): void {
+    this.#ports.running.delete(attempt)
     attempt.result = result
     attempt.detail = detail
     attempt.endUs = this.#ports.clock.monoUs()
@@ -51,6 +56,7 @@ export class Journal {
       result,
       status: attempt.status,
       latencyUs: (attempt.headUs ?? attempt.endUs) - attempt.startUs,
+      retryAfterMs: attempt.retryAfterMs,
     })
   }
 
@@ -79,6 +85,7 @@ export class Journal {
     const completion = {
       result: this.result ?? 'internal',
       detail: this.detail,
+      retryDenied: this.retryDenied,
       decision: settled === undefined ? this.none : settled.decision,
       attempts: this.#attempts,
       settled,

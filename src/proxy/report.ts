@@ -7,7 +7,7 @@ import type { BackendState } from '../backend.ts'
 import { type Decision, type Exclusion, exclusionReasons } from '../decision.ts'
 import { failures } from '../errors.ts'
 import { type EventFields, severity } from '../events.ts'
-import type { AttemptResult, RequestResult } from '../outcome.ts'
+import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
 import type { Peer } from '../request.ts'
 import type { Connected } from '../transport.ts'
 import { valueIn } from './headers.ts'
@@ -25,6 +25,7 @@ export interface AttemptNote {
   /** Status of the response, and when its head came. */
   readonly status: number | undefined
   readonly headUs: number | undefined
+  readonly retryAfterMs: number | undefined
   /** How and when it ended; undefined while it runs. Written by the journal. */
   result: AttemptResult | undefined
   detail: string | undefined
@@ -124,6 +125,7 @@ export function receivedFields(facts: RequestFacts, ports: Ports): EventFields<'
 export interface Completion {
   readonly result: RequestResult
   readonly detail: string | undefined
+  readonly retryDenied: RetryDenial | undefined
   /** The pick that counts: see {@link Journal}. */
   readonly decision: Decision | undefined
   /** In the order of their beginning. */
@@ -170,6 +172,7 @@ export function completedFields(facts: RequestFacts, end: Completion, ports: Por
       pool,
       request_id: requestId,
       result,
+      retry_denied: end.retryDenied,
       timing: {
         connect_us: connected?.connectUs ?? 0,
         first_byte_us: settled?.headUs === undefined ? undefined : settled.headUs - startUs,

@@ -1,5 +1,7 @@
 // One attempt on a backend while it runs: it passes on what comes until it is over, and knows how to break it off.
+import { Readable } from 'node:stream'
 import type { BackendState } from '../backend.ts'
+import type { Timer } from '../clock.ts'
 import type { Decision } from '../decision.ts'
 import type { AttemptFailure, AttemptResult } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel, Connected, Transport } from '../transport.ts'
@@ -20,11 +22,15 @@ export class Try implements AttemptHandler, AttemptNote {
   readonly startUs: number
   readonly #course: Course
   #cancel: Cancel | undefined
+  #body: AttemptRequest['body']
   #over = false
+  /** Runs until the head of the response comes, where an attempt has a time of its own. Written by the course. */
+  timer: Timer | undefined
   connected: Connected | undefined
   status: number | undefined
   /** Written by the course. */
   headUs: number | undefined
+  retryAfterMs: number | undefined
   result: AttemptResult | undefined
   detail: string | undefined
   endUs = 0
@@ -37,6 +43,7 @@ export class Try implements AttemptHandler, AttemptNote {
   }
 
   send(transport: Transport, request: AttemptRequest): void {
+    this.#body = request.body
     const cancel = transport.send(request, this)
     // It may have failed at once, and another one may be under way already.
     if (!this.#over) this.#cancel = cancel
@@ -45,8 +52,8 @@ export class Try implements AttemptHandler, AttemptNote {
   /** Breaks it off; nothing is told of it any more. */
   cancel(): void {
     if (this.#over) return
-    this.#over = true
     this.#cancel?.()
+    this.#end()
   }
 
   /** Breaks it off, and tells the course that it failed: for who finds that out before the transport does. */
@@ -65,6 +72,7 @@ export class Try implements AttemptHandler, AttemptNote {
   }
 
   onResponse(status: number, reason: string, headers: string[], resume: () => void): void {
+    this.timer?.cancel()
     this.status = status
     this.#course.onHead(this, status, reason, headers, resume)
   }
@@ -74,12 +82,19 @@ export class Try implements AttemptHandler, AttemptNote {
   }
 
   onEnd(trailers: string[]): void {
-    this.#over = true
+    this.#end()
     this.#course.onEnd(this, trailers)
   }
 
   onFail(failure: AttemptFailure): void {
-    this.#over = true
+    this.#end()
     this.#course.onFail(this, failure)
+  }
+
+  // What is left of the body nobody will ask for.
+  #end(): void {
+    this.#over = true
+    this.timer?.cancel()
+    if (this.#body instanceof Readable) this.#body.destroy()
   }
 }

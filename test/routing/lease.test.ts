@@ -67,7 +67,7 @@ it('counts as failures what is the backend’s fault, and bad statuses', () => {
   expect(counts(balancer).each).toEqual([[0, attemptResults.length, attemptResults.length - 7]])
   balancer.pick().done({ result: 'ok', status: 503 })
   balancer.pick().done({ result: 'ok', status: 404 })
-  expect(counts(balancer).each[0]![2]).toBe(attemptResults.length - 4)
+  expect(counts(balancer).each[0]![2]).toBe(attemptResults.length - 6)
 })
 
 it('takes whatever it is given without a throw, and records what fits the schema', () => {
