@@ -14,8 +14,10 @@ import { activeSchema } from '../src/health/active.ts'
 import { passiveSchema } from '../src/health/passive.ts'
 import { requestResults, retryDenials } from '../src/outcome.ts'
 import { connectionsSchema, timeoutsSchema } from '../src/proxy/connections.ts'
+import { mirrorSchema } from '../src/proxy/mirror.ts'
 import { hedgeSchema } from '../src/routing/hedge.ts'
 import { retrySchema } from '../src/routing/retry.ts'
+import { queueSchema } from '../src/routing/waiting.ts'
 import { fileSinkSchema } from '../src/sinks/file.ts'
 import { strategies } from '../src/strategies/index.ts'
 
@@ -165,6 +167,8 @@ describe('docs/configuration.md', () => {
     audit: auditSchema,
     connections: connectionsSchema,
     hedge: hedgeSchema,
+    mirror: mirrorSchema,
+    queue: queueSchema,
     retry: retrySchema,
     timeouts: timeoutsSchema,
   }
@@ -178,7 +182,7 @@ describe('docs/configuration.md', () => {
   })
 
   it('has no option that there is not', () => {
-    const known = [...top, ...inner, 'health.active', 'health.passive', 'control.authorize']
+    const known = [...top, ...inner, 'health.active', 'health.passive', 'mirror', 'control.authorize']
     expect(told.filter((place) => !known.includes(place))).toEqual([])
   })
 })
