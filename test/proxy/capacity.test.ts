@@ -204,6 +204,70 @@ describe('a request for which everybody is full', () => {
   })
 })
 
+describe('together with other attempts', () => {
+  it('a response that was set aside is the answer where a retry waits in vain, or is refused at the close', async () => {
+    for (const end of ['deadline', 'close']) {
+      const clock = fakeClock()
+      const busy = await answering((response) => response.writeHead(503).end('busy'))
+      const full = await answering()
+      const queue = { timeoutMs: 500 }
+      const e = await edge([busy, bounded(full, 1)], { clock, queue, retry: { statuses: [503] } })
+      const ids = e.balancer.snapshot().backends.map(({ id }) => id)
+      const ops = e.balancer.as({ id: 'ops', type: 'user' })
+      await ops.setWeight(ids[0]!, 0)
+      const lease = e.balancer.pick()
+      await ops.setWeight(ids[0]!, 1)
+      const reply = send(e.port)
+      await until(() => busy.seen.length === 1 && e.balancer.snapshot().backends[0]!.inFlight === 0)
+      const closed = end === 'close' ? e.balancer.close() : clock.advance(500)
+      expect(await reply).toMatchObject({ status: 503, body: 'busy' })
+      lease.done({ result: 'ok' })
+      await closed
+      expect(e.completions()[0]!.lb).toMatchObject({ result: 'ok', attempts: [{ status_code: 503, result: 'ok' }] })
+      expect(full.seen).toEqual([])
+    }
+  })
+
+  it('a hedge does not wait', async () => {
+    const clock = fakeClock()
+    const [slow, full] = [await holding(), await answering()]
+    const e = await edge([slow, bounded(full, 1)], { clock, hedge: { delayMs: 100 }, queue: { timeoutMs: 60_000 } })
+    const ids = e.balancer.snapshot().backends.map(({ id }) => id)
+    const ops = e.balancer.as({ id: 'ops', type: 'user' })
+    await ops.setWeight(ids[0]!, 0)
+    const lease = e.balancer.pick()
+    await ops.setWeight(ids[0]!, 1)
+    const reply = send(e.port)
+    await until(() => slow.held.length === 1)
+    clock.advance(100)
+    lease.done({ result: 'ok' })
+    slow.held[0]!.answer()
+    expect((await reply).status).toBe(200)
+    expect(full.seen).toEqual([])
+    expect((await e.completed(1))[0]!.lb).toMatchObject({ attempts: [{ result: 'ok' }], timing: { queue_us: 0 } })
+  })
+
+  it('the time of the whole request goes on while it waits', async () => {
+    const clock = fakeClock()
+    const backend = await answering()
+    const timeouts = { totalMs: 300 }
+    const e = await edge([bounded(backend, 1)], { clock, timeouts, queue: { timeoutMs: 1000 } })
+    const lease = e.balancer.pick()
+    const late = (await next(e, '/late')).reply
+    clock.advance(300)
+    expect((await late).status).toBe(504)
+    await until(() => e.completions().length === 1)
+    expect(e.completions()[0]!.lb).toMatchObject({
+      result: 'total-timeout',
+      attempts: [],
+      timing: { queue_us: 300_000 },
+    })
+    lease.done({ result: 'ok' })
+    expect((await send(e.port)).status).toBe(200)
+    expect(backend.seen).toHaveLength(1)
+  })
+})
+
 describe('what makes room', () => {
   const cases: [string, (e: Edge, ids: readonly string[], other: string) => Promise<unknown>][] = [
     ['a backend that joins', (e, _, other) => ops(e).addBackend({ id: 'c', url: other })],

@@ -215,6 +215,18 @@ describe('a body', () => {
     expect(shadow.seen[0]!.body).toBe('abcd')
   })
 
+  it('is copied once, however often the request is sent on', async () => {
+    const shadow = await answering()
+    const bad = await silent('fin')
+    const good = await answering()
+    const mirror = { group: 'shadow', percent: 100 }
+    const e = await edge([bad, good, { url: shadow.url, options: { group: 'shadow' } }], { mirror })
+    expect((await send(e.port, { method: 'PUT', body: 'thing' })).status).toBe(200)
+    await until(() => mirrorsOf(e).length === 1)
+    expect((await e.one()).lb.attempts).toHaveLength(2)
+    expect([shadow.seen.map(({ body }) => body), good.seen.map(({ body }) => body)]).toEqual([['thing'], ['thing']])
+  })
+
   it('that never becomes whole is not copied', async () => {
     const shadow = await answering()
     const e = await mirrored(shadow)
