@@ -16,9 +16,9 @@ export class Attempts implements Course {
   readonly #journal: Journal
   readonly #view: PickRequest
   readonly #outlet: Outlet
-  readonly #tried: BackendState[] = []
+  #tried: BackendState[] = []
   /** Those that may still win, or have. */
-  readonly #running: Try[] = []
+  #running: Try[] = []
   /** The last response that was set aside for a retry: the answer if nothing better comes. */
   #held: Held | undefined
   /** The one whose response the client gets: of several it is the one whose head came first. */
@@ -60,12 +60,18 @@ export class Attempts implements Course {
       return false
     }
     const nowUs = clock.monoUs()
-    if (turn === undefined) further.first(nowUs)
-    else further.extra(nowUs)
-    this.#tried.push(backend)
-    this.#ports.take(backend)
     const one = new Try(this, backend, decision, nowUs)
-    this.#running.push(one)
+    this.#ports.take(backend)
+    if (turn === undefined) {
+      // Lists of one: to push on an empty list makes room for 17.
+      this.#tried = [backend]
+      this.#running = [one]
+      further.first(nowUs)
+    } else {
+      this.#tried.push(backend)
+      this.#running.push(one)
+      further.extra(nowUs)
+    }
     this.#journal.began(one)
     this.#setTimers(one)
     one.send(this.#ports.transport(), this.#outlet.requestFor(backend))
@@ -132,7 +138,6 @@ export class Attempts implements Course {
     const { clock, further } = this.#ports
     one.headUs = clock.monoUs()
     if (status === 503 || status === 429) one.retryAfterMs = retryAfterMs(headers, clock.now())
-    further.waited(one.headUs - one.startUs)
     if (further.setsAside(status) && this.#setAside(new Held(one, status, reason, headers, resume))) return
     if (this.#outlet.onHead(status, reason, headers, resume)) this.#won(one)
     // Who has answered instead ends the request too, and with it this attempt.
@@ -142,8 +147,10 @@ export class Attempts implements Course {
   #won(one: Try): void {
     this.#winner = one
     this.#journal.won(one)
+    this.#ports.further.waited(one.headUs! - one.startUs)
     this.#stopTimers()
     this.#drop()
+    if (this.#running.length === 1 && this.#running[0] === one) return
     this.#forget(one)
     this.#breakOff('hedge-lost', `${one.backend.config.id} was faster`)
     this.#running.push(one)
@@ -227,6 +234,8 @@ export class Attempts implements Course {
 
   #forget(one: Try): void {
     const place = this.#running.indexOf(one)
-    if (place !== -1) this.#running.splice(place, 1)
+    if (place === -1) return
+    if (place === this.#running.length - 1) this.#running.pop()
+    else this.#running.splice(place, 1)
   }
 }

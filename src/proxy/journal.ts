@@ -13,7 +13,7 @@ export class Journal {
   readonly #ports: Ports
   readonly #facts: RequestFacts
   readonly #startUs: number
-  readonly #attempts: AttemptNote[] = []
+  #attempts: AttemptNote[] = []
   #won: AttemptNote | undefined
   #none: Decision | undefined
   #recorded = false
@@ -39,7 +39,8 @@ export class Journal {
   }
 
   began(attempt: AttemptNote): void {
-    this.#attempts.push(attempt)
+    if (this.#attempts.length === 0) this.#attempts = [attempt]
+    else this.#attempts.push(attempt)
   }
 
   won(attempt: AttemptNote): void {
