@@ -233,10 +233,11 @@ class Wiring implements Balancer {
   }
 
   #release(backend: BackendState, ending: Ending): void {
+    const wasFull = !hasRoom(backend)
     const failed = this.#health.observe(backend, ending)
     this.#inFlight.release(backend, failed)
     this.#picker.observe(backend, { failed, latencyUs: ending.latencyUs, retryAfterMs: ending.retryAfterMs })
-    this.#room.wake()
+    if (wasFull) this.#room.wake(backend)
   }
 
   #stamp() {

@@ -21,7 +21,7 @@ export class Attempts implements Course, Seeker {
   /** While it waits no attempt runs. */
   readonly #search: Search
   /** Those that may still win, or have. */
-  readonly #running: Try[] = []
+  #running: Try[] = []
   /** The last response that was set aside for a retry: the answer if nothing better comes. */
   #held: Held | undefined
   /** The one whose response the client gets: of several it is the one whose head came first. */
@@ -68,11 +68,16 @@ export class Attempts implements Course, Seeker {
   onFound(backend: BackendState, decision: Decision, turn: Turn | undefined): void {
     const { clock, further } = this.#ports
     const nowUs = clock.monoUs()
-    if (turn === undefined) further.first(nowUs)
-    else further.extra(nowUs)
-    this.#ports.take(backend)
     const one = new Try(this, backend, decision, nowUs)
-    this.#running.push(one)
+    this.#ports.take(backend)
+    if (turn === undefined) {
+      // A list of one: to push on an empty list makes room for 17.
+      this.#running = [one]
+      further.first(nowUs)
+    } else {
+      this.#running.push(one)
+      further.extra(nowUs)
+    }
     this.#journal.began(one)
     this.#setTimers(one)
     one.send(this.#ports.transport(), this.#outlet.requestFor(backend))
@@ -139,7 +144,6 @@ export class Attempts implements Course, Seeker {
     const { clock, further } = this.#ports
     one.headUs = clock.monoUs()
     if (status === 503 || status === 429) one.retryAfterMs = retryAfterMs(headers, clock.now())
-    further.waited(one.headUs - one.startUs)
     if (further.setsAside(status) && this.#setAside(new Held(one, status, reason, headers, resume))) return
     if (this.#outlet.onHead(status, reason, headers, resume)) this.#won(one)
     // Who has answered instead ends the request too, and with it this attempt.
@@ -149,8 +153,10 @@ export class Attempts implements Course, Seeker {
   #won(one: Try): void {
     this.#winner = one
     this.#journal.won(one)
+    this.#ports.further.waited(one.headUs! - one.startUs)
     this.#stopTimers()
     this.#drop()
+    if (this.#running.length === 1 && this.#running[0] === one) return
     this.#forget(one)
     this.#breakOff('hedge-lost', `${one.backend.config.id} was faster`)
     this.#running.push(one)
@@ -235,6 +241,8 @@ export class Attempts implements Course, Seeker {
 
   #forget(one: Try): void {
     const place = this.#running.indexOf(one)
-    if (place !== -1) this.#running.splice(place, 1)
+    if (place === -1) return
+    if (place === this.#running.length - 1) this.#running.pop()
+    else this.#running.splice(place, 1)
   }
 }

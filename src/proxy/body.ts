@@ -110,7 +110,9 @@ export class RequestBody {
   }
 
   readonly #onClose = (): void => {
-    if (!this.#request.complete) this.#reader?.destroy(new Error('the client left within its request'))
+    if (this.#request.complete) return
+    this.free()
+    this.#reader?.destroy(new Error('the client left within its request'))
   }
 }
 

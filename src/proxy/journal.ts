@@ -14,7 +14,7 @@ export class Journal {
   readonly #ports: Ports
   readonly #facts: RequestFacts
   readonly #startUs: number
-  readonly #attempts: AttemptNote[] = []
+  #attempts: AttemptNote[] = []
   #won: AttemptNote | undefined
   #recorded = false
   /** The last pick that found nobody: it counts if there is no attempt. */
@@ -39,7 +39,8 @@ export class Journal {
 
   began(attempt: AttemptNote & Breakable): void {
     this.#ports.running.add(attempt)
-    this.#attempts.push(attempt)
+    if (this.#attempts.length === 0) this.#attempts = [attempt]
+    else this.#attempts.push(attempt)
   }
 
   won(attempt: AttemptNote): void {

@@ -21,8 +21,8 @@ export class Search {
   #sinceUs = 0
   /** Whether it waits for room. */
   waits = false
-  /** The backends that it has found so far. */
-  readonly tried: BackendState[] = []
+  /** The backends that it has found so far. Read by the seeker. */
+  tried: BackendState[] = []
 
   constructor(ports: Ports, journal: Journal, view: PickRequest, seeker: Seeker) {
     this.#ports = ports
@@ -64,7 +64,9 @@ export class Search {
       return false
     }
     this.stop()
-    this.tried.push(backend)
+    // A list of one: to push on an empty list makes room for 17.
+    if (turn === undefined) this.tried = [backend]
+    else this.tried.push(backend)
     this.#seeker.onFound(backend, decision, turn)
     return true
   }

@@ -1,5 +1,6 @@
 // The waiting room: requests for which every backend is full wait here for room, in the order in which they came.
 import { z } from 'zod'
+import { type BackendState, hasRoom } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 
 export const queueSchema = z.strictObject({
@@ -34,7 +35,8 @@ export class WaitingRoom {
   /** In the order in which they came. */
   readonly #waiting = new Set<Guest>()
   #config: QueueConfig
-  /** Whether something has changed that those who wait were not offered yet. */
+  /** Those that have room again and were not offered yet; or that all are to be offered anew. */
+  readonly #freed = new Set<BackendState>()
   #changed = false
   #offering = false
 
@@ -84,28 +86,41 @@ export class WaitingRoom {
   }
 
   /**
-   * Must be called after whatever can let one that waits have a backend: a release, a join, a change of health or of a limit.
-   * They pick once the present turn is over, or before, with `offer`: who calls may be in the midst of a change.
+   * Must be called with each backend that was full and has room, and without one after whatever else can let one that waits
+   * have a backend: a join, a change of health or of a limit. Who waits picks once the present turn is over, or before, with
+   * `offer`: who calls may be in the midst of a change.
    */
-  wake(): void {
-    if (this.#changed || this.#waiting.size === 0) return
-    this.#changed = true
-    queueMicrotask(() => this.offer())
+  wake(backend?: BackendState): void {
+    if (this.#waiting.size === 0) return
+    const scheduled = this.#isPending
+    if (backend === undefined) this.#changed = true
+    else this.#freed.add(backend)
+    if (!scheduled) queueMicrotask(() => this.offer())
   }
 
-  /** Must be called before a newcomer picks: what came free goes to those who wait first. */
+  /**
+   * Must be called before a newcomer picks: what came free goes to those who wait first. Room that was there before suits
+   * nobody who waits: only what is new needs to be asked for, or all of them would pick at each release.
+   */
   offer(): void {
-    if (!this.#changed || this.#offering) return
+    if (!this.#isPending || this.#offering) return
     this.#offering = true
     // Whom one that is seated makes fail can free room again, which those before it were not offered.
-    while (this.#changed) {
+    while (this.#isPending) {
+      const freed = [...this.#freed]
+      const isLeft = this.#changed ? this.#options.hasRoom : () => freed.some(hasRoom)
+      this.#freed.clear()
       this.#changed = false
       for (const place of this.#waiting) {
-        if (!this.#options.hasRoom()) break
+        if (!isLeft()) break
         place.seat()
       }
     }
     this.#offering = false
+  }
+
+  get #isPending(): boolean {
+    return this.#changed || this.#freed.size > 0
   }
 
   /** Refuses all who wait. */

@@ -1,8 +1,10 @@
 // The waiting room: order, deadlines, bounds, and that nobody is forgotten.
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { type BackendState, hasRoom } from '../../src/backend.ts'
 import { type Guest, WaitingRoom } from '../../src/routing/waiting.ts'
 import { type FakeClock, fakeClock } from '../support/fake-clock.ts'
+import { statesOf } from '../support/pool.ts'
 
 interface Place {
   readonly leave: () => void
@@ -115,10 +117,32 @@ it('refuses all who wait when it closes', () => {
   expect([room.size, clock.timers]).toEqual([0, 0])
 })
 
+it('does not ask those whom the room that is there does not suit, for each thing that comes free elsewhere', async () => {
+  const [stable, canary] = statesOf(1, 1).map((backend) => {
+    backend.config = { ...backend.config, maxInFlight: 1 }
+    return backend
+  }) as [BackendState, BackendState]
+  stable.inFlight = 1
+  let asked = 0
+  const room = new WaitingRoom({ config: { max: 10, timeoutMs: 1000 }, clock: fakeClock(), hasRoom: () => true })
+  const seat = (): boolean => {
+    asked++
+    if (!hasRoom(stable)) return false
+    stable.inFlight++
+    return true
+  }
+  for (let i = 0; i < 10; i++) room.enter({ seat, fail: () => undefined })
+  stable.inFlight--
+  room.wake(stable)
+  await turn()
+  // The canary has room all the time: it was offered to each before.
+  expect([hasRoom(canary), asked, room.size]).toEqual([true, 1, 9])
+})
+
 /** Backends with limits that change, and requests of which each can go to some of the backends only. */
 class Model {
   readonly clock: FakeClock = fakeClock()
-  readonly limits: number[]
+  readonly backends: readonly BackendState[]
   readonly running: number[][]
   readonly waiting = new Map<number, { may: readonly number[]; leave: () => void }>()
   readonly room: WaitingRoom
@@ -126,14 +150,15 @@ class Model {
   came = 0
 
   constructor(limits: readonly number[], max: number) {
-    this.limits = [...limits]
+    this.backends = statesOf(...limits.map(() => 1))
     this.running = limits.map(() => [])
-    const hasRoom = (): boolean => this.limits.some((_, backend) => this.isFree(backend))
-    this.room = new WaitingRoom({ config: { max, timeoutMs: 100 }, clock: this.clock, hasRoom })
+    const someFree = (): boolean => this.backends.some(hasRoom)
+    this.room = new WaitingRoom({ config: { max, timeoutMs: 100 }, clock: this.clock, hasRoom: someFree })
+    for (const [backend, to] of limits.entries()) this.limit(backend, to)
   }
 
   isFree(backend: number): boolean {
-    return this.running[backend]!.length < this.limits[backend]!
+    return hasRoom(this.backends[backend]!)
   }
 
   arrive(may: readonly number[]): void {
@@ -163,7 +188,7 @@ class Model {
     const [backend] = may.filter((one) => this.isFree(one))
     if (backend === undefined) return false
     this.running[backend]!.push(id)
-    expect(this.running[backend]!.length).toBeLessThanOrEqual(this.limits[backend]!)
+    this.backends[backend]!.inFlight++
     return true
   }
 
@@ -171,7 +196,9 @@ class Model {
     const id = this.running[backend]!.shift()
     if (id === undefined) return
     this.over.push(id)
-    this.room.wake()
+    const wasFull = !this.isFree(backend)
+    this.backends[backend]!.inFlight--
+    if (wasFull) this.room.wake(this.backends[backend])
   }
 
   leave(nth: number): void {
@@ -183,7 +210,8 @@ class Model {
   }
 
   limit(backend: number, to: number): void {
-    this.limits[backend] = to
+    const one = this.backends[backend]!
+    one.config = { ...one.config, maxInFlight: to }
     this.room.wake()
   }
 }

@@ -1,9 +1,11 @@
 // Mixes of backends that answer, refuse, reset, stall and are busy, and the rule by which a request goes through one.
+import { createServer } from 'node:net'
 import { expect } from 'vitest'
-import { answering, httpBackend, refusing, silent } from './backends.ts'
+import { answering, httpBackend, silent } from './backends.ts'
+import { closeAfterTest, listen } from './closing.ts'
 import { edge } from './edge.ts'
 import { fakeClock } from './fake-clock.ts'
-import { send } from './raw-client.ts'
+import { rawClient, send } from './raw-client.ts'
 import { until } from './until.ts'
 
 export const kinds = ['good', 'refuses', 'resets', 'stalls', 'busy'] as const
@@ -18,21 +20,34 @@ const results = {
   busy: 'ok',
 } as const
 
+/** A port at which nobody listens, nor will while the test runs: it is the client's end of a connection. */
+async function refusing(): Promise<{ url: string }> {
+  const server = createServer()
+  closeAfterTest(server)
+  const { socket } = await rawClient(await listen(server))
+  return { url: `http://127.0.0.1:${socket.localPort}` }
+}
+
 /** Every mix of `n` kinds, in every order. */
 export const mixes = (n: number): Kind[][] =>
   n === 0 ? [[]] : mixes(n - 1).flatMap((rest) => kinds.map((kind) => [kind, ...rest]))
 
 export async function pools() {
+  let stalled = 0
   const make: Record<Kind, () => Promise<{ url: string }>> = {
     good: () => answering(),
     refuses: refusing,
     resets: () => silent('reset'),
-    stalls: () => httpBackend(() => undefined),
+    stalls: () => httpBackend(() => void stalled++),
     busy: () => answering((response) => response.writeHead(503).end('busy')),
   }
   const made = new Map<string, { url: string }>()
   for (const kind of kinds) for (let i = 0; i < 5; i++) made.set(`${kind}${i}`, await make[kind]())
-  return (mix: readonly Kind[]) => mix.map((kind, i) => ({ id: `${i}`, url: made.get(`${kind}${i}`)!.url }))
+  return {
+    of: (mix: readonly Kind[]) => mix.map((kind, i) => ({ id: `${i}`, url: made.get(`${kind}${i}`)!.url })),
+    /** Requests that have reached one that stalls. */
+    stalled: () => stalled,
+  }
 }
 
 /** Sends one request to a pool of this mix and holds what became of it against the rule. */
@@ -44,14 +59,18 @@ export async function check(
   const clock = fakeClock()
   const retry = { retries: 4, statuses: [503], budget: { percent: 0, minPerSecond: 10 } }
   const { port, one, balancer } = await edge([], { clock, retry, timeouts: { tryMs: 1000 } })
-  await balancer.as({ id: 'test', type: 'system' }).update({ backends: pool(mix) })
+  await balancer.as({ id: 'test', type: 'system' }).update({ backends: pool.of(mix) })
   const answered = { done: false }
   const reply = send(port, { method }).finally(() => {
     answered.done = true
   })
-  const stalling = () => balancer.snapshot().backends.some(({ inFlight }, i) => inFlight > 0 && mix[i] === 'stalls')
+  let passed = pool.stalled()
   await until(() => {
-    if (stalling()) clock.advance(1000)
+    // Its time is over once the backend has the request.
+    if (pool.stalled() > passed) {
+      passed++
+      clock.advance(1000)
+    }
     return answered.done
   })
   const { status } = await reply
