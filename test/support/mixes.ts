@@ -1,11 +1,9 @@
 // Mixes of backends that answer, refuse, reset, stall and are busy, and the rule by which a request goes through one.
-import { createServer } from 'node:net'
 import { expect } from 'vitest'
 import { answering, httpBackend, silent } from './backends.ts'
-import { closeAfterTest, listen } from './closing.ts'
 import { edge } from './edge.ts'
 import { fakeClock } from './fake-clock.ts'
-import { rawClient, send } from './raw-client.ts'
+import { send } from './raw-client.ts'
 import { until } from './until.ts'
 
 export const kinds = ['good', 'refuses', 'resets', 'stalls', 'busy'] as const
@@ -20,13 +18,11 @@ const results = {
   busy: 'ok',
 } as const
 
-/** A port at which nobody listens, nor will while the test runs: it is the client's end of a connection. */
-async function refusing(): Promise<{ url: string }> {
-  const server = createServer()
-  closeAfterTest(server)
-  const { socket } = await rawClient(await listen(server))
-  return { url: `http://127.0.0.1:${socket.localPort}` }
-}
+/**
+ * A port at which nobody listens (tcpmux, RFC 1078). One of those that the system gives out could be given to a server
+ * meanwhile, or to the very connection that asks for it: thousands do here.
+ */
+const refusing = { url: 'http://127.0.0.1:1' }
 
 /** Every mix of `n` kinds, in every order. */
 export const mixes = (n: number): Kind[][] =>
@@ -36,7 +32,7 @@ export async function pools() {
   let stalled = 0
   const make: Record<Kind, () => Promise<{ url: string }>> = {
     good: () => answering(),
-    refuses: refusing,
+    refuses: async () => refusing,
     resets: () => silent('reset'),
     stalls: () => httpBackend(() => void stalled++),
     busy: () => answering((response) => response.writeHead(503).end('busy')),
