@@ -21,7 +21,8 @@ const url = z.string().superRefine((text, context) => {
     })
 })
 
-const name = z
+/** A name that somebody gives: of a backend, a zone, a group. */
+export const nameSchema = z
   .string()
   .regex(/^[A-Za-z0-9._:[\]-]{1,128}$/, 'expected 1 to 128 of the characters A-Z a-z 0-9 . _ : [ ] -')
 
@@ -40,17 +41,17 @@ export function isHostName(text: string): boolean {
 
 const declared = z.strictObject({
   /** The name in records and changes. Default: host and port of the URL. */
-  id: name.optional(),
+  id: nameSchema.optional(),
   /** Scheme, host and port. */
   url,
   /** Share of the traffic in relation to the others, an integer from 0 to 65,535. 0: no new picks. Default 1. */
   weight: z.int().min(0).max(65_535).default(1),
   /** Where it runs: what `zone` prefers, and the record tells. */
-  zone: name.optional(),
+  zone: nameSchema.optional(),
   /** Its level, an integer from 0 to 100: a level gets traffic only where those below it lack capacity. Default 0. */
   priority: z.int().min(0).max(100).default(0),
   /** The group that it belongs to: what `split` and `mirror` share traffic out by. */
-  group: name.optional(),
+  group: nameSchema.optional(),
   /** The most requests and leases that it has at once. Default unlimited. */
   maxInFlight: z.int().min(1).max(1_000_000).optional(),
   /**
@@ -162,6 +163,8 @@ export interface BackendState {
   passive: PassiveState
   /** Written by routing. It flips with each request, so it makes no new snapshot. */
   capacity: CapacityState
+  /** Whether it belongs to the group that gets copies of requests only. Written by routing. */
+  copiesOnly: boolean
   /** Of what is in flight, how many a trial leaves out of account, as they began before it. Written by passive health. */
   stale: number
   /** How much of its weight it gets, in permille: less than {@link fullRamp} while it starts slowly. Written by routing. */
@@ -187,6 +190,7 @@ export const newBackendState = (config: Backend): BackendState => ({
   active: 'unknown',
   passive: 'ok',
   capacity: 'free',
+  copiesOnly: false,
   stale: 0,
   ramp: fullRamp,
   weight: config.weight * fullRamp,

@@ -5,6 +5,7 @@ import type { Audit, AuditClosed } from './audit/audit.ts'
 import { scopeOf } from './audit/scope.ts'
 import { Trail } from './audit/trail.ts'
 import type { BackendState } from './backend.ts'
+import { behavesAlike, strategyChooser } from './choice.ts'
 import { systemClock, timeLeft, within } from './clock.ts'
 import {
   type BalancerOptions,
@@ -15,28 +16,28 @@ import {
   type PoolConfig,
   parseConfig,
 } from './config.ts'
+import { Deadlines } from './control/deadlines.ts'
 import { createOperator, type Operator } from './control/operator.ts'
 import { Revisions } from './control/revisions.ts'
+import { adminOf } from './control/standing.ts'
 import type { Lease } from './decision.ts'
-import { Discovery, isSameDiscovery } from './discovery/discovery.ts'
+import { Discovery } from './discovery/discovery.ts'
 import { type Actor, actorSchema } from './event-parts.ts'
-import { type Emit, severity } from './events.ts'
+import type { Emit } from './events.ts'
 import type { Balancer } from './face.ts'
-import { isSameProbing } from './health/probe-options.ts'
 import { HealthWatch } from './health/watch.ts'
+import { hopParts } from './hop-parts.ts'
 import type { Ending } from './outcome.ts'
 import { parseOptions } from './parse.ts'
-import { handle } from './proxy/exchange.ts'
-import type { AdapterPort, Ports } from './proxy/ports.ts'
+import { Hop } from './proxy/hop.ts'
+import type { AdapterPort } from './proxy/ports.ts'
 import { decisionReport } from './proxy/report.ts'
 import { Transports } from './proxy/transports.ts'
-import { randomHex, systemRandom } from './random.ts'
+import { systemRandom } from './random.ts'
 import type { PickRequest } from './request.ts'
 import { openLease } from './routing/lease.ts'
-import { mayRetry } from './routing/retry.ts'
 import { Router, type StrategyChoice } from './routing/router.ts'
 import { type BalancerSnapshot, backendSnapshots } from './routing/snapshot.ts'
-import { createStrategy, isSameStrategy } from './strategies/index.ts'
 import { version } from './version.ts'
 
 /** Starts at once. Throws {@link BalancerError} `config-invalid`, which lists everything that is wrong. */
@@ -49,7 +50,6 @@ class Wiring implements Balancer {
   readonly audit: Audit
   readonly port: AdapterPort
   readonly #clock
-  readonly #random
   readonly #emit: Emit
   readonly #trail: Trail
   readonly #ownsTrail: boolean
@@ -58,7 +58,9 @@ class Wiring implements Balancer {
   readonly #discovery: Discovery
   readonly #revisions: Revisions<PoolConfig>
   #inForce: PoolConfig
-  #strategy: StrategyChoice
+  readonly #chosen: (config: PoolConfig) => StrategyChoice
+  readonly #deadlines: Deadlines<PoolConfig>
+  readonly #hop: Hop
   readonly #transports: Transports
   readonly #flood: Flood
   #denies: (address: string) => string | undefined
@@ -70,7 +72,6 @@ class Wiring implements Balancer {
     const { name, control, audit, pool: initial } = config
     this.name = name
     this.#clock = config.clock ?? systemClock
-    this.#random = config.random ?? systemRandom
     this.#ownsTrail = !(audit instanceof Trail)
     this.#trail =
       audit instanceof Trail ? audit : new Trail({ clock: config.clock, random: config.random, ...audit }, name)
@@ -81,18 +82,12 @@ class Wiring implements Balancer {
     this.#transports = new Transports(initial, this.#clock)
     this.#flood = new Flood(this.#clock, (fields) => void this.#emit('access.denied', fields))
     this.#denies = compileAccess(initial.access)
-    const ground = { clock: this.#clock, random: this.#random }
-    this.#discovery = new Discovery({ ...ground, emit: this.#emit, changed: () => this.#apply(this.#inForce) })
-    this.#strategy = this.#choiceOf(initial)
-    this.#router = new Router(initial, this.#strategy, {
+    const ground = { clock: this.#clock, random: config.random ?? systemRandom, emit: this.#emit }
+    this.#discovery = new Discovery({ ...ground, changed: () => this.#apply(this.#inForce) })
+    this.#chosen = strategyChooser(ground)
+    this.#router = new Router(initial, this.#chosen(initial), {
       ...ground,
       onFault: (at, fault) => this.#trail.tellOnce(`strategy ${at}`, fault),
-      onPanic: (panic, { eligible, total }) =>
-        void this.#emit('pool.panic_changed', {
-          lb: { panic, eligible, total },
-          severity: panic ? severity.error : severity.info,
-          outcome: panic ? 'failure' : 'success',
-        }),
       // That one on trial takes one request at a time is told as what it is: a trial.
       onCapacity: (backend) =>
         this.#health.capacityChanged(backend, backend.capacity === 'full' && backend.passive !== 'trial'),
@@ -101,26 +96,36 @@ class Wiring implements Balancer {
       ...ground,
       eligible: () => this.#router.pool.snapshot.eligible,
       refresh: () => this.#router.pool.refresh(),
-      emit: this.#emit,
     })
     this.#revisions = new Revisions<PoolConfig>({
       initial,
       describe: describeConfig,
       authorize: control.authorize,
       clock: this.#clock,
-      alike: (a, b) =>
-        isSameStrategy(a.strategy, b.strategy) &&
-        isSameProbing(a.health.active, b.health.active) &&
-        isSameDiscovery(a.discovery, b.discovery),
+      alike: behavesAlike,
       emit: this.#emit,
       closed: () => this.#state !== 'open',
       recordable: () => this.#trail.recordable,
       durable: (ticket) => this.#trail.durable(ticket),
       apply: (next) => this.#apply(next),
     })
-    const ports = this.#ports()
+    this.#deadlines = new Deadlines({ clock: this.#clock, revisions: this.#revisions })
+    this.#hop = new Hop(
+      hopParts({
+        ...ground,
+        router: this.#router,
+        trail: this.#trail,
+        transports: this.#transports,
+        config: () => this.#inForce,
+        stamp: () => this.#stamp(),
+        release: (backend, ending) => this.#release(backend, ending),
+        denies: (address) => this.#denies(address),
+        denied: (fields) => this.#flood.deny(fields),
+        closing: () => this.#state !== 'open',
+      }),
+    )
     this.port = {
-      handle: (request, response, given = {}) => handle(ports, request, response, given),
+      handle: (request, response, given = {}) => this.#hop.handle(request, response, given),
       denies: (address) => this.#denies(address),
       refused: (fields) => this.#flood.deny(fields),
     }
@@ -135,6 +140,7 @@ class Wiring implements Balancer {
   }
 
   pick(request: PickRequest = {}): Lease {
+    this.#router.room.offer()
     const picked = this.#router.pick(request, [])
     return openLease(picked, request, {
       clock: this.#clock,
@@ -162,6 +168,7 @@ class Wiring implements Balancer {
         const backend = this.#router.pool.state(id)
         return () => (backend === undefined ? Promise.resolve() : this.#router.inFlight.empty(backend))
       },
+      deadlineOver: (id) => this.#deadlines.over(id),
     })
   }
 
@@ -191,11 +198,13 @@ class Wiring implements Balancer {
     const left = timeLeft(this.#clock, deadlineMs)
     this.#state = 'closing'
     this.#discovery.close()
+    this.#deadlines.close()
+    this.#router.close()
     this.#emit('balancer.draining', { balancer: { in_flight: this.#router.inFlight.total } })
     await within(this.#clock, this.#router.inFlight.empty(), left(), undefined)
     const cutOff = this.#router.inFlight.total
     this.#health.close()
-    this.#router.close()
+    this.#hop.closeMirrors()
     await this.#transports.close()
     // What was cut off has its record once its client's connection is closed too.
     if (cutOff > 0) await within(this.#clock, this.#router.inFlight.empty(), 1000, undefined)
@@ -207,64 +216,29 @@ class Wiring implements Balancer {
 
   /** Puts a configuration in force; called with revisions in their order. */
   #apply(next: PoolConfig): void {
-    const before = this.#inForce
     this.#inForce = next
-    if (!isSameStrategy(next.strategy, before.strategy)) this.#strategy = this.#choiceOf(next)
-    this.#router.configure(next, this.#strategy)
+    this.#router.configure(next, this.#chosen(next))
     const left = this.#router.sync(this.#discovery.apply(next))
-    for (const state of this.#router.pool.states)
-      this.#health.setAdmin(state, next.draining.includes(state.config.id) ? 'draining' : 'ready')
+    for (const state of this.#router.pool.states) this.#health.setAdmin(state, adminOf(next, state.config.id))
     this.#router.pool.refresh()
     this.#denies = compileAccess(next.access)
     this.#health.watch(this.#router.pool.states, next.health)
     for (const state of left) this.#health.forget(state)
     this.#transports.apply({ ...next, backends: this.#discovery.members })
+    this.#deadlines.apply(next)
+    for (const state of this.#router.pool.states) if (state.admin === 'disabled') this.#hop.cut(state)
   }
 
   #release(backend: BackendState, ending: Ending): void {
+    const { result, latencyUs, retryAfterMs } = ending
     const failed = this.#health.observe(backend, ending)
-    this.#router.release(backend, { failed, latencyUs: ending.latencyUs, retryAfterMs: ending.retryAfterMs })
-  }
-
-  #choiceOf({ strategy }: PoolConfig): StrategyChoice {
-    const tools = { clock: this.#clock, random: this.#random }
-    return {
-      name: strategy.name,
-      create: () => createStrategy(strategy, tools),
-      options: 'pick' in strategy ? undefined : describe(strategy.options),
-    }
+    const incomplete = result === 'hedge-lost'
+    const tells = failed || incomplete || result === 'ok'
+    this.#router.release(backend, failed, tells ? { failed, incomplete, latencyUs, retryAfterMs } : undefined)
   }
 
   #stamp() {
     const { number, hash } = this.#revisions.current
     return { config_hash: hash, config_revision: number, pool: this.name }
-  }
-
-  #ports(): Ports {
-    const trail = this.#trail
-    return {
-      clock: this.#clock,
-      via: `auditlb-${randomHex(4)}`,
-      pick: (request, tried) => this.#router.pick(request, tried),
-      take: (backend) => this.#router.inFlight.take(backend),
-      release: (backend, ending) => this.#release(backend, ending),
-      transport: () => this.#transports.current,
-      mayRetry: (failure, facts) => mayRetry(this.#inForce.retry, failure, facts),
-      denies: (address) => this.#denies(address),
-      denied: (fields) => this.#flood.deny(fields),
-      keepsHost: () => this.#inForce.host === 'keep',
-      closing: () => this.#state !== 'open',
-      emit: this.#emit,
-      stamp: () => this.#stamp(),
-      redactor: trail.redactor,
-      log: {
-        waits: trail.waitsForDisk,
-        refuses: trail.whenUnavailable === 'refuse',
-        recordable: () => trail.recordable,
-        durable: (ticket) => trail.durable(ticket),
-      },
-      opened: () => this.#router.inFlight.opened(),
-      closed: () => this.#router.inFlight.closed(),
-    }
   }
 }

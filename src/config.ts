@@ -8,19 +8,22 @@ import { type BackendOptions, backendsSchema } from './backend.ts'
 import type { Json } from './canonical.ts'
 import type { Clock } from './clock.ts'
 import type { Authorize } from './control/authorize.ts'
-import type { PoolPart } from './control/operator.ts'
+import { adminOf, kept, nothingSet, type PoolPart, standingOf } from './control/standing.ts'
 import { discoverySchema } from './discovery/options.ts'
 import { passiveSchema } from './health/passive.ts'
 import { activeSchema } from './health/probe-options.ts'
 import { parseOptions } from './parse.ts'
 import { connectionsSchema, timeoutsSchema } from './proxy/connections.ts'
+import { mirrorSchema } from './proxy/mirror.ts'
 import type { Random } from './random.ts'
 import { affinitySchema } from './routing/affinity.ts'
+import { hedgeSchema } from './routing/hedge.ts'
 import { localitySchema, splitSchema } from './routing/plan.ts'
 import { panicSchema } from './routing/pool.ts'
 import { slowStartSchema } from './routing/ramp.ts'
 import { retrySchema } from './routing/retry.ts'
 import { traceRateSchema } from './routing/router.ts'
+import { queueSchema } from './routing/waiting.ts'
 import { fingerprint } from './secret.ts'
 import { type StrategyOptions, strategySchema } from './strategies/index.ts'
 
@@ -69,6 +72,14 @@ const poolShape = {
   traceRate: traceRateSchema.default(0.01),
   /** Further attempts on other backends. */
   retry: retrySchema.prefault({}),
+  /** What becomes of requests while every backend is full. */
+  queue: queueSchema.prefault({}),
+  /** A share of the requests that is sent once more, to a group of its own. Off unless given. */
+  mirror: z.union([off, mirrorSchema], { error: 'expected false, or an object of mirror options' }).optional(),
+  /** A second attempt beside one that takes long. Off unless given. */
+  hedge: z
+    .union([off, hedgeSchema], { error: 'expected false, or an object with `delayMs` or `percentile`' })
+    .optional(),
   timeouts: timeoutsSchema.prefault({}),
   connections: connectionsSchema.prefault({}),
   /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */
@@ -123,11 +134,11 @@ export type BalancerConfig = Readonly<Omit<z.output<typeof balancerSchema>, keyo
 
 export function parseConfig(options: unknown): BalancerConfig {
   const { name, control, audit, clock, random, ...pool } = parseOptions(balancerSchema, options, 'createBalancer')
-  return { name, control, audit, clock, random, pool: Object.freeze({ ...pool, draining: [], weights: {} }) }
+  return { name, control, audit, clock, random, pool: Object.freeze({ ...pool, ...nothingSet }) }
 }
 
 /**
- * The configuration with these parts replaced. Backends that left are draining no more. What was set on backends that
+ * The configuration with these parts replaced. What was set on backends that left is forgotten. What was set on those that
  * discovery found stays as long as there is any discovery: it may lose them and find them again.
  */
 export function mergeConfig(config: PoolConfig, changes: unknown): PoolConfig {
@@ -139,17 +150,14 @@ export function mergeConfig(config: PoolConfig, changes: unknown): PoolConfig {
   const ids = new Set(merged.backends.map(({ id }) => id))
   const had = new Set(config.backends.map(({ id }) => id))
   const discovers = merged.discovery.length > 0
-  const draining = config.draining.filter((id) => ids.has(id) || (discovers && !had.has(id)))
-  return Object.freeze({ ...merged, draining, weights: discovers ? config.weights : {} })
+  const stays = (id: string): boolean => ids.has(id) || (discovers && !had.has(id))
+  return Object.freeze({ ...kept(merged, stays), weights: discovers ? config.weights : {} })
 }
 
 /** The configuration as records hold it: backends by id, what an operator set on them beside what was declared. */
 export function describeConfig(config: PoolConfig): { readonly [key: string]: Json } {
-  const { backends: list, discovery, draining, strategy, weights, ...rest } = config
-  const byId = list.map(({ id, address, port, ...backend }) => [
-    id,
-    { ...backend, admin: draining.includes(id) ? 'draining' : 'ready' },
-  ])
+  const { backends: list, discovery, draining, disabled, deadlines, strategy, weights, ...rest } = config
+  const byId = list.map(({ id, address, port, ...backend }) => [id, { ...backend, ...standingOf(config, id) }])
   return {
     ...(describe(rest) as { [key: string]: Json }),
     backends: Object.fromEntries(byId),
@@ -162,13 +170,14 @@ export function describeConfig(config: PoolConfig): { readonly [key: string]: Js
 }
 
 /** What operators have set on backends that discovery found, by id. */
-function setOnDiscovered({ backends: list, draining, weights }: PoolConfig): Json {
-  const ids = new Set([...draining, ...Object.keys(weights)])
+function setOnDiscovered(config: PoolConfig): Json {
+  const { backends: list, draining, disabled, weights } = config
+  const ids = new Set([...draining, ...disabled, ...Object.keys(weights)])
   for (const { id } of list) ids.delete(id)
   const set = [...ids].sort().map((id): [string, Json] => [
     id,
     {
-      ...(draining.includes(id) ? { admin: 'draining' } : {}),
+      ...(adminOf(config, id) === 'ready' ? {} : standingOf(config, id)),
       ...(Object.hasOwn(weights, id) ? { weight: weights[id] } : {}),
     },
   ])

@@ -18,6 +18,8 @@ const table = {
   loop: { status: 508, blame: 'client', message: 'the request has passed this balancer before' },
   'client-gone': { status: 499, blame: 'client', message: 'the client left before the response was complete' },
   'no-backend': { status: 503, blame: 'backend', message: 'no backend is eligible' },
+  'capacity-full': { status: 503, blame: 'balancer', message: 'too many requests wait for a backend with room' },
+  'capacity-timeout': { status: 503, blame: 'balancer', message: 'no backend had room in time' },
   closing: { status: 503, blame: 'balancer', message: 'the balancer is closing' },
   'audit-unavailable': { status: 503, blame: 'balancer', message: 'what cannot be recorded is not served' },
   'body-consumed': { status: 500, blame: 'caller', message: 'the request body was read before the balancer got it' },
@@ -33,6 +35,15 @@ const table = {
   'backend-reset': { status: 502, blame: 'backend', message: 'the backend closed the connection before its response' },
   'response-invalid': { status: 502, blame: 'backend', message: 'the response of the backend is not valid HTTP' },
   'header-timeout': { status: 504, blame: 'backend', message: 'the backend did not answer in time' },
+  'drain-deadline': { status: 503, blame: 'balancer', message: 'the backend was disabled before it had answered' },
+  'try-timeout': {
+    status: 504,
+    blame: 'backend',
+    message: 'the backend did not answer within the time of one attempt',
+  },
+  'total-timeout': { status: 504, blame: 'backend', message: 'no backend answered within the time of all attempts' },
+  // An attempt that was given up because another one of the same request was faster. No client gets this.
+  'hedge-lost': { status: 0, blame: 'balancer', message: 'another attempt of the request was faster' },
   // After the response began: the connection to the client is destroyed, so that it sees the cut.
   'backend-cut': { status: 502, blame: 'backend', message: 'the backend closed the connection within its response' },
   'body-timeout': { status: 504, blame: 'backend', message: 'the backend stalled within its response' },

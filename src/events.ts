@@ -19,7 +19,7 @@ import {
   timing,
   url,
 } from './event-parts.ts'
-import { attemptResults, requestResults } from './outcome.ts'
+import { attemptResults, requestResults, retryDenials } from './outcome.ts'
 import type { LogName } from './sink.ts'
 
 const scope = { pool: text.optional(), config_revision: int.optional(), config_hash: text.optional() }
@@ -27,7 +27,7 @@ const withLb = <S extends z.ZodRawShape>(shape: S) => obj({ ...scope, ...shape }
 const plainLb = withLb({}).optional()
 const change = obj({ path: text, from: json.optional(), to: json.optional() })
 const changeFields = {
-  source: z.enum(['api', 'start']),
+  source: z.enum(['api', 'start', 'deadline']),
   message: text.optional(),
   ticket: text.optional(),
   break_glass: z.boolean().optional(),
@@ -78,6 +78,7 @@ export const eventTable = {
       detail: text.optional(),
       decision: decision.optional(),
       attempts: z.array(attempt),
+      retry_denied: z.enum(retryDenials).optional(),
       timing,
     }),
     client,
@@ -87,6 +88,16 @@ export const eventTable = {
       response: obj({ status_code: int.optional(), body: obj({ size: int }) }),
     }),
     url,
+  }),
+  'request.mirrored': define('traffic', 'info', {
+    lb: withLb({
+      request_id: text,
+      backend: text.optional(),
+      result: z.enum([...attemptResults, 'closing']).optional(),
+      status_code: int.optional(),
+      duration_us: int.optional(),
+      skipped: z.enum(['busy', 'body-too-large', 'body-incomplete', 'no-backend']).optional(),
+    }),
   }),
   'route.picked': define('traffic', 'info', {
     lb: withLb({ lease_id: text, decision }),

@@ -9,7 +9,7 @@ export { createBalancer } from './balancer.ts'
 export type { Clock, Timer } from './clock.ts'
 export type { BalancerOptions, PoolChanges } from './config.ts'
 export type { Authorize, ChangeRequest } from './control/authorize.ts'
-export type { LeaveNote, Operator } from './control/operator.ts'
+export type { DrainNote, LeaveNote, Operator } from './control/operator.ts'
 export type { ChangeNote } from './control/revisions.ts'
 export type {
   Decision,

@@ -1,8 +1,7 @@
 // How a request, an attempt or a lease ended: a value, never an exception.
 import { type ErrorCode, failures } from './errors.ts'
 
-/** The codes of `lb.result` for one attempt on a backend. */
-export const attemptResults = [
+const sharedResults = [
   'ok',
   'queue-full',
   'queue-timeout',
@@ -14,20 +13,28 @@ export const attemptResults = [
   'backend-reset',
   'response-invalid',
   'header-timeout',
+  'try-timeout',
+  'total-timeout',
   'backend-cut',
   'body-timeout',
+  'drain-deadline',
   'client-gone',
   'internal',
 ] as const
 
+/** The codes of `lb.result` for one attempt on a backend. An attempt that another one was faster than is `hedge-lost`. */
+export const attemptResults = [...sharedResults, 'hedge-lost'] as const
+
 /** The codes of `lb.result` for a whole request: those of its last attempt, or why there was none. */
 export const requestResults = [
-  ...attemptResults,
+  ...sharedResults,
   'malformed',
   'denied',
   'expectation-failed',
   'loop',
   'no-backend',
+  'capacity-full',
+  'capacity-timeout',
   'closing',
   'audit-unavailable',
   'body-consumed',
@@ -35,6 +42,12 @@ export const requestResults = [
 
 export type AttemptResult = (typeof attemptResults)[number]
 export type RequestResult = (typeof requestResults)[number]
+/** What a failed attempt can make of its request. */
+export type FailedResult = Exclude<(typeof sharedResults)[number], 'ok'>
+
+/** Why a request whose attempt failed was not tried again. */
+export const retryDenials = ['result', 'method', 'body', 'limit', 'budget', 'no-backend', 'closing'] as const
+export type RetryDenial = (typeof retryDenials)[number]
 
 /** How a request or a lease ended on a backend: what health and strategies learn from. */
 export interface Ending {
@@ -51,7 +64,7 @@ export interface Ending {
 
 /** Why an attempt failed, decided where it happened. */
 export interface AttemptFailure {
-  readonly result: Exclude<AttemptResult, 'ok'>
+  readonly result: FailedResult
   /** Whether any byte of the request may have reached the backend. If not, any method may be sent again. */
   readonly sent: boolean
   /** The fact, in words or as a code of the system: `ECONNREFUSED`. */
@@ -62,7 +75,7 @@ export interface AttemptFailure {
 export const statusOf = (result: Exclude<RequestResult, 'ok'>): number => failures[result].status
 
 /** Whether an attempt that ended so counts against the health of its backend. */
-export function isBackendFault(result: RequestResult): boolean {
+export function isBackendFault(result: AttemptResult): boolean {
   if (result === 'ok' || result === 'queue-full' || result === 'queue-timeout') return false
   return failures[result satisfies ErrorCode].blame === 'backend'
 }

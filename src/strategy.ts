@@ -40,6 +40,8 @@ export interface Observation {
   readonly failed: boolean
   /** From the pick to the head of the response, or to the failure, in µs. */
   readonly latencyUs: number
+  /** Whether it was broken off before it was over: the latency is how long it had taken until then, and could have been more. */
+  readonly incomplete?: boolean | undefined
   /** What the backend said in `Retry-After`, in ms. */
   readonly retryAfterMs?: number | undefined
 }

@@ -51,7 +51,7 @@ const layers: readonly (readonly string[])[] = [
   ],
   ['strategies/', 'health/', 'routing/', 'discovery/', 'access/', 'proxy/', 'audit/', 'log/', 'sinks/', 'control/'],
   ['config.ts'],
-  ['face.ts', 'replay.ts', 'balancer.ts'],
+  ['face.ts', 'choice.ts', 'hop-parts.ts', 'replay.ts', 'balancer.ts'],
   ['adapters/', 'cli/', 'index.ts'],
 ]
 const layerOf = (name: string): number =>

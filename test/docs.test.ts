@@ -16,13 +16,16 @@ import { type BuiltInEventName, eventSchema, eventTable } from '../src/events.ts
 import { passiveSchema } from '../src/health/passive.ts'
 import { activeSchema } from '../src/health/probe-options.ts'
 import { causes } from '../src/health/transition.ts'
-import { requestResults } from '../src/outcome.ts'
+import { requestResults, retryDenials } from '../src/outcome.ts'
 import { connectionsSchema, timeoutsSchema } from '../src/proxy/connections.ts'
+import { mirrorSchema } from '../src/proxy/mirror.ts'
 import { affinitySchema } from '../src/routing/affinity.ts'
+import { hedgeSchema } from '../src/routing/hedge.ts'
 import { localitySchema } from '../src/routing/plan.ts'
 import { panicSchema } from '../src/routing/pool.ts'
 import { slowStartSchema } from '../src/routing/ramp.ts'
 import { retrySchema } from '../src/routing/retry.ts'
+import { queueSchema } from '../src/routing/waiting.ts'
 import { fileSinkSchema } from '../src/sinks/file.ts'
 import { strategies } from '../src/strategies/index.ts'
 
@@ -177,6 +180,9 @@ describe('docs/configuration.md', () => {
     audit: auditSchema,
     connections: connectionsSchema,
     discovery: discoverySchema,
+    hedge: hedgeSchema,
+    mirror: mirrorSchema,
+    queue: queueSchema,
     retry: retrySchema,
     timeouts: timeoutsSchema,
   }
@@ -193,7 +199,7 @@ describe('docs/configuration.md', () => {
   })
 
   it('has no option that there is not', () => {
-    const known = [...top, ...inner, 'health.active', 'health.passive', 'health.record', 'control.authorize']
+    const known = [...top, ...inner, 'health.active', 'health.passive', 'health.record', 'mirror', 'control.authorize']
     expect(told.filter((place) => !known.includes(place))).toEqual([])
   })
 })
@@ -265,6 +271,12 @@ describe('docs/health.md', () => {
 describe('docs/discovery.md', () => {
   it('has every cause, and no other', () => {
     expect(sorted(rows(section(doc('discovery'), '## Causes')))).toEqual(sorted(discoveryCauses))
+  })
+})
+
+describe('docs/retries.md', () => {
+  it('has every reason for which a retry is denied, and no other', () => {
+    expect(sorted(rows(section(doc('retries'), '## Why not')))).toEqual(sorted(retryDenials))
   })
 })
 

@@ -6,7 +6,7 @@ import type { Actor } from '../event-parts.ts'
 
 /** What an actor asks for. */
 export interface ChangeRequest {
-  readonly type: 'add-backend' | 'remove' | 'drain' | 'undrain' | 'set-weight' | 'update'
+  readonly type: 'add-backend' | 'remove' | 'drain' | 'disable' | 'undrain' | 'set-weight' | 'update'
   /** The id of the backend that it is about, where it is about one. */
   readonly backend?: string
   /** The arguments of the call, with functions as their names. */

@@ -7,6 +7,7 @@ import type { Actor } from '../event-parts.ts'
 import { parseOptions } from '../parse.ts'
 import type { ChangeRequest } from './authorize.ts'
 import type { ChangeNote, Revision, Revisions } from './revisions.ts'
+import { adminOf, disabled, drained, type PoolPart, readied } from './standing.ts'
 
 const addedSchema = z.strictObject({ backend: backendSchema })
 const weighedSchema = z.strictObject({ weight: backendTraits.weight.unwrap() })
@@ -17,11 +18,22 @@ const noteSchema = z.strictObject({
   breakGlass: z.boolean().optional(),
   wait: z.boolean().optional(),
 })
+const drainSchema = noteSchema.extend({ deadlineMs: z.int().min(0).max(86_400_000).optional() })
 
-/** What can be said with `drain` and `remove`. */
+/** What can be said with `drain`, `disable` and `remove`. */
 export interface LeaveNote extends ChangeNote {
   /** Resolve only when nothing is in flight on the backend any more. Default false: once no new pick can reach it. */
   readonly wait?: boolean
+}
+
+/** What can be said with `drain`. */
+export interface DrainNote extends LeaveNote {
+  /**
+   * How long what is in flight may take, in ms, up to a day; counted from when the drain is in force. After that the backend
+   * is disabled, as by `disable`, in a revision of its own by the same actor. With it, `wait` waits no longer. Default: for
+   * ever.
+   */
+  readonly deadlineMs?: number
 }
 
 /**
@@ -32,22 +44,16 @@ export interface Operator<U> {
   addBackend(backend: BackendOptions, note?: ChangeNote): Promise<number>
   /** Takes a backend out; what is in flight on it finishes. */
   remove(id: string, note?: LeaveNote): Promise<number>
-  /** No new picks; what is in flight finishes. */
-  drain(id: string, note?: LeaveNote): Promise<number>
+  /** No new picks; what is in flight finishes. One that is disabled stays so. */
+  drain(id: string, note?: DrainNote): Promise<number>
+  /** No new picks; the requests in flight on it are cut off, or tried elsewhere. Leases cannot be cut off. */
+  disable(id: string, note?: LeaveNote): Promise<number>
+  /** Brings back what is draining or disabled. */
   undrain(id: string, note?: ChangeNote): Promise<number>
   /** 0 means no new picks. */
   setWeight(id: string, weight: number, note?: ChangeNote): Promise<number>
   /** Replaces the given parts of the configuration, each as a whole. */
   update(changes: U, note?: ChangeNote): Promise<number>
-}
-
-/** The part of a configuration that the verbs about backends work on. */
-export interface PoolPart {
-  readonly backends: readonly Backend[]
-  /** The ids that an operator has set to draining. */
-  readonly draining: readonly string[]
-  /** The weights that an operator has set on backends that discovery found, by id. */
-  readonly weights: Readonly<Record<string, number>>
 }
 
 export interface OperatorOptions<C extends PoolPart, U> {
@@ -61,12 +67,16 @@ export interface OperatorOptions<C extends PoolPart, U> {
   readonly emptied: (id: string) => () => Promise<void>
   /** Where discovery found the backend that has this id now; undefined if it did not. */
   readonly discoveredBy: (id: string) => string | undefined
+  /** A wait for the drain deadline that this backend has now, if it has one. */
+  readonly deadlineOver: (id: string) => Promise<void> | undefined
 }
 
 export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C, U>): Operator<U> {
-  const { actor, revisions, merge, describe, emptied, discoveredBy } = options
-  const knows = (config: C, id: string): boolean =>
-    config.backends.some((backend) => backend.id === id) || discoveredBy(id) !== undefined
+  const { actor, revisions, merge, describe, emptied, discoveredBy, deadlineOver } = options
+  const requireKnown = (config: C, id: string): void => {
+    if (config.backends.some((backend) => backend.id === id) || discoveredBy(id) !== undefined) return
+    throw new BalancerError('backend-unknown', String(id))
+  }
   const change = async (
     type: ChangeRequest['type'],
     about: { backend?: string; attempted: unknown },
@@ -76,17 +86,25 @@ export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C
     const given = asItIs(note)
     const backend = typeof about.backend === 'string' ? { backend: about.backend.slice(0, 128).toWellFormed() } : {}
     const request = { type, ...backend, attempted: describe(about.attempted) }
-    const parsed = noteSchema.safeParse(given ?? {})
+    const schema = type === 'drain' ? drainSchema : noteSchema
+    const parsed = schema.safeParse(given ?? {})
     if (parsed.success) return revisions.change(actor, request, parsed.data as ChangeNote, edit)
     // A note that is not valid refuses the change, which is then recorded like any other that is refused.
-    return revisions.change(actor, request, {}, () => parseOptions(noteSchema, given, `the note of ${type}`) as never)
+    return revisions.change(actor, request, {}, () => parseOptions(schema, given, `the note of ${type}`) as never)
   }
-  const leave = async (type: 'drain' | 'remove', id: string, note: LeaveNote | undefined, edit: (config: C) => C) => {
+  const leave = async (
+    type: 'drain' | 'disable' | 'remove',
+    id: string,
+    note: DrainNote | undefined,
+    edit: (config: C) => C,
+  ): Promise<number> => {
     // Taken before the change: a removed backend cannot be asked for by its id any more.
     const whenEmpty = emptied(id)
-    const wait = note?.wait === true
-    const { number } = await change(type, { backend: id, attempted: { id } }, note, edit)
-    if (wait) await whenEmpty()
+    const { wait, deadlineMs } = note ?? {}
+    const attempted = deadlineMs === undefined ? { id } : { id, deadlineMs }
+    const { number } = await change(type, { backend: id, attempted }, note, edit)
+    const over = deadlineOver(id)
+    if (wait === true) await (over === undefined ? whenEmpty() : Promise.race([whenEmpty(), over]))
     return number
   }
   return {
@@ -104,19 +122,25 @@ export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C
     remove: (id, note) =>
       leave('remove', id, note, (config) => {
         requireBackend(config, id, discoveredBy(id))
-        const backends = config.backends.filter((backend) => backend.id !== id)
-        return { ...config, backends, draining: config.draining.filter((other) => other !== id) }
+        return readied({ ...config, backends: config.backends.filter((backend) => backend.id !== id) }, id)
       }),
-    drain: (id, note) =>
-      leave('drain', id, note, (config) => {
-        if (!knows(config, id)) throw new BalancerError('backend-unknown', String(id))
-        return config.draining.includes(id) ? config : { ...config, draining: [...config.draining, id].sort() }
+    drain(id, note) {
+      const { deadlineMs, ...said } = asItIs(note) ?? {}
+      return leave('drain', id, { ...said, ...(deadlineMs === undefined ? {} : { deadlineMs }) }, (config) => {
+        requireKnown(config, id)
+        return drained(config, id, deadlineMs === undefined ? undefined : { ms: deadlineMs, actor, note: said })
+      })
+    },
+    disable: (id, note) =>
+      leave('disable', id, note, (config) => {
+        requireKnown(config, id)
+        return disabled(config, id)
       }),
     async undrain(id, note) {
       const { number } = await change('undrain', { backend: id, attempted: { id } }, note, (config) => {
-        // One that discovery has lost may come again: it is draining still.
-        if (!knows(config, id) && !config.draining.includes(id)) throw new BalancerError('backend-unknown', String(id))
-        return { ...config, draining: config.draining.filter((other) => other !== id) }
+        // One that discovery has lost may come again: what was set on it holds still.
+        if (adminOf(config, id) === 'ready') requireKnown(config, id)
+        return readied(config, id)
       })
       return number
     },

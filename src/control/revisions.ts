@@ -4,7 +4,7 @@ import { canonical, type Json } from '../canonical.ts'
 import type { Clock } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { Actor } from '../event-parts.ts'
-import type { Emit, Ticket } from '../events.ts'
+import type { Emit, EventFields, Ticket } from '../events.ts'
 import { type Authorize, type ChangeRequest, requireRight } from './authorize.ts'
 import { difference } from './diff.ts'
 
@@ -68,14 +68,19 @@ export class Revisions<C> {
    * and resolves with the revision. A change that alters nothing makes no revision. Whatever stops it is recorded as
    * `config.rejected`, a missing right as `access.denied` too, and rejects.
    */
-  change(actor: Actor, request: ChangeRequest, note: ChangeNote, edit: (config: C) => C): Promise<Revision<C>> {
-    const run = this.#tail.then(() => this.#change(actor, request, note, edit))
+  change(
+    actor: Actor,
+    request: ChangeRequest,
+    note: ChangeNote,
+    edit: (config: C) => C,
+    source: Source = 'api',
+  ): Promise<Revision<C>> {
+    const run = this.#tail.then(() => this.#change(actor, request, noteFields(note, source), edit))
     this.#tail = run.catch(() => undefined)
     return run
   }
 
-  async #change(actor: Actor, request: ChangeRequest, note: ChangeNote, edit: (config: C) => C): Promise<Revision<C>> {
-    const said = noteFields(note)
+  async #change(actor: Actor, request: ChangeRequest, said: Said, edit: (config: C) => C): Promise<Revision<C>> {
     const { authorize, clock, closed } = this.#options
     let next: Revision<C>
     try {
@@ -89,7 +94,7 @@ export class Revisions<C> {
     }
     const same = next.hash === this.#current.hash
     if (same && this.#options.alike(next.config, this.#current.config)) return this.#current
-    const glass = note.breakGlass === true
+    const glass = said.break_glass === true
     if (!glass && !this.#options.recordable()) {
       throw this.#rejected(
         actor,
@@ -119,7 +124,7 @@ export class Revisions<C> {
     return next
   }
 
-  #rejected(actor: Actor, request: ChangeRequest, said: ReturnType<typeof noteFields>, error: unknown): unknown {
+  #rejected(actor: Actor, request: ChangeRequest, said: Said, error: unknown): unknown {
     const code = error instanceof BalancerError ? error.code : 'internal'
     const detail = reasonOf(error).slice(0, mostDetail).toWellFormed()
     const attempted = {
@@ -142,8 +147,11 @@ export class Revisions<C> {
 /** How much of the text of a fault is recorded: some of it may be what a caller sent. */
 const mostDetail = 2048
 
-const noteFields = (note: ChangeNote) => ({
-  source: 'api' as const,
+type Source = EventFields<'config.changed'>['config']['source']
+type Said = ReturnType<typeof noteFields>
+
+const noteFields = (note: ChangeNote, source: Source) => ({
+  source,
   ...(note.message === undefined ? {} : { message: note.message.toWellFormed() }),
   ...(note.ticket === undefined ? {} : { ticket: note.ticket.toWellFormed() }),
   ...(note.breakGlass === true ? { break_glass: true } : {}),

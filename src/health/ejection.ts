@@ -170,6 +170,6 @@ export class Ejections {
   }
 }
 
-/** Whether nothing but an ejection could keep it out. */
-export const couldServe = ({ admin, active, config }: BackendState): boolean =>
-  admin === 'ready' && active !== 'unhealthy' && config.weight > 0
+/** Whether nothing but an ejection could keep it out of the traffic. */
+export const couldServe = ({ admin, active, config, copiesOnly }: BackendState): boolean =>
+  admin === 'ready' && active !== 'unhealthy' && config.weight > 0 && !copiesOnly

@@ -2,18 +2,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BackendState } from '../backend.ts'
 import type { Ticket } from '../events.ts'
-import type { AttemptFailure, RequestResult } from '../outcome.ts'
+import type { RequestResult } from '../outcome.ts'
 import { uniqueId } from '../random.ts'
 import { type Peer, peerOf } from '../request.ts'
-import type { AttemptHandler, Cancel, Connected } from '../transport.ts'
+import type { AttemptRequest } from '../transport.ts'
 import { answerTo, cut, writeHead, writeHints } from './answer.ts'
-import { drain, RequestBody } from './body.ts'
+import { Attempts } from './attempts.ts'
+import { drain } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
 import { responseHead } from './headers.ts'
 import { Journal } from './journal.ts'
-import { outgoingHeaders } from './outgoing.ts'
+import type { Outlet } from './outlet.ts'
 import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
+import { Sending } from './sending.ts'
 import { RequestView } from './view.ts'
 import { ResponseWriter } from './writer.ts'
 
@@ -22,7 +24,7 @@ export function handle(ports: Ports, request: IncomingMessage, response: ServerR
   new Exchange(ports, request, response, options).start()
 }
 
-class Exchange implements AttemptHandler {
+class Exchange implements Outlet {
   readonly #ports: Ports
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
@@ -32,10 +34,9 @@ class Exchange implements AttemptHandler {
   readonly #journal: Journal
   readonly #writer: ResponseWriter
   readonly #view: RequestView
-  readonly #tried: BackendState[] = []
   #admitted: Admitted | undefined
-  #body: RequestBody | undefined
-  #cancel: Cancel | undefined
+  #sending: Sending | undefined
+  #attempts: Attempts | undefined
 
   constructor(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions) {
     this.#ports = ports
@@ -77,6 +78,14 @@ class Exchange implements AttemptHandler {
     if (looked.body !== 'none' && this.#options.body === undefined && request.readableDidRead)
       return this.#refuse('body-consumed')
     this.#view.path = looked.target
+    this.#sending = new Sending(this.#ports, {
+      request,
+      options: this.#options,
+      admitted: looked,
+      peer: this.#peer,
+      requestId: this.#requestId,
+      view: this.#view,
+    })
     if (this.#ports.log.refuses) void this.#recordThenSend()
     else this.#send()
   }
@@ -96,72 +105,44 @@ class Exchange implements AttemptHandler {
   }
 
   #send(): void {
-    const { backend, decision } = this.#ports.pick(this.#view, this.#tried)
-    this.#journal.decided(backend, decision)
-    if (backend === undefined) return this.#refuse(...this.#journal.verdict)
-    this.#tried.push(backend)
-    this.#ports.take(backend)
-    const { attempt } = this.#journal
-    const cancel = this.#ports.transport().send(
-      {
-        backend: backend.config,
-        method: this.#request.method ?? 'GET',
-        path: this.#admitted!.target,
-        headers: this.#headersFor(backend),
-        body: this.#options.body ?? this.#newBody(),
-      },
-      this,
-    )
-    // An attempt that failed at once may have been followed by another already.
-    if (this.#journal.attempt === attempt) this.#cancel = cancel
+    this.#attempts = new Attempts(this.#ports, this.#journal, this.#view, this)
+    if (!this.#attempts.start()) this.#refuse('no-backend')
   }
 
-  // Each attempt has its own, because a transport destroys the one that failed with it.
-  #newBody(): RequestBody | undefined {
-    this.#body = this.#admitted!.body === 'none' ? undefined : new RequestBody(this.#request)
-    return this.#body
+  requestFor(backend: BackendState): AttemptRequest {
+    return this.#sending!.requestFor(backend)
   }
 
-  #headersFor(backend: BackendState): string[] {
-    return outgoingHeaders(this.#request, {
-      backend: backend.config,
-      admitted: this.#admitted!,
-      peer: this.#peer,
-      keepHost: this.#ports.keepsHost(),
-      requestId: this.#requestId,
-      via: this.#ports.via,
-      bodyGiven: this.#options.body !== undefined,
-    })
+  get replayable(): boolean {
+    return this.#sending!.replayable
   }
 
-  onConnected(facts: Connected): void {
-    const { attempt } = this.#journal
-    if (attempt !== undefined) attempt.connected = facts
+  get whole(): boolean {
+    return this.#sending!.whole
   }
 
-  onInformation(status: number, headers: string[]): void {
+  onHints(headers: string[]): void {
     // A client of HTTP/1.0 would take it for the response (RFC 9110 section 15.2).
-    if (status === 103 && this.#request.httpVersion !== '1.0') writeHints(this.#response, headers)
+    if (this.#request.httpVersion !== '1.0') writeHints(this.#response, headers)
   }
 
-  onResponse(status: number, reason: string, headers: string[], resume: () => void): void {
+  onHead(status: number, reason: string, headers: string[], resume: () => void): boolean {
     // Somebody else has answered meanwhile: `close` will tell.
-    if (this.#response.headersSent) return this.#cancel?.()
-    this.#journal.attempt!.status = status
-    this.#journal.firstByteUs = this.#ports.clock.monoUs()
+    if (this.#response.headersSent) return false
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304
     const head = responseHead(headers, this.#requestId, !bodiless && this.#request.httpVersion !== '1.0')
     if (this.#ports.closing()) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
+    this.#sending?.free()
     this.#writer.begin(resume, this.#ports.log.waits && !bodiless ? head.length : undefined)
+    return true
   }
 
   onData(chunk: Buffer): boolean {
     return this.#writer.write(chunk)
   }
 
-  onEnd(trailers: string[]): void {
-    this.#journal.endAttempt(undefined)
+  onEnd(trailers: readonly string[]): void {
     this.#journal.result = 'ok'
     const { log } = this.#ports
     if (!log.waits) return this.#finish(trailers)
@@ -176,23 +157,17 @@ class Exchange implements AttemptHandler {
   }
 
   #finish(trailers: readonly string[]): void {
-    this.#body?.destroy()
+    this.#sending?.close()
     this.#writer.end(trailers)
     drain(this.#request)
   }
 
-  onFail(failure: AttemptFailure): void {
-    this.#journal.endAttempt(failure)
+  onFail(failed: Exclude<RequestResult, 'ok'>, detail: string | undefined): void {
     // What our own close cut off is no fault of the backend.
-    const result = failure.result === 'internal' && this.#ports.closing() ? 'closing' : failure.result
-    if (this.#response.headersSent) {
-      this.#journal.fail(result, failure.detail)
-      return cut(this.#response)
-    }
-    const replayable = this.#body?.started !== true
-    const facts = { method: this.#request.method ?? '', attempts: this.#journal.attempts, replayable }
-    if (!this.#ports.closing() && this.#ports.mayRetry(failure, facts)) this.#send()
-    else this.#refuse(result, failure.detail)
+    const result = failed === 'internal' && this.#ports.closing() ? 'closing' : failed
+    if (!this.#response.headersSent) return this.#refuse(result, detail)
+    this.#journal.fail(result, detail)
+    cut(this.#response)
   }
 
   // Answers by ourselves. After a refusal of what is not well-formed the connection cannot be trusted any more.
@@ -210,7 +185,7 @@ class Exchange implements AttemptHandler {
       this.#writer.own(text)
       drain(this.#request)
     }
-    this.#body?.destroy()
+    this.#sending?.close()
     const { log } = this.#ports
     const ticket = log.waits && log.recordable() ? this.#record(status, Buffer.byteLength(text)) : undefined
     if (ticket === undefined) answer()
@@ -224,10 +199,9 @@ class Exchange implements AttemptHandler {
     if (journal.result === undefined || (journal.result === 'ok' && !finished)) {
       const result = finished ? 'internal' : 'client-gone'
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)
-      this.#cancel?.()
-      journal.endAttempt({ result, sent: true, detail: journal.detail ?? result })
+      this.#attempts?.cancel(result, journal.detail ?? result)
     }
-    this.#body?.destroy()
+    this.#sending?.end()
     this.#record()
     this.#ports.closed()
   }
@@ -235,7 +209,7 @@ class Exchange implements AttemptHandler {
   #record(answered?: number, size = this.#writer.size): Ticket | undefined {
     const sent = this.#response.headersSent ? this.#response.statusCode : answered
     const status = this.#journal.result === 'client-gone' ? 499 : sent
-    return this.#journal.completed(status, this.#options.body?.length ?? this.#body?.size ?? 0, size)
+    return this.#journal.completed(status, this.#sending?.size ?? 0, size)
   }
 }
 

@@ -1,7 +1,5 @@
 // Foreign error codes, mapped to our results in one place.
-import type { AttemptFailure } from '../outcome.ts'
-
-type FailedResult = AttemptFailure['result']
+import type { AttemptFailure, FailedResult } from '../outcome.ts'
 
 const byCode: Readonly<Record<string, FailedResult>> = {
   ECONNREFUSED: 'connect-refused',

@@ -12,6 +12,8 @@ export interface Admitted {
   readonly target: string
   readonly host: string
   readonly body: 'none' | 'length' | 'chunked'
+  /** Of the body; 0 for none, undefined where it is not told beforehand. */
+  readonly length: number | undefined
 }
 
 export interface RequestHead {
@@ -77,24 +79,21 @@ export function inspect(head: RequestHead, via: string): Refusal | Admitted {
   }
   if (coding !== undefined && length !== undefined) return malformed('both Transfer-Encoding and Content-Length')
   if (coding !== undefined && head.httpVersion === '1.0') return malformed('Transfer-Encoding in HTTP/1.0')
-  return admit(
-    head,
-    host,
-    coding !== undefined ? 'chunked' : length !== undefined && length !== '0' ? 'length' : 'none',
-  )
+  return admit(head, host, coding === undefined ? Number(length ?? 0) : undefined)
 }
 
-function admit(head: RequestHead, host: string | undefined, body: Admitted['body']): Refusal | Admitted {
+function admit(head: RequestHead, host: string | undefined, length: number | undefined): Refusal | Admitted {
   const { url } = head
   if (host === undefined && head.httpVersion !== '1.0') return malformed('no Host')
   if (head.method === 'CONNECT') return malformed('CONNECT, which is for proxies that a client chose')
   if (badTarget.test(url)) return malformed('a request target with a character that none may hold')
-  if (url.startsWith('/')) return { target: url, host: host ?? '', body }
+  const body = length === undefined ? 'chunked' : length === 0 ? 'none' : 'length'
+  if (url.startsWith('/')) return { target: url, host: host ?? '', body, length }
   // Absolute form (RFC 9112 section 3.2.2): its authority takes the place of Host.
   const absolute = /^https?:\/\/([^/?@]+)(\/[^?]*)?(\?.*)?$/i.exec(url)
   if (absolute === null || badHost.test(absolute[1]!))
     return malformed('a request target that is neither a path nor a URL')
-  return { target: `${absolute[2] ?? '/'}${absolute[3] ?? ''}`, host: absolute[1]!, body }
+  return { target: `${absolute[2] ?? '/'}${absolute[3] ?? ''}`, host: absolute[1]!, body, length }
 }
 
 const hasToken = (value: string, token: string): boolean => value.split(/[\s,]+/).includes(token)

@@ -19,7 +19,7 @@ const hopByHop = [
 ]
 
 /** Said anew by us, as all `X-Forwarded-*` are: what a client says of itself here would be believed. `expect` is answered by us. */
-const replaced = ['host', 'expect', 'trailer', 'forwarded', 'x-real-ip', 'x-request-id']
+const replaced = ['host', 'expect', 'trailer', 'forwarded', 'x-real-ip', 'x-request-id', 'x-mirrored']
 
 type Kind = 'end-to-end' | 'hop-by-hop' | 'replaced' | 'via' | 'content-length' | 'transfer-encoding' | 'trailer'
 

@@ -1,30 +1,30 @@
 // The journal of one request: what is known of it so far, and its record, written exactly once.
-import type { BackendState } from '../backend.ts'
 import type { Decision } from '../decision.ts'
 import type { Ticket } from '../events.ts'
-import type { AttemptFailure, RequestResult } from '../outcome.ts'
+import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
 import type { Ports } from './ports.ts'
-import {
-  type AttemptNote,
-  type AttemptReport,
-  attemptReport,
-  completedFields,
-  type RequestFacts,
-  receivedFields,
-} from './report.ts'
+import { type AttemptNote, completedFields, type RequestFacts, receivedFields } from './report.ts'
+import type { Breakable } from './running.ts'
 
+/**
+ * Several attempts may be open at once; each is ended once, and all are before the request is recorded. The pick that counts,
+ * and the times, are those of the attempt that won; where none did, those of the last one.
+ */
 export class Journal {
   readonly #ports: Ports
   readonly #facts: RequestFacts
   readonly #startUs: number
-  readonly #reports: AttemptReport[] = []
-  #decision: Decision | undefined
+  #attempts: AttemptNote[] = []
+  #won: AttemptNote | undefined
   #recorded = false
-  /** The attempt that is under way. */
-  attempt: AttemptNote | undefined
-  firstByteUs: number | undefined
+  /** The last pick that found nobody: it counts if there is no attempt. */
+  none: Decision | undefined
+  /** How long it waited for a backend with room, in all. */
+  waitedUs = 0
   result: RequestResult | undefined
   detail: string | undefined
+  /** Why no retry followed the attempt that failed last, where one failed last. */
+  retryDenied: RetryDenial | undefined
 
   constructor(ports: Ports, facts: RequestFacts) {
     this.#ports = ports
@@ -32,42 +32,33 @@ export class Journal {
     this.#startUs = ports.clock.monoUs()
   }
 
-  get attempts(): number {
-    return this.#reports.length
-  }
-
-  /** The answer when nobody is left to try: the last failure, if there was an attempt. */
-  get verdict(): [Exclude<RequestResult, 'ok'>, string | undefined] {
-    const last = this.#reports[this.#reports.length - 1]
-    return last === undefined || last.result === 'ok' ? ['no-backend', undefined] : [last.result, last.detail]
-  }
-
   fail(result: Exclude<RequestResult, 'ok'>, detail: string | undefined): void {
     this.result = result
     this.detail = detail
   }
 
-  /** The pick of the last attempt counts; one that found nobody does only if there was no other. */
-  decided(backend: BackendState | undefined, decision: Decision): void {
-    if (backend !== undefined) {
-      const startUs = this.#ports.clock.monoUs()
-      this.attempt = { backend, decision, startUs, connected: undefined, status: undefined }
-    }
-    if (backend !== undefined || this.#decision === undefined) this.#decision = decision
+  began(attempt: AttemptNote & Breakable): void {
+    this.#ports.running.add(attempt)
+    if (this.#attempts.length === 0) this.#attempts = [attempt]
+    else this.#attempts.push(attempt)
   }
 
-  /** Ends the attempt under way and gives its backend back. */
-  endAttempt(failure: AttemptFailure | undefined): void {
-    const { attempt } = this
-    if (attempt === undefined) return
-    this.attempt = undefined
-    const endUs = this.#ports.clock.monoUs()
-    this.#reports.push(attemptReport(attempt, endUs, failure))
+  won(attempt: AttemptNote): void {
+    this.#won = attempt
+  }
+
+  /** Ends an attempt and gives its backend back. */
+  ended(attempt: AttemptNote & Breakable, result: AttemptResult, detail: string | undefined): void {
+    this.#ports.running.delete(attempt)
+    attempt.result = result
+    attempt.detail = detail
+    attempt.endUs = this.#ports.clock.monoUs()
     this.#ports.release(attempt.backend, {
-      result: failure?.result ?? 'ok',
+      result,
       status: attempt.status,
       startUs: attempt.startUs,
-      latencyUs: (attempt.status === undefined ? endUs : (this.firstByteUs ?? endUs)) - attempt.startUs,
+      latencyUs: (attempt.headUs ?? attempt.endUs) - attempt.startUs,
+      retryAfterMs: attempt.retryAfterMs,
     })
   }
 
@@ -92,16 +83,19 @@ export class Journal {
   completed(status: number | undefined, requestBytes: number, responseBytes: number): Ticket | undefined {
     if (this.#recorded) return undefined
     this.#recorded = true
+    const settled = this.#won ?? this.#attempts[this.#attempts.length - 1]
     const completion = {
       result: this.result ?? 'internal',
       detail: this.detail,
-      decision: this.#decision,
-      attempts: this.#reports,
+      retryDenied: this.retryDenied,
+      decision: settled === undefined ? this.none : settled.decision,
+      attempts: this.#attempts,
+      settled,
+      waitedUs: this.waitedUs,
       status,
       requestBytes,
       responseBytes,
       startUs: this.#startUs,
-      firstByteUs: this.firstByteUs,
       endUs: this.#ports.clock.monoUs(),
     }
     return this.#ports.emit('request.completed', completedFields(this.#facts, completion, this.#ports))

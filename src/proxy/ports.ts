@@ -4,11 +4,53 @@ import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Decision } from '../decision.ts'
 import type { Emit, EventFields, Ticket } from '../events.ts'
-import type { AttemptFailure, Ending } from '../outcome.ts'
+import type { AttemptResult, Ending, RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
 import type { Transport } from '../transport.ts'
+import type { Mirrors } from './mirror.ts'
+import type { Running } from './running.ts'
 
 type Values = Record<string, string[] | { length: number }>
+
+/** What a pick is for, where it is not the first of its request. */
+export interface Turn {
+  /** How many attempts of the request came before. */
+  readonly retry?: number
+  /** Whether the attempt runs beside one that is not over. */
+  readonly hedge?: boolean
+}
+
+/** One that waits for room. */
+export interface Guest {
+  /** Picks anew; returns whether it waits no more. */
+  seat(): boolean
+  /** It waited in vain. */
+  fail(result: 'capacity-full' | 'capacity-timeout' | 'closing'): void
+}
+
+/** What may follow the first attempt of a request. */
+interface Further {
+  /** Counts the first attempt, and a further one. */
+  first(nowUs: number): void
+  extra(nowUs: number): void
+  /** How many bytes of a request's body are kept for further attempts. */
+  keptBytes(method: string): number
+  /** Whether a response of this status is set aside where a retry can follow. */
+  setsAside(status: number): boolean
+  /** Why no retry may follow, if none may. */
+  denial(facts: {
+    method: string
+    result: AttemptResult
+    sent: boolean
+    retries: number
+    replayable: boolean
+  }): RetryDenial | undefined
+  /** How long to wait before the next hedge of a request that has had so many, in ms; undefined for no hedge. */
+  hedgeDelayMs(method: string, hedges: number): number | undefined
+  mayHedge(): boolean
+  /** Takes in how long a response's head was waited for. */
+  waited(us: number): void
+}
 
 export interface Ports {
   readonly clock: Clock
@@ -17,12 +59,24 @@ export interface Ports {
   pick(
     request: PickRequest,
     tried: readonly BackendState[],
+    turn?: Turn,
   ): { readonly backend: BackendState | undefined; readonly decision: Decision }
   /** Counts a request in on a backend, and out again with how it went. */
   take(backend: BackendState): void
   release(backend: BackendState, ending: Ending): void
+  /** Where a request waits for which every backend is full. */
+  readonly room: {
+    /** Must be called before a newcomer picks. */
+    offer(): void
+    /** Returns a function that gives up the place. */
+    enter(guest: Guest): () => void
+  }
+  readonly running: Running
+  readonly mirrors: Mirrors
   transport(): Transport
-  mayRetry(failure: AttemptFailure, facts: { method: string; attempts: number; replayable: boolean }): boolean
+  readonly further: Further
+  /** Those of the attempts and of the request, in ms, where they are set. */
+  timeouts(): { readonly tryMs?: number | undefined; readonly totalMs?: number | undefined }
   /** The rule that refuses this address, if one does. */
   denies(address: string): string | undefined
   /** Records a denial. */

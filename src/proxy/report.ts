@@ -7,37 +7,44 @@ import type { BackendState } from '../backend.ts'
 import { type Decision, type Exclusion, exclusionReasons } from '../decision.ts'
 import { failures } from '../errors.ts'
 import { type EventFields, severity } from '../events.ts'
-import type { AttemptFailure, RequestResult } from '../outcome.ts'
+import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
 import type { Peer } from '../request.ts'
 import type { Connected } from '../transport.ts'
 import { valueIn } from './headers.ts'
 import type { HandleOptions, Ports } from './ports.ts'
 
 type Completed = EventFields<'request.completed'>
-export type AttemptReport = Completed['lb']['attempts'][number]
+type AttemptReport = Completed['lb']['attempts'][number]
 
-/** Attempts on backends, as they go. */
+/** What is known of an attempt. */
 export interface AttemptNote {
   readonly backend: BackendState
   readonly decision: Decision
   readonly startUs: number
-  connected: Connected | undefined
-  status: number | undefined
+  readonly connected: Connected | undefined
+  /** Status of the response, and when its head came. */
+  readonly status: number | undefined
+  readonly headUs: number | undefined
+  readonly retryAfterMs: number | undefined
+  /** How and when it ended; undefined while it runs. Written by the journal. */
+  result: AttemptResult | undefined
+  detail: string | undefined
+  endUs: number
 }
 
-export function attemptReport(note: AttemptNote, endUs: number, failure: AttemptFailure | undefined): AttemptReport {
+function attemptReport(note: AttemptNote): AttemptReport {
   const { id, address, port } = note.backend.config
   const { connected } = note
   return {
     address,
     backend: id,
     connect_us: connected?.connectUs ?? 0,
-    detail: failure?.detail,
-    duration_us: endUs - note.startUs,
+    detail: note.detail,
+    duration_us: note.endUs - note.startUs,
     port,
     queue_us: connected?.queueUs ?? 0,
     reason: note.decision.reason,
-    result: failure?.result ?? 'ok',
+    result: note.result ?? 'internal',
     reused: connected?.reused,
     status_code: note.status,
   }
@@ -48,14 +55,16 @@ const mostExcluded = 32
 
 /** A decision as a line holds it. */
 export function decisionReport(decision: Decision): NonNullable<Completed['lb']['decision']> {
-  const { backend, candidates, excluded, reason, snapshot, strategy } = decision
+  const { backend, candidates, excluded, hedge, reason, retry, snapshot, strategy } = decision
   const many = excluded.length > mostExcluded
   return {
     backend,
     candidates,
     excluded: (many ? sample(excluded) : excluded) as Exclusion[],
     excluded_count: many ? excluded.length : undefined,
+    hedge,
     reason,
+    retry,
     snapshot,
     strategy,
   }
@@ -116,24 +125,30 @@ export function receivedFields(facts: RequestFacts, ports: Ports): EventFields<'
 export interface Completion {
   readonly result: RequestResult
   readonly detail: string | undefined
+  readonly retryDenied: RetryDenial | undefined
+  /** The pick that counts: see {@link Journal}. */
   readonly decision: Decision | undefined
-  readonly attempts: AttemptReport[]
+  /** In the order of their beginning. */
+  readonly attempts: readonly AttemptNote[]
+  /** The one whose times are the request's. */
+  readonly settled: AttemptNote | undefined
+  /** How long it waited for a backend with room. */
+  readonly waitedUs: number
   readonly status: number | undefined
   readonly requestBytes: number
   readonly responseBytes: number
   readonly startUs: number
-  readonly firstByteUs: number | undefined
   readonly endUs: number
 }
 
 export function completedFields(facts: RequestFacts, end: Completion, ports: Ports): Completed {
   const { request, peer, requestId } = facts
-  const { result, decision, attempts, status, startUs, firstByteUs } = end
+  const { result, decision, attempts, settled, status, startUs } = end
   const { values, omitted } = ports.redactor.headers(request.rawHeaders)
   const trace = traceOf(request.rawHeaders)
   const clientId = valueIn(request.rawHeaders, 'x-request-id')
   const { config_hash, config_revision, pool } = ports.stamp()
-  const last = attempts[attempts.length - 1]
+  const connected = settled?.connected
   const failed = result !== 'ok' || (status !== undefined && status >= 500)
   return {
     client: clientOf(facts),
@@ -147,7 +162,7 @@ export function completedFields(facts: RequestFacts, end: Completion, ports: Por
       response: { body: { size: end.responseBytes }, status_code: status },
     },
     lb: {
-      attempts,
+      attempts: attempts.map(attemptReport),
       client_request_id: clientId?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128),
       config_hash,
       config_revision,
@@ -157,10 +172,11 @@ export function completedFields(facts: RequestFacts, end: Completion, ports: Por
       pool,
       request_id: requestId,
       result,
+      retry_denied: end.retryDenied,
       timing: {
-        connect_us: last?.connect_us ?? 0,
-        first_byte_us: firstByteUs === undefined ? undefined : firstByteUs - startUs,
-        queue_us: last?.queue_us ?? 0,
+        connect_us: connected?.connectUs ?? 0,
+        first_byte_us: settled?.headUs === undefined ? undefined : settled.headUs - startUs,
+        queue_us: end.waitedUs + (connected?.queueUs ?? 0),
         total_us: end.endUs - startUs,
       },
     },

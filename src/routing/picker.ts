@@ -87,16 +87,6 @@ export class Picker {
     }
   }
 
-  /** One of those that get copies only. */
-  pickMirror(request: PickRequest): BackendState | undefined {
-    const { mirrors } = this.#options.pool.snapshot
-    const chooser = this.#chooser('mirror')
-    chooser.prepare(mirrors)
-    const draft = new PickDraft(this.#options.random)
-    draft.begin(request, [], !this.#options.pool.capacity.isFree)
-    return chooser.choose(mirrors, draft)
-  }
-
   // A key function of the host may pick itself: the draft is one's own then.
   #begin(request: PickRequest, tried: readonly BackendState[]): PickDraft {
     const draft = this.#busy ? new PickDraft(this.#options.random) : this.#draft

@@ -43,6 +43,8 @@ export interface PoolOptions {
   readonly onPanic: (panic: boolean, facts: { readonly eligible: number; readonly total: number }) => void
   /** Told when a backend has no room any more, and when it has again. */
   readonly onCapacity: (backend: BackendState) => void
+  /** Told of each new snapshot. */
+  readonly onRefresh: () => void
 }
 
 const nothing: Snapshot = {
@@ -126,7 +128,8 @@ export class Pool {
     for (const backend of this.#states.values()) {
       this.capacity.update(backend)
       const out = exclusionOf(backend)
-      if (this.#rules.mirror === undefined || backend.config.group !== this.#rules.mirror.group) {
+      backend.copiesOnly = this.#rules.mirror !== undefined && backend.config.group === this.#rules.mirror.group
+      if (!backend.copiesOnly) {
         standings.push({ backend, out })
         continue
       }
@@ -146,6 +149,7 @@ export class Pool {
       this.#panic = panic
       this.#options.onPanic(panic, { eligible, total: servable })
     }
+    this.#options.onRefresh()
   }
 
   #panic = false

@@ -1,8 +1,9 @@
 // The router: pool, picker and what is in flight, as one.
 import { z } from 'zod'
-import type { Backend, BackendState } from '../backend.ts'
+import { type Backend, type BackendState, hasRoom } from '../backend.ts'
 import type { Json } from '../canonical.ts'
 import type { Clock } from '../clock.ts'
+import { type Emit, severity } from '../events.ts'
 import type { Random } from '../random.ts'
 import type { PickRequest } from '../request.ts'
 import type { Observation, Strategy } from '../strategy.ts'
@@ -11,6 +12,8 @@ import type { StrategyFault } from './chooser.ts'
 import { InFlight } from './in-flight.ts'
 import { type Pick, Picker, type Turn } from './picker.ts'
 import { Pool, type PoolOptions, type PoolRules } from './pool.ts'
+import { rotation } from './rotation.ts'
+import { type QueueConfig, WaitingRoom } from './waiting.ts'
 
 export const traceRateSchema = z.number().min(0).max(1)
 
@@ -26,9 +29,11 @@ export interface StrategyChoice {
 export interface RouterRules extends PoolRules {
   readonly affinity?: AffinityConfig | undefined
   readonly traceRate: number
+  readonly queue: QueueConfig
 }
 
-export interface RouterOptions extends PoolOptions {
+export interface RouterOptions extends Pick<PoolOptions, 'onCapacity'> {
+  readonly emit: Emit
   readonly clock: Clock
   readonly random: Random
   readonly onFault: StrategyFault
@@ -37,6 +42,10 @@ export interface RouterOptions extends PoolOptions {
 export class Router {
   readonly inFlight: InFlight
   readonly pool: Pool
+  /** Where requests wait for which every backend is full. */
+  readonly room: WaitingRoom
+  /** A backend for a copy of a request: those of the mirror in turn. */
+  readonly pickMirror: () => BackendState | undefined
   readonly #clock: Clock
   readonly #picker: Picker
   #rules: RouterRules
@@ -46,7 +55,26 @@ export class Router {
     this.#clock = options.clock
     this.#rules = rules
     this.#affinity = rules.affinity === undefined ? undefined : createAffinity(rules.affinity, options.clock)
-    this.pool = new Pool(rules, options)
+    this.pool = new Pool(rules, {
+      ...options,
+      onCapacity: (backend) => {
+        options.onCapacity(backend)
+        if (backend.capacity === 'free') this.room.wake(backend)
+      },
+      onRefresh: () => this.room.wake(),
+      onPanic: (panic, { eligible, total }) =>
+        void options.emit('pool.panic_changed', {
+          lb: { panic, eligible, total },
+          severity: panic ? severity.error : severity.info,
+          outcome: panic ? 'failure' : 'success',
+        }),
+    })
+    this.room = new WaitingRoom({
+      config: rules.queue,
+      clock: options.clock,
+      hasRoom: () => this.pool.snapshot.candidates.some(hasRoom),
+    })
+    this.pickMirror = rotation(() => this.pool.snapshot.mirrors)
     this.inFlight = new InFlight((backend, taken) =>
       taken ? this.pool.picked(backend) : this.pool.capacity.update(backend),
     )
@@ -62,6 +90,7 @@ export class Router {
       this.#affinity = rules.affinity === undefined ? undefined : createAffinity(rules.affinity, this.#clock)
     this.#rules = rules
     this.pool.configure(rules)
+    this.room.configure(rules.queue)
     this.#picker.use({ ...strategy, affinity: this.#affinity, traceRate: rules.traceRate })
   }
 
@@ -77,18 +106,14 @@ export class Router {
     return this.#picker.pick(request, tried, turn)
   }
 
-  /** A backend for a copy of a request. */
-  pickMirror(request: PickRequest): BackendState | undefined {
-    return this.#picker.pickMirror(request)
-  }
-
-  /** Gives a backend back, and tells the strategy how it went. */
-  release(backend: BackendState, observation: Observation): void {
-    this.inFlight.release(backend, observation.failed)
-    this.#picker.observe(backend, observation)
+  /** Gives a backend back, and tells the strategy how it went, if that says anything of the backend. */
+  release(backend: BackendState, failed: boolean, observation: Observation | undefined): void {
+    this.inFlight.release(backend, failed)
+    if (observation !== undefined) this.#picker.observe(backend, observation)
   }
 
   close(): void {
+    this.room.close()
     this.pool.close()
   }
 }

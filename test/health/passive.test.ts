@@ -415,7 +415,7 @@ it('what began before a trial does not take its room; what has lasted for the fi
     refresh: () => undefined,
     emit: () => ({}) as never,
   })
-  watch.watch([backend, other], { passive: passiveSchema.parse({ failures: 1, ejectionMs: 100 }) })
+  watch.watch([backend, other], { passive: passiveSchema.parse({ failures: 1, ejectionMs: 100 }), record: 'summary' })
   const take = () => {
     backend.inFlight++
     return clock.monoUs()

@@ -1,44 +1,48 @@
-// mayRetry: the whole table.
+// What may follow an attempt: the whole table.
 import { expect, it } from 'vitest'
-import { type AttemptFailure, attemptResults } from '../../src/outcome.ts'
-import { mayRetry, retrySchema } from '../../src/routing/retry.ts'
+import { attemptResults } from '../../src/outcome.ts'
+import { type RetryFacts, retryDenial, retrySchema } from '../../src/routing/retry.ts'
 
 const config = retrySchema.parse({})
-const failure = (result: AttemptFailure['result'], sent: boolean): AttemptFailure => ({ result, sent, detail: 'x' })
-const get = { method: 'GET', attempts: 1, replayable: true }
+const get: RetryFacts = { method: 'GET', result: 'backend-reset', sent: true, retries: 0, replayable: true }
 
-it('has the defaults that the design names', () => {
-  expect(config).toEqual({ retries: 2, methods: ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'] })
+it('has the defaults that the docs name', () => {
+  expect(config).toEqual({
+    retries: 2,
+    methods: ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'],
+    statuses: [],
+    bodyBytes: 65_536,
+    budget: { percent: 20, minPerSecond: 10 },
+  })
 })
 
 it.each([
-  // method, sent, replayable, attempts so far, retried
-  ['GET', true, true, 1, true],
-  ['GET', true, true, 2, true],
-  ['GET', true, true, 3, false],
-  ['GET', false, true, 3, false],
-  ['GET', true, false, 1, false],
-  ['GET', false, false, 1, false],
-  ['POST', true, true, 1, false],
-  ['POST', false, true, 1, true],
-  ['POST', false, false, 1, false],
-  ['PATCH', true, true, 1, false],
-  ['PUT', true, true, 1, true],
-  ['DELETE', true, true, 1, true],
-  ['get', true, true, 1, false],
-])('%s, sent %s, replayable %s, attempt %i: %s', (method, sent, replayable, attempts, expected) => {
-  expect(mayRetry(config, failure('backend-reset', sent), { method, attempts, replayable })).toBe(expected)
+  // method, sent, replayable, retries so far, why not
+  ['GET', true, true, 0, undefined],
+  ['GET', true, true, 1, undefined],
+  ['GET', true, true, 2, 'limit'],
+  ['GET', false, true, 2, 'limit'],
+  ['GET', true, false, 0, 'body'],
+  ['GET', false, false, 0, 'body'],
+  ['POST', true, true, 0, 'method'],
+  ['POST', true, false, 0, 'method'],
+  ['POST', false, true, 0, undefined],
+  ['POST', false, false, 0, 'body'],
+  ['PATCH', true, true, 0, 'method'],
+  ['PUT', true, true, 0, undefined],
+  ['DELETE', true, true, 0, undefined],
+  ['get', true, true, 0, 'method'],
+] as const)('%s, sent %s, replayable %s, %i retries: %s', (method, sent, replayable, retries, expected) => {
+  expect(retryDenial(config, { ...get, method, sent, retries, replayable })).toBe(expected)
 })
 
-it('retries every failure but those that are not the backend’s', () => {
-  const never = attemptResults.filter((result) => result !== 'ok' && !mayRetry(config, failure(result, true), get))
-  expect(never).toEqual(['client-gone', 'internal'])
+it('lets every result be followed but those that no other backend can mend', () => {
+  const never = attemptResults.filter((result) => retryDenial(config, { ...get, result }) !== undefined)
+  expect(never).toEqual(['total-timeout', 'client-gone', 'internal'])
 })
 
 it('goes by the options', () => {
-  expect(mayRetry({ ...config, retries: 0 }, failure('connect-refused', false), get)).toBe(false)
-  expect(mayRetry({ ...config, methods: ['POST'] }, failure('backend-reset', true), get)).toBe(false)
-  expect(mayRetry({ ...config, methods: ['POST'] }, failure('backend-reset', true), { ...get, method: 'POST' })).toBe(
-    true,
-  )
+  expect(retryDenial({ ...config, retries: 0 }, { ...get, sent: false })).toBe('limit')
+  expect(retryDenial({ ...config, methods: ['POST'] }, get)).toBe('method')
+  expect(retryDenial({ ...config, methods: ['POST'] }, { ...get, method: 'POST' })).toBeUndefined()
 })

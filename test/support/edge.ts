@@ -2,6 +2,7 @@
 import type { Server } from 'node:http'
 import { expect, onTestFinished } from 'vitest'
 import { createServer } from '../../src/adapters/node.ts'
+import type { BackendOptions } from '../../src/backend.ts'
 import { createBalancer } from '../../src/balancer.ts'
 import type { BalancerOptions } from '../../src/config.ts'
 import { type AuditEvent, eventSchema } from '../../src/events.ts'
@@ -29,12 +30,17 @@ export interface Recorded {
 /** Takes the first that it may: a test knows who is next. */
 const inOrder: Strategy = { name: 'in-order', pick: (candidates, draft) => candidates.find((one) => draft.admits(one)) }
 
-type Given = Omit<BalancerOptions, 'backends'> & { backends: readonly ({ readonly url: string } | string)[] }
+/** A backend of a test, with what is declared of it besides its URL. */
+interface Declared {
+  readonly url: string
+  readonly options?: Omit<Exclude<BackendOptions, string>, 'url'>
+}
+type Given = Omit<BalancerOptions, 'backends'> & { backends: readonly (Declared | string)[] }
 
 /** Starts a balancer and listens to its audit; both end with the test. Every event is held against its schema. */
 export function recorded({ backends, ...options }: Given): Recorded {
   const balancer = createBalancer({
-    backends: backends.map((given) => (typeof given === 'string' ? given : given.url)),
+    backends: backends.map((given) => (typeof given === 'string' ? given : { url: given.url, ...given.options })),
     strategy: inOrder,
     ...options,
   })

@@ -54,7 +54,10 @@ export function poolWith(
   clock: Clock = fakeClock(),
 ): Pool {
   const locality = { overprovisionPercent: 140 }
-  const pool = new Pool({ locality, ...rules }, { clock, onPanic: () => undefined, onCapacity: () => undefined })
+  const pool = new Pool(
+    { locality, ...rules },
+    { clock, onPanic: () => undefined, onCapacity: () => undefined, onRefresh: () => undefined },
+  )
   pool.sync(backends)
   return pool
 }

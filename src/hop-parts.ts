@@ -1,0 +1,62 @@
+// What the hop gets from the other parts of a balancer.
+import type { Trail } from './audit/trail.ts'
+import type { BackendState } from './backend.ts'
+import type { Clock } from './clock.ts'
+import type { PoolConfig } from './config.ts'
+import type { Emit, EventFields } from './events.ts'
+import type { Ending } from './outcome.ts'
+import type { HopParts } from './proxy/hop.ts'
+import type { Transports } from './proxy/transports.ts'
+import { type Random, randomHex } from './random.ts'
+import { Further } from './routing/further.ts'
+import type { Router } from './routing/router.ts'
+
+export interface HopSources {
+  readonly clock: Clock
+  readonly random: Random
+  readonly router: Router
+  readonly trail: Trail
+  readonly transports: Transports
+  readonly emit: Emit
+  /** The configuration in force. */
+  config(): PoolConfig
+  stamp(): ReturnType<HopParts['stamp']>
+  release(backend: BackendState, ending: Ending): void
+  denies(address: string): string | undefined
+  denied(fields: EventFields<'access.denied'>): void
+  closing(): boolean
+}
+
+export function hopParts(sources: HopSources): HopParts {
+  const { clock, random, router, trail, transports, emit, config } = sources
+  const { inFlight, room } = router
+  return {
+    clock,
+    random,
+    emit,
+    room,
+    via: `auditlb-${randomHex(4)}`,
+    pick: (request, tried, turn) => router.pick(request, tried, turn),
+    pickMirror: () => router.pickMirror(),
+    take: (backend) => inFlight.take(backend),
+    release: sources.release,
+    opened: () => inFlight.opened(),
+    closed: () => inFlight.closed(),
+    further: new Further(clock, config),
+    transport: () => transports.current,
+    mirror: () => config().mirror,
+    timeouts: () => config().timeouts,
+    keepsHost: () => config().host === 'keep',
+    denies: sources.denies,
+    denied: sources.denied,
+    closing: sources.closing,
+    stamp: sources.stamp,
+    redactor: trail.redactor,
+    log: {
+      waits: trail.waitsForDisk,
+      refuses: trail.whenUnavailable === 'refuse',
+      recordable: () => trail.recordable,
+      durable: (ticket) => trail.durable(ticket),
+    },
+  }
+}

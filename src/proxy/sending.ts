@@ -1,0 +1,101 @@
+// What is sent on of a request: its head as each backend gets it, its body, and a copy for a mirror where one is drawn.
+import type { IncomingMessage } from 'node:http'
+import type { BackendState } from '../backend.ts'
+import type { Peer } from '../request.ts'
+import type { AttemptRequest } from '../transport.ts'
+import { RequestBody } from './body.ts'
+import type { Copy } from './copy.ts'
+import type { Admitted } from './gate.ts'
+import { outgoingHeaders } from './outgoing.ts'
+import type { HandleOptions, Ports } from './ports.ts'
+import type { RequestView } from './view.ts'
+
+export interface SendingFacts {
+  readonly request: IncomingMessage
+  readonly options: HandleOptions
+  readonly admitted: Admitted
+  readonly peer: Peer
+  readonly requestId: string
+  readonly view: RequestView
+}
+
+export class Sending {
+  readonly #ports: Ports
+  readonly #facts: SendingFacts
+  #body: RequestBody | undefined
+  #drawn = false
+  #copy: Copy | undefined
+
+  constructor(ports: Ports, facts: SendingFacts) {
+    this.#ports = ports
+    this.#facts = facts
+  }
+
+  /** Whether the body can be sent once more; and whether at the same time as it is sent already. */
+  get replayable(): boolean {
+    return this.#body?.replayable ?? true
+  }
+
+  get whole(): boolean {
+    return this.#body?.whole ?? true
+  }
+
+  /** Bytes of the body so far. */
+  get size(): number {
+    return this.#facts.options.body?.length ?? this.#body?.size ?? 0
+  }
+
+  /** The request as this backend gets it, for an attempt that begins now. */
+  requestFor(backend: BackendState): AttemptRequest {
+    // Once, however often it is sent on.
+    if (!this.#drawn) this.#copy = this.#mirror()
+    this.#drawn = true
+    return { ...this.#headFor(backend), body: this.#facts.options.body ?? this.#bodyOf(this.#facts.admitted)?.copy() }
+  }
+
+  /** No attempt will follow: nothing is kept for one any more. */
+  free(): void {
+    this.#body?.free()
+  }
+
+  /** Reads no more of the request. */
+  close(): void {
+    this.#body?.close()
+  }
+
+  /** The request is over. */
+  end(): void {
+    this.#body?.close()
+    this.#copy?.abandon()
+  }
+
+  #headFor(backend: BackendState): Omit<AttemptRequest, 'body'> {
+    const { request, options, admitted, peer, requestId } = this.#facts
+    const headers = outgoingHeaders(request, {
+      backend: backend.config,
+      admitted,
+      peer,
+      keepHost: this.#ports.keepsHost(),
+      requestId,
+      via: this.#ports.via,
+      bodyGiven: options.body !== undefined,
+    })
+    return { backend: backend.config, method: request.method ?? 'GET', path: admitted.target, headers }
+  }
+
+  #mirror(): Copy | undefined {
+    const { mirrors } = this.#ports
+    if (!mirrors.draws()) return undefined
+    const { options, admitted, requestId, view } = this.#facts
+    const length = options.body?.length ?? admitted.length
+    return mirrors.copy({ requestId, view, length, given: options.body, headFor: (backend) => this.#headFor(backend) })
+  }
+
+  #bodyOf({ body, length = 0 }: Admitted): RequestBody | undefined {
+    if (body === 'none') return undefined
+    const most = this.#ports.further.keptBytes(this.#facts.request.method ?? '')
+    // What is known to be too long is not kept for a while first.
+    this.#body ??= new RequestBody(this.#facts.request, length > most ? 0 : most, this.#copy)
+    return this.#body
+  }
+}

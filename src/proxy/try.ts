@@ -1,0 +1,100 @@
+// One attempt on a backend while it runs: it passes on what comes until it is over, and knows how to break it off.
+import { Readable } from 'node:stream'
+import type { BackendState } from '../backend.ts'
+import type { Timer } from '../clock.ts'
+import type { Decision } from '../decision.ts'
+import type { AttemptFailure, AttemptResult } from '../outcome.ts'
+import type { AttemptHandler, AttemptRequest, Cancel, Connected, Transport } from '../transport.ts'
+import type { AttemptNote } from './report.ts'
+
+/** Who is told of an attempt, and decides. What `onHead` throws makes the attempt fail. */
+export interface Course {
+  onHints(headers: string[]): void
+  onHead(one: Try, status: number, reason: string, headers: string[], resume: () => void): void
+  onData(one: Try, chunk: Buffer): boolean
+  onEnd(one: Try, trailers: string[]): void
+  onFail(one: Try, failure: AttemptFailure): void
+}
+
+export class Try implements AttemptHandler, AttemptNote {
+  readonly backend: BackendState
+  readonly decision: Decision
+  readonly startUs: number
+  readonly #course: Course
+  #cancel: Cancel | undefined
+  #body: AttemptRequest['body']
+  #over = false
+  /** Runs until the head of the response comes, where an attempt has a time of its own. Written by the course. */
+  timer: Timer | undefined
+  connected: Connected | undefined
+  status: number | undefined
+  /** Written by the course. */
+  headUs: number | undefined
+  retryAfterMs: number | undefined
+  result: AttemptResult | undefined
+  detail: string | undefined
+  endUs = 0
+
+  constructor(course: Course, backend: BackendState, decision: Decision, startUs: number) {
+    this.#course = course
+    this.backend = backend
+    this.decision = decision
+    this.startUs = startUs
+  }
+
+  send(transport: Transport, request: AttemptRequest): void {
+    this.#body = request.body
+    const cancel = transport.send(request, this)
+    // It may have failed at once, and another one may be under way already.
+    if (!this.#over) this.#cancel = cancel
+  }
+
+  /** Breaks it off; nothing is told of it any more. */
+  cancel(): void {
+    if (this.#over) return
+    this.#cancel?.()
+    this.#end()
+  }
+
+  /** Breaks it off, and tells the course that it failed: for who finds that out before the transport does. */
+  fail(failure: AttemptFailure): void {
+    if (this.#over) return
+    this.cancel()
+    this.#course.onFail(this, failure)
+  }
+
+  onConnected(facts: Connected): void {
+    this.connected = facts
+  }
+
+  onInformation(status: number, headers: string[]): void {
+    if (status === 103) this.#course.onHints(headers)
+  }
+
+  onResponse(status: number, reason: string, headers: string[], resume: () => void): void {
+    this.timer?.cancel()
+    this.status = status
+    this.#course.onHead(this, status, reason, headers, resume)
+  }
+
+  onData(chunk: Buffer): boolean {
+    return this.#course.onData(this, chunk)
+  }
+
+  onEnd(trailers: string[]): void {
+    this.#end()
+    this.#course.onEnd(this, trailers)
+  }
+
+  onFail(failure: AttemptFailure): void {
+    this.#end()
+    this.#course.onFail(this, failure)
+  }
+
+  // What is left of the body nobody will ask for.
+  #end(): void {
+    this.#over = true
+    this.timer?.cancel()
+    if (this.#body instanceof Readable) this.#body.destroy()
+  }
+}
