@@ -78,6 +78,8 @@ export const attempt = obj({
   queue_us: int,
   connect_us: int,
   duration_us: int,
+  /** True where it was sent beside one that had not failed. */
+  hedge: z.boolean().optional(),
 })
 export const timing = obj({ queue_us: int, connect_us: int, first_byte_us: int.optional(), total_us: int })
 

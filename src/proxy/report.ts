@@ -41,6 +41,7 @@ function attemptReport(note: AttemptNote): AttemptReport {
     connect_us: connected?.connectUs ?? 0,
     detail: note.detail,
     duration_us: note.endUs - note.startUs,
+    hedge: note.decision.hedge,
     port,
     queue_us: connected?.queueUs ?? 0,
     reason: note.decision.reason,

@@ -32,7 +32,7 @@ export interface RouterRules extends PoolRules {
   readonly queue: QueueConfig
 }
 
-export interface RouterOptions extends Pick<PoolOptions, 'onCapacity'> {
+export interface RouterOptions extends Omit<PoolOptions, 'onPanic' | 'onRefresh'> {
   readonly emit: Emit
   readonly clock: Clock
   readonly random: Random
