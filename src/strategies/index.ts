@@ -2,10 +2,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { Strategy, StrategyDefinition, StrategyTools } from '../strategy.ts'
+import { peakEwma } from './peak-ewma.ts'
 import { powerOfTwo } from './power-of-two.ts'
 import { roundRobin } from './round-robin.ts'
 
-const all = [powerOfTwo, roundRobin] as const satisfies readonly StrategyDefinition<never>[]
+const all = [peakEwma, powerOfTwo, roundRobin] as const
 
 export const strategies: readonly StrategyDefinition[] = all
 
