@@ -1,6 +1,6 @@
 // One scenario as an SVG: a row for each strategy; the share of those it is about, the p99 latency, and the failures.
 
-const left = 150
+const left = 176
 const top = 62
 const plot = { width: 240, height: 62 }
 const pitch = { x: 286, y: 84 }
@@ -45,7 +45,7 @@ function columnsFor(mostShare, mostFailed) {
       name: 'p99',
       title: 'p99 of the successes',
       at: atLog,
-      marks: [10, 100, 1000].map((ms) => [atLog(ms), `${ms} ms`]),
+      marks: [10, 100, 1000].map((ms) => [atLog(ms), ms < 1000 ? `${ms} ms` : '1 s']),
     },
     { name: 'failed', title: 'failed', ...linear(mostFailed) },
   ]
@@ -61,7 +61,7 @@ const path = (points) => `M${points.map(([x, y]) => `${round(x)} ${round(y)}`).j
 
 /** `rows` holds for each strategy its name and its series. */
 export function chart(scenario, rows) {
-  const { name, watched: _, about, seconds, from, to, fair } = scenario
+  const { name, about, seconds, from, to, fair } = scenario
   const points = rows.flatMap((row) => row.series)
   const columns = columnsFor(
     scaleFor([...points.map(({ share }) => share), ...points.map(({ time }) => fair(time))]),
