@@ -82,6 +82,8 @@ export type AdminState = 'ready' | 'draining' | 'disabled'
 export type ActiveState = 'unknown' | 'healthy' | 'unhealthy'
 /** Set by what the traffic shows. On trial it is eligible for one request at a time, which decides. */
 export type PassiveState = 'ok' | 'ejected' | 'trial'
+/** Set by what is in flight: whether it has room for one request more. */
+export type CapacityState = 'free' | 'full'
 
 /** The whole of a backend's ramp: what one that does not start slowly has. */
 export const fullRamp = 1000
@@ -99,6 +101,8 @@ export interface BackendState {
   active: ActiveState
   /** Written by passive health. */
   passive: PassiveState
+  /** Written by routing. It flips with each request, so it makes no new snapshot. */
+  capacity: CapacityState
   /** How much of its weight it gets, in permille: less than {@link fullRamp} while it starts slowly. Written by routing. */
   ramp: number
   /** What counts in a pick: the configured weight times `ramp`, an integer. Written by routing. */
@@ -121,6 +125,7 @@ export const newBackendState = (config: Backend): BackendState => ({
   admin: 'ready',
   active: 'unknown',
   passive: 'ok',
+  capacity: 'free',
   ramp: fullRamp,
   weight: config.weight * fullRamp,
   inFlight: 0,
@@ -132,6 +137,6 @@ export const newBackendState = (config: Backend): BackendState => ({
 /** The load that strategies compare. */
 export const loadOf = (backend: BackendState): number => backend.inFlight + backend.handicap
 
-/** Whether it can take one request more: the capacity axis. One that is on trial takes one at a time. */
+/** Whether it can take one request more. One that is on trial takes one at a time. */
 export const hasRoom = ({ inFlight, passive, config }: BackendState): boolean =>
   inFlight < (passive === 'trial' ? 1 : (config.maxInFlight ?? Number.POSITIVE_INFINITY))

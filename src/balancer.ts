@@ -19,7 +19,7 @@ import { createOperator, type Operator } from './control/operator.ts'
 import { Revisions } from './control/revisions.ts'
 import type { Lease } from './decision.ts'
 import { type Actor, actorSchema } from './event-parts.ts'
-import type { Emit } from './events.ts'
+import { type Emit, severity } from './events.ts'
 import type { Balancer } from './face.ts'
 import { HealthWatch } from './health/watch.ts'
 import type { Ending } from './outcome.ts'
@@ -30,11 +30,9 @@ import { decisionReport } from './proxy/report.ts'
 import { Transports } from './proxy/transports.ts'
 import { randomHex, systemRandom } from './random.ts'
 import type { PickRequest } from './request.ts'
-import { InFlight } from './routing/in-flight.ts'
 import { openLease } from './routing/lease.ts'
-import { Picker } from './routing/picker.ts'
-import { Pool } from './routing/pool.ts'
 import { mayRetry } from './routing/retry.ts'
+import { Router, type StrategyChoice } from './routing/router.ts'
 import { type BalancerSnapshot, backendSnapshots } from './routing/snapshot.ts'
 import { createStrategy, isSameStrategy } from './strategies/index.ts'
 import { version } from './version.ts'
@@ -53,12 +51,11 @@ class Wiring implements Balancer {
   readonly #emit: Emit
   readonly #trail: Trail
   readonly #ownsTrail: boolean
-  readonly #pool = new Pool()
-  readonly #inFlight = new InFlight()
-  readonly #picker: Picker
+  readonly #router: Router
   readonly #health: HealthWatch
   readonly #revisions: Revisions<PoolConfig>
   #inForce: PoolConfig
+  #strategy: StrategyChoice
   readonly #transports: Transports
   readonly #flood: Flood
   #denies: (address: string) => string | undefined
@@ -81,16 +78,24 @@ class Wiring implements Balancer {
     this.#transports = new Transports(initial, this.#clock)
     this.#flood = new Flood(this.#clock, (fields) => void this.#emit('access.denied', fields))
     this.#denies = compileAccess(initial.access)
-    this.#pool.sync(initial.backends)
-    const strategy = createStrategy(initial.strategy, { clock: this.#clock, random: this.#random })
-    this.#picker = new Picker(this.#pool, strategy, this.#random, (at, fault) =>
-      this.#trail.tellOnce(`strategy ${at}`, fault),
-    )
+    this.#strategy = this.#choiceOf(initial)
+    this.#router = new Router(initial, this.#strategy, {
+      clock: this.#clock,
+      random: this.#random,
+      onFault: (at, fault) => this.#trail.tellOnce(`strategy ${at}`, fault),
+      onPanic: (panic, { eligible, total }) =>
+        void this.#emit('pool.panic_changed', {
+          lb: { panic, eligible, total },
+          severity: panic ? severity.error : severity.info,
+          outcome: panic ? 'failure' : 'success',
+        }),
+      onCapacity: () => undefined,
+    })
     this.#health = new HealthWatch({
       clock: this.#clock,
       random: this.#random,
-      eligible: () => this.#pool.snapshot.candidates.length,
-      refresh: () => this.#pool.refresh(),
+      eligible: () => this.#router.pool.snapshot.eligible,
+      refresh: () => this.#router.pool.refresh(),
       emit: this.#emit,
     })
     this.#revisions = new Revisions<PoolConfig>({
@@ -113,7 +118,8 @@ class Wiring implements Balancer {
     }
     const { number, hash, record } = this.#revisions.current
     this.#emit('balancer.started', { balancer: { version, revision: number, hash, config: record } })
-    this.#health.watch(this.#pool.states, initial.health)
+    this.#router.sync(initial.backends)
+    this.#health.watch(this.#router.pool.states, initial.health)
     this.ready().then(
       () => void (this.#state === 'open' && this.#emit('balancer.ready', {})),
       () => undefined,
@@ -121,17 +127,17 @@ class Wiring implements Balancer {
   }
 
   pick(request: PickRequest = {}): Lease {
-    const picked = this.#picker.pick(request, [])
+    const picked = this.#router.pick(request, [])
     return openLease(picked, request, {
       clock: this.#clock,
       emit: this.#emit,
       take: (backend) => {
-        this.#inFlight.opened()
-        this.#inFlight.take(backend)
+        this.#router.inFlight.opened()
+        this.#router.inFlight.take(backend)
       },
       release: (backend, ending) => {
         this.#release(backend, ending)
-        this.#inFlight.closed()
+        this.#router.inFlight.closed()
       },
       report: decisionReport,
     })
@@ -144,8 +150,8 @@ class Wiring implements Balancer {
       merge: mergeConfig,
       describe,
       emptied: (id) => {
-        const backend = this.#pool.state(id)
-        return () => (backend === undefined ? Promise.resolve() : this.#inFlight.empty(backend))
+        const backend = this.#router.pool.state(id)
+        return () => (backend === undefined ? Promise.resolve() : this.#router.inFlight.empty(backend))
       },
     })
   }
@@ -158,8 +164,8 @@ class Wiring implements Balancer {
       revision: number,
       hash,
       strategy: config.strategy.name,
-      inFlight: this.#inFlight.total,
-      backends: backendSnapshots(this.#pool.states, this.#pool.snapshot),
+      inFlight: this.#router.inFlight.total,
+      backends: backendSnapshots(this.#router.pool.states, this.#router.pool.snapshot),
     }
   }
 
@@ -175,13 +181,14 @@ class Wiring implements Balancer {
   async #close(deadlineMs: number): Promise<AuditClosed> {
     const left = timeLeft(this.#clock, deadlineMs)
     this.#state = 'closing'
-    this.#emit('balancer.draining', { balancer: { in_flight: this.#inFlight.total } })
-    await within(this.#clock, this.#inFlight.empty(), left(), undefined)
-    const cutOff = this.#inFlight.total
+    this.#emit('balancer.draining', { balancer: { in_flight: this.#router.inFlight.total } })
+    await within(this.#clock, this.#router.inFlight.empty(), left(), undefined)
+    const cutOff = this.#router.inFlight.total
     this.#health.close()
+    this.#router.close()
     await this.#transports.close()
     // What was cut off has its record once its client's connection is closed too.
-    if (cutOff > 0) await within(this.#clock, this.#inFlight.empty(), 1000, undefined)
+    if (cutOff > 0) await within(this.#clock, this.#router.inFlight.empty(), 1000, undefined)
     this.#flood.flush()
     this.#state = 'closed'
     this.#emit('balancer.stopped', { balancer: { in_flight: cutOff }, outcome: cutOff === 0 ? 'success' : 'failure' })
@@ -192,22 +199,30 @@ class Wiring implements Balancer {
   #apply(next: PoolConfig): void {
     const before = this.#inForce
     this.#inForce = next
-    const { left } = this.#pool.sync(next.backends)
-    for (const state of this.#pool.states)
+    if (!isSameStrategy(next.strategy, before.strategy)) this.#strategy = this.#choiceOf(next)
+    this.#router.configure(next, this.#strategy)
+    const left = this.#router.sync(next.backends)
+    for (const state of this.#router.pool.states)
       this.#health.setAdmin(state, next.draining.includes(state.config.id) ? 'draining' : 'ready')
-    this.#pool.refresh()
-    if (!isSameStrategy(next.strategy, before.strategy))
-      this.#picker.use(createStrategy(next.strategy, { clock: this.#clock, random: this.#random }))
+    this.#router.pool.refresh()
     this.#denies = compileAccess(next.access)
-    this.#health.watch(this.#pool.states, next.health)
+    this.#health.watch(this.#router.pool.states, next.health)
     for (const state of left) this.#health.forget(state)
     this.#transports.apply(next)
   }
 
   #release(backend: BackendState, ending: Ending): void {
     const failed = this.#health.observe(backend, ending)
-    this.#inFlight.release(backend, failed)
-    this.#picker.observe(backend, { failed, latencyUs: ending.latencyUs, retryAfterMs: ending.retryAfterMs })
+    this.#router.release(backend, { failed, latencyUs: ending.latencyUs, retryAfterMs: ending.retryAfterMs })
+  }
+
+  #choiceOf({ strategy }: PoolConfig): StrategyChoice {
+    const tools = { clock: this.#clock, random: this.#random }
+    return {
+      name: strategy.name,
+      create: () => createStrategy(strategy, tools),
+      options: 'pick' in strategy ? undefined : describe(strategy.options),
+    }
   }
 
   #stamp() {
@@ -220,8 +235,8 @@ class Wiring implements Balancer {
     return {
       clock: this.#clock,
       via: `auditlb-${randomHex(4)}`,
-      pick: (request, tried) => this.#picker.pick(request, tried),
-      take: (backend) => this.#inFlight.take(backend),
+      pick: (request, tried) => this.#router.pick(request, tried),
+      take: (backend) => this.#router.inFlight.take(backend),
       release: (backend, ending) => this.#release(backend, ending),
       transport: () => this.#transports.current,
       mayRetry: (failure, facts) => mayRetry(this.#inForce.retry, failure, facts),
@@ -238,8 +253,8 @@ class Wiring implements Balancer {
         recordable: () => trail.recordable,
         durable: (ticket) => trail.durable(ticket),
       },
-      opened: () => this.#inFlight.opened(),
-      closed: () => this.#inFlight.closed(),
+      opened: () => this.#router.inFlight.opened(),
+      closed: () => this.#router.inFlight.closed(),
     }
   }
 }

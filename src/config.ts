@@ -14,7 +14,13 @@ import { passiveSchema } from './health/passive.ts'
 import { parseOptions } from './parse.ts'
 import { connectionsSchema, timeoutsSchema } from './proxy/connections.ts'
 import type { Random } from './random.ts'
+import { affinitySchema } from './routing/affinity.ts'
+import { localitySchema, splitSchema } from './routing/plan.ts'
+import { panicSchema } from './routing/pool.ts'
+import { slowStartSchema } from './routing/ramp.ts'
 import { retrySchema } from './routing/retry.ts'
+import { traceRateSchema } from './routing/router.ts'
+import { fingerprint } from './secret.ts'
 import { type StrategyOptions, strategySchema } from './strategies/index.ts'
 
 const off = z.literal(false).transform(() => undefined)
@@ -64,6 +70,18 @@ const poolShape = {
         .prefault({}),
     })
     .prefault({}),
+  /** Slow start of backends that join or recover. Off unless given. */
+  slowStart: slowStartSchema.optional(),
+  /** When health is left out of account because too few are eligible. Off unless given. */
+  panic: panicSchema.optional(),
+  /** Shares of the traffic by group of backends: `{ canary: 5, stable: 95 }`. `default` are those without a group. */
+  split: splitSchema.optional(),
+  /** Which zone is preferred, and when traffic spills to other zones and levels. */
+  locality: localitySchema.prefault({}),
+  /** Keeps a client on the backend that it had. Off unless given. */
+  affinity: affinitySchema.optional(),
+  /** The part of the picks whose decision holds draws and scores, from 0 to 1, so that `replay` can do them again. Default 0.01. */
+  traceRate: traceRateSchema.default(0.01),
   /** Further attempts on other backends. */
   retry: retrySchema.prefault({}),
   timeouts: timeoutsSchema.prefault({}),
@@ -160,11 +178,12 @@ const mostDepth = 8
 
 /**
  * Any value as a record holds it: functions, strategies and other objects with a life of their own by name, what JSON does
- * not have as text, and no password of a URL.
+ * not have as text, a `secret` by its fingerprint, and no password of a URL.
  */
-export function describe(value: unknown, depth = 0): Json {
+export function describe(value: unknown, depth = 0, key = ''): Json {
   switch (typeof value) {
     case 'string':
+      if (key === 'secret') return fingerprint(value)
       return value.replace(userinfo, '$1[removed]@').toWellFormed()
     case 'boolean':
       return value
@@ -176,11 +195,11 @@ export function describe(value: unknown, depth = 0): Json {
       if (value === null) return null
       if ('pick' in value) return { custom: true, name: String((value as { name?: unknown }).name).toWellFormed() }
       if (depth === mostDepth) return '[too deep]'
-      if (Array.isArray(value)) return value.map((item) => describe(item, depth + 1))
+      if (Array.isArray(value)) return value.map((item) => describe(item, depth + 1, key))
       return isPlain(value)
         ? Object.fromEntries(
-            Object.entries(value).flatMap(([key, member]) =>
-              member === undefined ? [] : [[key.toWellFormed(), describe(member, depth + 1)]],
+            Object.entries(value).flatMap(([name, member]) =>
+              member === undefined ? [] : [[name.toWellFormed(), describe(member, depth + 1, name)]],
             ),
           )
         : `[object ${value.constructor?.name ?? ''}]`

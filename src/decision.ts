@@ -64,6 +64,8 @@ export interface Trace {
 
 export interface TracedCandidate {
   readonly backend: string
+  /** What part of the load it only counts as having. */
+  readonly handicap?: number | undefined
   readonly load: number
   readonly memory?: number | undefined
   /** False where it could not be taken: it was tried before, or had no room. */
@@ -111,6 +113,8 @@ export interface Lease {
    * failure, and so does a `status` of those that `health.passive.statuses` names.
    */
   done(outcome: LeaseOutcome): void
+  /** The value of a `Set-Cookie` header that binds the client to this backend, where affinity is by a cookie. */
+  readonly setCookie?: string | undefined
 }
 
 export interface LeaseOutcome {

@@ -46,6 +46,7 @@ const table = {
   'sink-unavailable': { status: 0, blame: 'caller', message: 'a sink cannot be opened' },
   'instance-held': { status: 0, blame: 'caller', message: 'another process writes under this instance name' },
   'log-invalid': { status: 0, blame: 'caller', message: 'the log cannot be read' },
+  'not-replayable': { status: 0, blame: 'caller', message: 'the record does not hold what the pick went by' },
   closed: { status: 0, blame: 'caller', message: 'it is closed' },
 } satisfies Record<string, Failure>
 

@@ -35,7 +35,16 @@ const trace = obj({
   compared: z.array(obj({ backend: text, score: z.int() })),
   options: json.optional(),
   pool: z
-    .array(obj({ backend: text, load: int, memory: z.int().optional(), open: z.boolean(), weight: int }))
+    .array(
+      obj({
+        backend: text,
+        handicap: int.optional(),
+        load: int,
+        memory: z.int().optional(),
+        open: z.boolean(),
+        weight: int,
+      }),
+    )
     .optional(),
 })
 export const decision = obj({

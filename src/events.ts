@@ -96,6 +96,7 @@ export const eventTable = {
     app: json.optional(),
   }),
   'backend.health_changed': define('control', 'warn', { backend, lb: plainLb }),
+  'pool.panic_changed': define('control', 'error', { lb: withLb({ panic: z.boolean(), eligible: int, total: int }) }),
   'config.changed': define('control', 'info', {
     actor,
     lb: plainLb,

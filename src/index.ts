@@ -11,7 +11,17 @@ export type { BalancerOptions, PoolChanges } from './config.ts'
 export type { Authorize, ChangeRequest } from './control/authorize.ts'
 export type { LeaveNote, Operator } from './control/operator.ts'
 export type { ChangeNote } from './control/revisions.ts'
-export type { Decision, Exclusion, ExclusionReason, Lease, LeaseOutcome, PickReason } from './decision.ts'
+export type {
+  Decision,
+  Exclusion,
+  ExclusionReason,
+  Lease,
+  LeaseOutcome,
+  PickReason,
+  StickyVerdict,
+  Trace,
+  TracedCandidate,
+} from './decision.ts'
 export { BalancerError, type Blame, type ErrorCode, failures, type Problem } from './errors.ts'
 export type { Actor } from './event-parts.ts'
 export { type AuditEvent, type EventName, eventSchema } from './events.ts'
@@ -23,11 +33,12 @@ export { type InstanceReport, type VerifyOptions, type VerifyReport, verifyLog }
 export type { AttemptResult, RequestResult } from './outcome.ts'
 export type { AdapterPort, HandleOptions } from './proxy/ports.ts'
 export { type Random, seededRandom } from './random.ts'
+export { type RecordedDecision, replay } from './replay.ts'
 export type { PickRequest } from './request.ts'
 export type { BackendSnapshot, BalancerSnapshot } from './routing/snapshot.ts'
 export type { Logger } from './runtime.ts'
 export type { AnySink, Batch, Feed, LogName, LogStore, Sink, SinkContext } from './sink.ts'
 export * from './sinks/index.ts'
 export type { StrategyOptions } from './strategies/index.ts'
-export type { Draft, Strategy } from './strategy.ts'
+export type { Draft, Observation, Strategy, Tracer } from './strategy.ts'
 export { version } from './version.ts'

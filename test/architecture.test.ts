@@ -35,10 +35,11 @@ const sources: Source[] = files.map((name) => {
 
 /** The layers, from the ground up: files of the root by name, folders by a slash. */
 const layers: readonly (readonly string[])[] = [
-  ['errors.ts', 'clock.ts', 'random.ts', 'runtime.ts', 'canonical.ts', 'parse.ts', 'version.ts'],
+  ['errors.ts', 'clock.ts', 'random.ts', 'runtime.ts', 'canonical.ts', 'parse.ts', 'secret.ts', 'version.ts'],
   [
     'backend.ts',
     'request.ts',
+    'request-key.ts',
     'outcome.ts',
     'decision.ts',
     'event-parts.ts',
@@ -49,7 +50,7 @@ const layers: readonly (readonly string[])[] = [
   ],
   ['strategies/', 'health/', 'routing/', 'access/', 'proxy/', 'audit/', 'log/', 'sinks/', 'control/'],
   ['config.ts'],
-  ['face.ts', 'balancer.ts'],
+  ['face.ts', 'replay.ts', 'balancer.ts'],
   ['adapters/', 'cli/', 'index.ts'],
 ]
 const layerOf = (name: string): number =>

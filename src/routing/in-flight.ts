@@ -3,9 +3,15 @@ import type { BackendState } from '../backend.ts'
 
 /** The one place where in-flight counts change. */
 export class InFlight {
+  /** Told of each change on a backend. */
+  readonly #onChange: (backend: BackendState, taken: boolean) => void
   /** Open requests and leases. */
   total = 0
   readonly #waits = new Map<BackendState | undefined, (() => void)[]>()
+
+  constructor(onChange: (backend: BackendState, taken: boolean) => void) {
+    this.#onChange = onChange
+  }
 
   opened(): void {
     this.total++
@@ -19,11 +25,13 @@ export class InFlight {
   take(backend: BackendState): void {
     backend.inFlight++
     backend.picks++
+    this.#onChange(backend, true)
   }
 
   release(backend: BackendState, failed: boolean): void {
     backend.inFlight--
     if (failed) backend.failures++
+    this.#onChange(backend, false)
     if (backend.inFlight === 0) this.#wake(backend)
   }
 

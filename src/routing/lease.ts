@@ -18,7 +18,7 @@ export interface LeasePorts {
   report(decision: Decision): EventFields<'route.picked'>['lb']['decision']
 }
 
-export function openLease({ backend, decision }: Pick, request: PickRequest, ports: LeasePorts): Lease {
+export function openLease({ backend, decision, setCookie }: Pick, request: PickRequest, ports: LeasePorts): Lease {
   const leaseId = uniqueId()
   const address = request?.client?.address
   const client =
@@ -34,6 +34,7 @@ export function openLease({ backend, decision }: Pick, request: PickRequest, por
   return {
     backend: backend.config,
     decision,
+    setCookie,
     done(given) {
       if (!open) return
       open = false

@@ -1,123 +1,214 @@
-// The picker: asks the strategy, and writes down why.
-import type { BackendState } from '../backend.ts'
-import { type Decision, type PickReason, pickReasons } from '../decision.ts'
-import { reasonOf } from '../errors.ts'
+// The picker: who keeps their backend, which list is asked otherwise, and what the record says of it.
+import { type BackendState, fullRamp } from '../backend.ts'
+import type { Json } from '../canonical.ts'
+import type { Decision, StickyVerdict } from '../decision.ts'
 import type { Random } from '../random.ts'
 import type { PickRequest } from '../request.ts'
-import type { Draft, Observation, Strategy } from '../strategy.ts'
+import type { Observation, Strategy } from '../strategy.ts'
+import type { Affinity } from './affinity.ts'
+import { Chooser, type StrategyFault } from './chooser.ts'
+import { PickDraft } from './draft.ts'
+import { drawShare, type Tier } from './plan.ts'
 import type { Pool, Snapshot } from './pool.ts'
+import { PickTracer } from './tracer.ts'
 
 export interface Pick {
   readonly backend: BackendState | undefined
   readonly decision: Decision
+  /** What binds the client to the backend, where a cookie does. */
+  readonly setCookie?: string | undefined
 }
 
-/** Told once when a user's strategy throws, or returns a backend that it may not, or nobody where somebody could be. */
-export type StrategyFault = (strategy: string, fault: string) => void
+/** Which pick of a request it is. */
+export interface Turn {
+  /** How many attempts came before. */
+  readonly retry?: number | undefined
+  readonly hedge?: boolean | undefined
+}
+
+export interface PickRules {
+  readonly name: string
+  /** A strategy for one more list: a new one of the library's, always the same one of the user's own. */
+  readonly create: () => Strategy
+  /** The options of the strategy, as a record holds them. */
+  readonly options: Json | undefined
+  readonly affinity: Affinity | undefined
+  /** The part of the picks that is traced, from 0 to 1. */
+  readonly traceRate: number
+}
+
+export interface PickerOptions {
+  readonly pool: Pool
+  readonly random: Random
+  readonly onFault: StrategyFault
+}
+
+const onlyOne: Turn = {}
 
 export class Picker {
-  readonly #pool: Pool
-  readonly #random: Random
-  readonly #onFault: StrategyFault
-  #strategy: Strategy
-  #built: Snapshot | undefined
-  /** The candidates of the snapshot that the strategy was built for. */
-  #members: ReadonlySet<BackendState> = new Set()
+  readonly #options: PickerOptions
+  readonly #draft: PickDraft
+  #rules: PickRules
+  /** By the key of a list; of a user's own strategy there is one for all lists. */
+  #choosers = new Map<string, Chooser>()
+  #busy = false
 
-  constructor(pool: Pool, strategy: Strategy, random: Random, onFault: StrategyFault) {
-    this.#pool = pool
-    this.#strategy = strategy
-    this.#random = random
-    this.#onFault = onFault
+  constructor(rules: PickRules, options: PickerOptions) {
+    this.#rules = rules
+    this.#options = options
+    this.#draft = new PickDraft(options.random)
   }
 
-  /** Switches the strategy, from the next pick on. */
-  use(strategy: Strategy): void {
-    this.#strategy = strategy
-    this.#built = undefined
+  /** Goes by these rules from the next pick on. The strategies stay as they are if `create` is the same one. */
+  use(rules: PickRules): void {
+    if (rules.create !== this.#rules.create) this.#choosers = new Map()
+    this.#rules = rules
   }
 
-  /** Tells the strategy how it went. */
+  /** Tells the strategies how it went. */
   observe(backend: BackendState, observation: Observation): void {
-    try {
-      this.#strategy.observe?.(backend, observation)
-    } catch (error) {
-      this.#onFault(this.#strategy.name, reasonOf(error))
-    }
+    for (const chooser of this.#distinct()) chooser.observe(backend, observation)
   }
 
   /** Never throws. `tried` are the backends that earlier attempts of the same request had. */
-  pick(request: PickRequest, tried: readonly BackendState[]): Pick {
-    const snapshot = this.#pool.snapshot
-    const { candidates } = snapshot
-    const draft = new PickDraft(request, this.#random, tried)
-    const backend = candidates.length === 0 ? undefined : this.#choose(snapshot, draft)
-    return { backend, decision: this.#decide(snapshot, backend, draft, tried) }
+  pick(request: PickRequest, tried: readonly BackendState[], turn: Turn = onlyOne): Pick {
+    const snapshot = this.#options.pool.snapshot
+    const draft = this.#begin(request, tried)
+    try {
+      const { affinity } = this.#rules
+      const binding = affinity?.find(request)
+      if (typeof binding === 'object' && isUsable(binding) && !tried.includes(binding))
+        return this.#keep(snapshot, binding, draft, turn)
+      const pick = this.#choose(snapshot, draft, turn, verdictOf(affinity, binding))
+      if (affinity === undefined || pick.backend === undefined) return pick
+      return { ...pick, setCookie: affinity.bind(request, pick.backend) }
+    } finally {
+      if (draft === this.#draft) this.#busy = false
+    }
   }
 
-  #choose(snapshot: Snapshot, draft: PickDraft): BackendState | undefined {
-    const { candidates } = snapshot
-    const strategy = this.#strategy
-    try {
-      if (this.#built !== snapshot) {
-        this.#built = snapshot
-        this.#members = new Set(candidates)
-        strategy.rebuild?.(candidates)
-      }
-      const picked = strategy.pick(candidates, draft)
-      if (picked !== undefined && this.#members.has(picked) && draft.admits(picked)) {
-        if (!pickReasons.includes(draft.reason)) draft.reason = 'custom'
-        return picked
-      }
-      if (picked === undefined && !candidates.some((candidate) => draft.admits(candidate))) return undefined
-      this.#onFault(strategy.name, `it picked ${picked === undefined ? 'nobody' : 'a backend that is not a candidate'}`)
-    } catch (error) {
-      this.#onFault(strategy.name, reasonOf(error))
+  /** One of those that get copies only. */
+  pickMirror(request: PickRequest): BackendState | undefined {
+    const { mirrors } = this.#options.pool.snapshot
+    const chooser = this.#chooser('mirror')
+    chooser.prepare(mirrors)
+    const draft = new PickDraft(this.#options.random)
+    draft.begin(request, [], !this.#options.pool.capacity.isFree)
+    return chooser.choose(mirrors, draft)
+  }
+
+  // A key function of the host may pick itself: the draft is one's own then.
+  #begin(request: PickRequest, tried: readonly BackendState[]): PickDraft {
+    const draft = this.#busy ? new PickDraft(this.#options.random) : this.#draft
+    if (draft === this.#draft) this.#busy = true
+    draft.begin(request, tried, tried.length > 0 || !this.#options.pool.capacity.isFree)
+    return draft
+  }
+
+  #keep(snapshot: Snapshot, backend: BackendState, draft: PickDraft, turn: Turn): Pick {
+    draft.reason = 'sticky'
+    const found = draft.admits(backend) ? backend : undefined
+    if (found !== undefined && this.#isTraced()) {
+      draft.trace = new PickTracer(undefined, undefined, [found], draft, this.#options.random)
+      draft.trace.compared(found, 0)
     }
-    draft.reason = 'custom'
-    return candidates.find((candidate) => draft.admits(candidate))
+    return { backend: found, decision: this.#decide(snapshot, undefined, found, draft, turn, 'sticky-kept') }
+  }
+
+  #choose(snapshot: Snapshot, draft: PickDraft, turn: Turn, sticky: StickyVerdict | undefined): Pick {
+    const { parts } = snapshot
+    const drawn = drawShare(parts, this.#options.random)
+    const first = drawn === undefined ? undefined : drawShare(drawn.tiers, this.#options.random)
+    if (drawn === undefined || first === undefined)
+      return { backend: undefined, decision: this.#decide(snapshot, undefined, undefined, draft, turn, sticky) }
+    const backend = this.#ask(first, draft)
+    if (backend !== undefined || !draft.restricted)
+      return { backend, decision: this.#decide(snapshot, first, backend, draft, turn, sticky) }
+    // Those that it fell to were tried or have no room: the others of its part come next, and then anybody.
+    for (const part of [drawn, ...parts]) {
+      for (const tier of part.tiers) {
+        const other = this.#ask(tier, draft)
+        if (other === undefined) continue
+        return { backend: other, decision: this.#decide(snapshot, tier, other, draft, turn, sticky) }
+      }
+    }
+    return { backend: undefined, decision: this.#decide(snapshot, undefined, undefined, draft, turn, sticky) }
+  }
+
+  #ask({ key, candidates }: Tier, draft: PickDraft): BackendState | undefined {
+    const chooser = this.#chooser(key)
+    chooser.prepare(candidates)
+    draft.trace = undefined
+    draft.random = this.#options.random
+    if (this.#isTraced()) {
+      const tracer = new PickTracer(
+        chooser.memory(candidates),
+        this.#rules.options,
+        candidates,
+        draft,
+        this.#options.random,
+      )
+      draft.trace = tracer
+      draft.random = tracer
+    }
+    return chooser.choose(candidates, draft)
   }
 
   #decide(
     snapshot: Snapshot,
+    tier: Tier | undefined,
     backend: BackendState | undefined,
     draft: PickDraft,
-    tried: readonly BackendState[],
+    turn: Turn,
+    sticky: StickyVerdict | undefined,
   ): Decision {
-    const excluded =
-      tried.length === 0
-        ? snapshot.excluded
-        : [...snapshot.excluded, ...triedOf(snapshot, tried).map((id) => ({ backend: id, reason: 'tried' as const }))]
-    const candidates = snapshot.candidates.length - (excluded.length - snapshot.excluded.length)
+    const from = tier ?? snapshot
+    const added = draft.restricted ? from.candidates.flatMap((candidate) => draft.exclusionOf(candidate)) : []
     return {
       backend: backend?.config.id,
-      candidates,
-      excluded,
+      candidates: from.candidates.length - added.length,
+      excluded: added.length === 0 ? from.excluded : [...from.excluded, ...added],
+      group: tier?.group,
+      hedge: turn.hedge,
+      panic: snapshot.panic || undefined,
+      priority: tier?.priority,
+      ramp: backend === undefined || backend.ramp === fullRamp ? undefined : backend.ramp,
       reason: backend === undefined ? 'none-eligible' : draft.reason,
+      retry: turn.retry,
       snapshot: snapshot.version,
-      strategy: this.#strategy.name,
+      sticky,
+      strategy: this.#rules.name,
+      trace: draft.trace?.trace,
+      zone: tier?.zone,
     }
+  }
+
+  #isTraced(): boolean {
+    const { traceRate } = this.#rules
+    return traceRate > 0 && (traceRate >= 1 || this.#options.random.uint32() < traceRate * 0x1_0000_0000)
+  }
+
+  #chooser(key: string): Chooser {
+    let chooser = this.#choosers.get(key)
+    if (chooser === undefined) {
+      const strategy = this.#rules.create()
+      const same = [...this.#choosers.values()].find((other) => other.strategy === strategy)
+      chooser = same ?? new Chooser(strategy, this.#options.onFault)
+      this.#choosers.set(key, chooser)
+    }
+    return chooser
+  }
+
+  #distinct(): Iterable<Chooser> {
+    return this.#choosers.size < 2 ? this.#choosers.values() : new Set(this.#choosers.values())
   }
 }
 
-const triedOf = (snapshot: Snapshot, tried: readonly BackendState[]): string[] =>
-  snapshot.candidates.filter((candidate) => tried.includes(candidate)).map((candidate) => candidate.config.id)
+/** Whether one that a client is bound to can still have it: draining is no reason to leave. */
+const isUsable = ({ admin, active, passive }: BackendState): boolean =>
+  admin !== 'disabled' && active !== 'unhealthy' && passive !== 'ejected'
 
-class PickDraft implements Draft {
-  reason: PickReason = 'custom'
-  readonly request: PickRequest
-  readonly random: Random
-  readonly restricted: boolean
-  readonly #tried: readonly BackendState[]
-
-  constructor(request: PickRequest, random: Random, tried: readonly BackendState[]) {
-    this.request = request
-    this.random = random
-    this.restricted = tried.length > 0
-    this.#tried = tried
-  }
-
-  admits(candidate: BackendState): boolean {
-    return !this.#tried.includes(candidate)
-  }
+function verdictOf(affinity: Affinity | undefined, binding: ReturnType<Affinity['find']>): StickyVerdict | undefined {
+  if (affinity === undefined) return undefined
+  return binding === undefined ? 'sticky-new' : binding === 'invalid' ? 'sticky-invalid' : 'sticky-lost'
 }

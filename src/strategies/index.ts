@@ -19,6 +19,8 @@ export interface NamedStrategy {
 const definitionOf = (name: unknown): StrategyDefinition | undefined =>
   strategies.find((definition) => definition.name === name)
 
+export const isNamedStrategy = (name: string): boolean => definitionOf(name) !== undefined
+
 const none = z.strictObject({})
 
 const isOwn = (value: object): value is Strategy =>

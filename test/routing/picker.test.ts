@@ -2,17 +2,27 @@
 import { describe, expect, it } from 'vitest'
 import type { BackendState } from '../../src/backend.ts'
 import { seededRandom } from '../../src/random.ts'
-import { Picker } from '../../src/routing/picker.ts'
-import { Pool } from '../../src/routing/pool.ts'
+import { Picker, type PickRules } from '../../src/routing/picker.ts'
 import { roundRobin } from '../../src/strategies/round-robin.ts'
 import type { Strategy } from '../../src/strategy.ts'
-import { backendOf, made } from '../support/pool.ts'
+import { backendOf, made, poolWith } from '../support/pool.ts'
+
+const rulesOf = (strategy: Strategy): PickRules => ({
+  name: strategy.name,
+  create: () => strategy,
+  options: undefined,
+  affinity: undefined,
+  traceRate: 0,
+})
 
 function pickerOf(strategy: Strategy = made(roundRobin, seededRandom(1)), names: readonly string[] = ['a', 'b', 'c']) {
-  const pool = new Pool()
-  pool.sync(names.map((name) => backendOf(name)))
+  const pool = poolWith(names.map((name) => backendOf(name)))
   const faults: [string, string][] = []
-  const picker = new Picker(pool, strategy, seededRandom(2), (name, fault) => void faults.push([name, fault]))
+  const picker = new Picker(rulesOf(strategy), {
+    pool,
+    random: seededRandom(2),
+    onFault: (name, fault) => void faults.push([name, fault]),
+  })
   return { pool, picker, faults }
 }
 
@@ -73,9 +83,9 @@ it('rebuilds a strategy once for each state of the pool, and when it is switched
   picker.pick({}, [])
   pool.sync([backendOf('b')])
   picker.pick({}, [])
-  picker.use(own((candidates) => candidates[0]))
+  picker.use(rulesOf(own((candidates) => candidates[0])))
   expect(picker.pick({}, []).decision.strategy).toBe('own')
-  picker.use(strategy)
+  picker.use(rulesOf(strategy))
   picker.pick({}, [])
   expect(built).toEqual([['a', 'b'], ['b'], ['b']])
 })

@@ -2,19 +2,15 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { BackendState } from '../../src/backend.ts'
-import { Pool } from '../../src/routing/pool.ts'
-import { backendOf } from '../support/pool.ts'
+import type { Pool } from '../../src/routing/pool.ts'
+import { backendOf, poolWith } from '../support/pool.ts'
 
 const ids = (states: readonly BackendState[]): string[] => states.map(({ config }) => config.id)
 
-function poolOf(...names: string[]): Pool {
-  const pool = new Pool()
-  pool.sync(names.map((name) => backendOf(name)))
-  return pool
-}
+const poolOf = (...names: string[]): Pool => poolWith(names.map((name) => backendOf(name)))
 
 it('tells who joined and who left', () => {
-  const pool = new Pool()
+  const pool = poolWith([])
   expect(ids(pool.sync([backendOf('a'), backendOf('b')]).joined)).toEqual(['a', 'b'])
   const { joined, left } = pool.sync([backendOf('c'), backendOf('b')])
   expect([ids(joined), ids(left), ids(pool.states)]).toEqual([['c'], ['a'], ['c', 'b']])
@@ -46,7 +42,7 @@ it.each([
   ['unhealthy', { active: 'unhealthy', passive: 'ejected' }, 1],
   ['ejected', { passive: 'ejected' }, 1],
 ] as const)('records %s as the reason, before those that follow', (reason, state, weight) => {
-  const pool = new Pool()
+  const pool = poolWith([])
   pool.sync([backendOf('a', weight), backendOf('b')])
   Object.assign(pool.state('a')!, state)
   pool.refresh()
@@ -62,7 +58,7 @@ it('a healthy or unknown backend that is ready is a candidate', () => {
 })
 
 it('snapshots are frozen through and through, and their versions grow', () => {
-  const pool = new Pool()
+  const pool = poolWith([])
   pool.sync([backendOf('a', 0)])
   const { snapshot } = pool
   expect(Object.isFrozen(snapshot) && Object.isFrozen(snapshot.candidates) && Object.isFrozen(snapshot.excluded)).toBe(
@@ -83,7 +79,7 @@ it('any series of updates leaves the state of who stayed as if there had been no
   const set = fc.uniqueArray(backend, { selector: ({ id }) => id })
   fc.assert(
     fc.property(fc.array(set, { maxLength: 12 }), (updates) => {
-      const pool = new Pool()
+      const pool = poolWith([])
       // The twin: by id and url, how often it was picked since it came.
       let twin = new Map<string, number>()
       for (const update of updates) {

@@ -3,6 +3,7 @@ import { type Backend, type BackendState, newBackendState } from '../../src/back
 import type { Clock } from '../../src/clock.ts'
 import type { PickReason } from '../../src/decision.ts'
 import { type Random, seededRandom } from '../../src/random.ts'
+import { Pool, type PoolRules } from '../../src/routing/pool.ts'
 import { createStrategy, strategySchema } from '../../src/strategies/index.ts'
 import type { Draft, Strategy, StrategyDefinition } from '../../src/strategy.ts'
 import { fakeClock } from './fake-clock.ts'
@@ -44,4 +45,16 @@ export function made(
   clock: Clock = fakeClock(),
 ): Strategy {
   return createStrategy(strategySchema.parse({ name: definition.name, ...options }), { clock, random })
+}
+
+/** A pool of these backends, whose facts nobody hears. */
+export function poolWith(
+  backends: readonly Backend[],
+  rules: Partial<PoolRules> = {},
+  clock: Clock = fakeClock(),
+): Pool {
+  const locality = { overprovisionPercent: 140 }
+  const pool = new Pool({ locality, ...rules }, { clock, onPanic: () => undefined, onCapacity: () => undefined })
+  pool.sync(backends)
+  return pool
 }

@@ -1,0 +1,103 @@
+// Affinity: keeps a client on the backend that it had, by a signed cookie or by a key of its requests.
+import { z } from 'zod'
+import type { BackendState } from '../backend.ts'
+import type { Clock } from '../clock.ts'
+import type { PickRequest } from '../request.ts'
+import { cookieOf, keyOf, keySchema } from '../request-key.ts'
+import { BackendCookie, cookieSchema } from './cookie.ts'
+
+const byCookie = z.strictObject({ cookie: cookieSchema })
+const byKey = z.strictObject({
+  /** What stands for a client: as the key of `consistent-hash`. */
+  key: keySchema,
+  /** How long a client that is not seen is remembered, in ms. Default 1,800,000. */
+  ttlMs: z.int().min(1000).max(604_800_000).default(1_800_000),
+  /** How many clients are remembered; the one not seen for longest is forgotten first. Default 100,000. */
+  max: z.int().min(1).max(10_000_000).default(100_000),
+})
+export const affinitySchema = z.union([byCookie, byKey], {
+  error: 'expected an object with `cookie`, or one with `key`',
+})
+export type AffinityConfig = z.output<typeof affinitySchema>
+
+/** Whom a client is bound to: a backend, `lost` if that one has left, `invalid` if what it brought is not ours, or nobody. */
+export type Binding = BackendState | 'lost' | 'invalid' | undefined
+
+export interface Affinity {
+  /** Must be called with the backends of the pool after each change of them. */
+  know(backends: readonly BackendState[]): void
+  find(request: PickRequest): Binding
+  /** Binds the client to this backend; returns the `Set-Cookie` that tells it so, if one does. */
+  bind(request: PickRequest, backend: BackendState): string | undefined
+}
+
+export const createAffinity = (config: AffinityConfig, clock: Clock): Affinity =>
+  'cookie' in config ? new ByCookie(config) : new ByKey(config, clock)
+
+class ByCookie implements Affinity {
+  readonly #cookie: BackendCookie
+
+  constructor({ cookie }: z.output<typeof byCookie>) {
+    this.#cookie = new BackendCookie(cookie)
+  }
+
+  know(backends: readonly BackendState[]): void {
+    this.#cookie.know(backends)
+  }
+
+  find(request: PickRequest): Binding {
+    const value = cookieOf(request, this.#cookie.name)
+    if (value === undefined) return undefined
+    const backend = this.#cookie.read(value)
+    return backend === undefined ? 'lost' : (backend ?? 'invalid')
+  }
+
+  bind(_: PickRequest, backend: BackendState): string {
+    return this.#cookie.write(backend)
+  }
+}
+
+/** A longer key is taken for what its beginning is: what a client sends must not fill the memory. */
+const longestKey = 256
+
+class ByKey implements Affinity {
+  readonly #config: z.output<typeof byKey>
+  readonly #clock: Clock
+  /** In the order in which they were last seen. */
+  readonly #bound = new Map<string, { backend: BackendState; seenUs: number }>()
+  #backends: ReadonlySet<BackendState> = new Set()
+
+  constructor(config: z.output<typeof byKey>, clock: Clock) {
+    this.#config = config
+    this.#clock = clock
+  }
+
+  know(backends: readonly BackendState[]): void {
+    this.#backends = new Set(backends)
+  }
+
+  find(request: PickRequest): Binding {
+    const key = this.#keyOf(request)
+    const bound = key === undefined ? undefined : this.#bound.get(key)
+    if (key === undefined || bound === undefined) return undefined
+    this.#bound.delete(key)
+    const nowUs = this.#clock.monoUs()
+    if (nowUs - bound.seenUs > this.#config.ttlMs * 1000) return undefined
+    if (!this.#backends.has(bound.backend)) return 'lost'
+    bound.seenUs = nowUs
+    this.#bound.set(key, bound)
+    return bound.backend
+  }
+
+  bind(request: PickRequest, backend: BackendState): undefined {
+    const key = this.#keyOf(request)
+    if (key === undefined) return
+    this.#bound.delete(key)
+    this.#bound.set(key, { backend, seenUs: this.#clock.monoUs() })
+    if (this.#bound.size > this.#config.max) this.#bound.delete(this.#bound.keys().next().value!)
+  }
+
+  #keyOf(request: PickRequest): string | undefined {
+    return keyOf(request, this.#config.key)?.slice(0, longestKey)
+  }
+}
