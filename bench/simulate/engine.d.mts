@@ -28,6 +28,8 @@ export interface Scenario {
   readonly slots: number
   /** The mean time of service. */
   readonly meanMs: number
+  /** The part of it that is exponential. Default 0.5; 0: all take the same time. */
+  readonly spread?: number
   readonly ratePerSecond: number
   /** How long a client waits for an answer. */
   readonly patienceMs: number

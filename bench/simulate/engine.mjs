@@ -60,13 +60,13 @@ export async function simulate(library, { strategy, scenario, seed }) {
 }
 
 function startArrivals({ balancer, clock, scenario, random, servers, picks }) {
-  const { meanMs, patienceMs, ratePerSecond, seconds } = scenario
+  const { patienceMs, ratePerSecond, seconds } = scenario
   const sources = { arrivals: random('arrivals'), services: random('services'), keys: random('keys') }
   const patienceUs = patienceMs * 1000
 
   function arrive() {
     const atUs = clock.monoUs()
-    const drawnUs = serviceUs(sources.services, meanMs)
+    const drawnUs = serviceUs(sources.services, scenario)
     const { backend, decision, done } = balancer.pick({ method: 'GET', path: `/${sources.keys.uint32()}` })
     const record = { atUs, backend: backend?.id, reason: decision.reason, latencyUs: 0, failed: true }
     picks.push(record)

@@ -17,12 +17,14 @@ const mostRetryAfterMs = 300_000
 /** Scores are integers in this part of a µs, so that those of few µs and unequal weights still differ. */
 const grain = 1024
 
-/** What answers of one backend cost. Written by observe and recall. */
+/** What is known of one backend: two times that fade, each as it was when it was written. */
 interface Cost {
+  /** What its successes cost; below 0 while there was none. Written by observe and recall. */
   us: number
   atUs: number
-  /** Whether the last one failed. */
-  failed: boolean
+  /** What its failures count as; 0 if there is none to remember. Written by observe and rebuild. */
+  penaltyUs: number
+  failedAtUs: number
   /** The last pool that it was a candidate of. Written by rebuild. */
   seenIn: number
 }
@@ -39,9 +41,9 @@ class PeakEwma implements Strategy {
   readonly #decayUs: number
   readonly #penaltyUs: number
   readonly #draw = new WeightedDraw()
-  /** By identity, so that they survive every change of the pool. Those that nothing was seen of have none. */
+  /** By identity, so that they survive every change of the pool. */
   readonly #costs = new WeakMap<BackendState, Cost>()
-  /** What those have instead: the median of the others at the last rebuild, or the first success of all. */
+  /** What those cost of which no success was seen: the median of the others at the last rebuild, or the first success of all. */
   #seed: Cost | undefined
   #pool = 0
   /** The time that `memory` or `recall` went by, for the pick that follows to go by the same. */
@@ -53,21 +55,20 @@ class PeakEwma implements Strategy {
     this.#penaltyUs = penaltyMs * 1000
   }
 
-  /** O(n log n). A failure is forgotten when its backend comes back to the candidates: it would keep it from being tried. */
+  /** O(n log n). Failures are forgotten when a backend comes back to the candidates: they would keep it from being tried. */
   rebuild(candidates: readonly BackendState[]): void {
     this.#draw.rebuild(candidates)
     this.#pool++
     const nowUs = this.#clock.monoUs()
-    const good: number[] = []
+    const known: number[] = []
     for (const candidate of candidates) {
       const cost = this.#costs.get(candidate)
       if (cost === undefined) continue
-      const isBack = cost.seenIn < this.#pool - 1
+      if (cost.seenIn < this.#pool - 1) cost.penaltyUs = 0
       cost.seenIn = this.#pool
-      if (cost.failed && isBack) this.#costs.delete(candidate)
-      else if (!cost.failed) good.push(this.#decayed(cost, nowUs))
+      if (cost.us >= 0) known.push(this.#faded(cost.us, cost.atUs, nowUs))
     }
-    if (good.length > 0) this.#seed = costOf(good.sort((a, b) => a - b)[(good.length - 1) >> 1]!, nowUs)
+    if (known.length > 0) this.#seed = costOf(known.sort((a, b) => a - b)[(known.length - 1) >> 1]!, nowUs)
   }
 
   pick(candidates: readonly BackendState[], draft: Draft): BackendState | undefined {
@@ -91,18 +92,23 @@ class PeakEwma implements Strategy {
 
   observe(backend: BackendState, { failed, latencyUs, retryAfterMs = 0 }: Observation): void {
     const nowUs = this.#clock.monoUs()
-    const retryAfterUs = Math.min(retryAfterMs, mostRetryAfterMs) * 1000
-    const us = failed ? Math.max(this.#penaltyUs, retryAfterUs, latencyUs) : latencyUs
-    const known = this.#costs.get(backend)
-    const before = known ?? this.#seed
+    let cost = this.#costs.get(backend)
+    if (cost === undefined) {
+      cost = costOf(-1, nowUs, this.#pool)
+      this.#costs.set(backend, cost)
+    }
+    if (failed) {
+      const us = Math.max(this.#penaltyUs, Math.min(retryAfterMs, mostRetryAfterMs) * 1000, latencyUs)
+      cost.penaltyUs = Math.max(us, this.#faded(cost.penaltyUs, cost.failedAtUs, nowUs))
+      cost.failedAtUs = nowUs
+      return
+    }
     // The first success is what the others are expected to cost as well.
-    if (!failed) this.#seed ??= costOf(us, nowUs)
-    const rest = before === undefined ? 0 : this.#weightOf(before, nowUs)
-    const cost = known ?? costOf(0, nowUs, this.#pool)
-    cost.us = before === undefined || us > before.us ? us : us * (1 - rest) + before.us * rest
+    this.#seed ??= costOf(latencyUs, nowUs)
+    const before = cost.us < 0 ? this.#seed : cost
+    const rest = Math.exp(-Math.max(0, nowUs - before.atUs) / this.#decayUs)
+    cost.us = latencyUs > before.us ? latencyUs : latencyUs * (1 - rest) + before.us * rest
     cost.atUs = nowUs
-    cost.failed = failed
-    if (known === undefined) this.#costs.set(backend, cost)
   }
 
   /** The costs in whole µs. */
@@ -122,20 +128,19 @@ class PeakEwma implements Strategy {
 
   /** At least 1: where nothing was seen yet, loads alone are compared. */
   #read(backend: BackendState, nowUs: number): number {
-    const cost = this.#costs.get(backend) ?? this.#seed
-    return cost === undefined ? 1 : Math.max(1, Math.round(this.#decayed(cost, nowUs)))
+    const own = this.#costs.get(backend)
+    const cost = own === undefined || own.us < 0 ? this.#seed : own
+    const us = cost === undefined ? 0 : this.#faded(cost.us, cost.atUs, nowUs)
+    const penaltyUs = own === undefined || own.penaltyUs === 0 ? 0 : this.#faded(own.penaltyUs, own.failedAtUs, nowUs)
+    return Math.max(1, Math.round(Math.max(us, penaltyUs)))
   }
 
-  #decayed(cost: Cost, nowUs: number): number {
-    return cost.us * this.#weightOf(cost, nowUs)
-  }
-
-  #weightOf(cost: Cost, nowUs: number): number {
-    return Math.exp(-Math.max(0, nowUs - cost.atUs) / this.#decayUs)
+  #faded(us: number, atUs: number, nowUs: number): number {
+    return us * Math.exp(-Math.max(0, nowUs - atUs) / this.#decayUs)
   }
 }
 
-const costOf = (us: number, atUs: number, seenIn = 0): Cost => ({ us, atUs, failed: false, seenIn })
+const costOf = (us: number, atUs: number, seenIn = 0): Cost => ({ us, atUs, penaltyUs: 0, failedAtUs: 0, seenIn })
 
 const scoreOf = (us: number, load: number): number => Math.min(Math.round(us * load * grain), Number.MAX_SAFE_INTEGER)
 
