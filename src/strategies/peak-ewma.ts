@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { type BackendState, loadOf } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Draft, Observation, Strategy, StrategyDefinition } from '../strategy.ts'
+import { Costs } from './cost/costs.ts'
 import { WeightedDraw } from './draw/weighted.ts'
 
 const schema = z.strictObject({
@@ -17,58 +18,29 @@ const mostRetryAfterMs = 300_000
 /** Scores are integers in this part of a µs, so that those of few µs and unequal weights still differ. */
 const grain = 1024
 
-/** What is known of one backend: two times that fade, each as it was when it was written. */
-interface Cost {
-  /** What its successes cost; below 0 while there was none. Written by observe and recall. */
-  us: number
-  atUs: number
-  /** What its failures count as; 0 if there is none to remember. Written by observe and rebuild. */
-  penaltyUs: number
-  failedAtUs: number
-  /** The last pool that it was a candidate of. Written by rebuild. */
-  seenIn: number
-}
-
 /**
- * Peak EWMA after Finagle: a latency above the cost replaces it at once, one below it draws it down by e^(−Δt/τ), and so
- * does time without any. Reading alters nothing. The second of the two is taken if its cost × (load + 1), brought to the
- * weight of the first, is the lower one. Its load counts as one at least: at low traffic, where costs are equal, shares
- * follow the weights.
+ * Two choices by peak EWMA (Finagle's). The second of the two is taken if its cost × (load + 1), brought to the weight of
+ * the first, is the lower one. Its load counts as one at least: at low traffic, where costs are equal, shares follow the
+ * weights. Constant time.
  */
 class PeakEwma implements Strategy {
   readonly name = 'peak-ewma'
   readonly #clock: Clock
-  readonly #decayUs: number
   readonly #penaltyUs: number
+  readonly #costs: Costs
   readonly #draw = new WeightedDraw()
-  /** By identity, so that they survive every change of the pool. */
-  readonly #costs = new WeakMap<BackendState, Cost>()
-  /** What those cost of which no success was seen: the median of the others at the last rebuild, or the first success of all. */
-  #seed: Cost | undefined
-  #pool = 0
   /** The time that `memory` or `recall` went by, for the pick that follows to go by the same. */
   #asOfUs: number | undefined
 
   constructor(clock: Clock, { decayMs, penaltyMs }: z.output<typeof schema>) {
     this.#clock = clock
-    this.#decayUs = decayMs * 1000
+    this.#costs = new Costs(decayMs)
     this.#penaltyUs = penaltyMs * 1000
   }
 
-  /** O(n log n). Failures are forgotten when a backend comes back to the candidates: they would keep it from being tried. */
   rebuild(candidates: readonly BackendState[]): void {
     this.#draw.rebuild(candidates)
-    this.#pool++
-    const nowUs = this.#clock.monoUs()
-    const known: number[] = []
-    for (const candidate of candidates) {
-      const cost = this.#costs.get(candidate)
-      if (cost === undefined) continue
-      if (cost.seenIn < this.#pool - 1) cost.penaltyUs = 0
-      cost.seenIn = this.#pool
-      if (cost.us >= 0) known.push(this.#faded(cost.us, cost.atUs, nowUs))
-    }
-    if (known.length > 0) this.#seed = costOf(known.sort((a, b) => a - b)[(known.length - 1) >> 1]!, nowUs)
+    this.#costs.rebuild(candidates, this.#clock.monoUs())
   }
 
   pick(candidates: readonly BackendState[], draft: Draft): BackendState | undefined {
@@ -82,8 +54,8 @@ class PeakEwma implements Strategy {
     const b = candidates[second]!
     const nowUs = this.#asOfUs ?? this.#clock.monoUs()
     this.#asOfUs = undefined
-    const scoreA = scoreOf(this.#read(a, nowUs), loadOf(a) + 1)
-    const scoreB = scoreOf(this.#read(b, nowUs), Math.max(1, ((loadOf(b) + 1) * a.weight) / b.weight))
+    const scoreA = scoreOf(this.#costs.read(a, nowUs), loadOf(a) + 1)
+    const scoreB = scoreOf(this.#costs.read(b, nowUs), Math.max(1, ((loadOf(b) + 1) * a.weight) / b.weight))
     draft.trace?.compared(a, scoreA)
     draft.trace?.compared(b, scoreB)
     draft.reason = scoreA === scoreB ? 'equal-cost-of-two' : 'lower-cost-of-two'
@@ -92,55 +64,26 @@ class PeakEwma implements Strategy {
 
   observe(backend: BackendState, { failed, latencyUs, retryAfterMs = 0 }: Observation): void {
     const nowUs = this.#clock.monoUs()
-    let cost = this.#costs.get(backend)
-    if (cost === undefined) {
-      cost = costOf(-1, nowUs, this.#pool)
-      this.#costs.set(backend, cost)
-    }
-    if (failed) {
-      const us = Math.max(this.#penaltyUs, Math.min(retryAfterMs, mostRetryAfterMs) * 1000, latencyUs)
-      cost.penaltyUs = Math.max(us, this.#faded(cost.penaltyUs, cost.failedAtUs, nowUs))
-      cost.failedAtUs = nowUs
-      return
-    }
-    // The first success is what the others are expected to cost as well.
-    this.#seed ??= costOf(latencyUs, nowUs)
-    const before = cost.us < 0 ? this.#seed : cost
-    const rest = Math.exp(-Math.max(0, nowUs - before.atUs) / this.#decayUs)
-    cost.us = latencyUs > before.us ? latencyUs : latencyUs * (1 - rest) + before.us * rest
-    cost.atUs = nowUs
+    if (!failed) return this.#costs.succeeded(backend, latencyUs, nowUs)
+    const retryAfterUs = Math.min(retryAfterMs, mostRetryAfterMs) * 1000
+    this.#costs.failed(backend, Math.max(this.#penaltyUs, retryAfterUs, latencyUs), nowUs)
   }
 
   /** The costs in whole µs. */
   memory(candidates: readonly BackendState[]): number[] {
     const nowUs = this.#clock.monoUs()
     this.#asOfUs = nowUs
-    return candidates.map((candidate) => this.#read(candidate, nowUs))
+    return candidates.map((candidate) => this.#costs.read(candidate, nowUs))
   }
 
   recall(candidates: readonly BackendState[], memory: readonly number[]): void {
     const nowUs = this.#clock.monoUs()
     this.#asOfUs = nowUs
     candidates.forEach((candidate, i) => {
-      this.#costs.set(candidate, costOf(memory[i]!, nowUs, this.#pool))
+      this.#costs.set(candidate, memory[i]!, nowUs)
     })
   }
-
-  /** At least 1: where nothing was seen yet, loads alone are compared. */
-  #read(backend: BackendState, nowUs: number): number {
-    const own = this.#costs.get(backend)
-    const cost = own === undefined || own.us < 0 ? this.#seed : own
-    const us = cost === undefined ? 0 : this.#faded(cost.us, cost.atUs, nowUs)
-    const penaltyUs = own === undefined || own.penaltyUs === 0 ? 0 : this.#faded(own.penaltyUs, own.failedAtUs, nowUs)
-    return Math.max(1, Math.round(Math.max(us, penaltyUs)))
-  }
-
-  #faded(us: number, atUs: number, nowUs: number): number {
-    return us * Math.exp(-Math.max(0, nowUs - atUs) / this.#decayUs)
-  }
 }
-
-const costOf = (us: number, atUs: number, seenIn = 0): Cost => ({ us, atUs, penaltyUs: 0, failedAtUs: 0, seenIn })
 
 const scoreOf = (us: number, load: number): number => Math.min(Math.round(us * load * grain), Number.MAX_SAFE_INTEGER)
 

@@ -169,19 +169,56 @@ describe('a failure', () => {
     expect(all.costs()).toEqual([5_000_000, 1000, 1000])
   })
 
-  it('is forgotten when the backend was out of the candidates and is back', () => {
+  it.each([
+    ['ejected', 'passive', 'ok'],
+    ['unhealthy', 'active', 'healthy'],
+  ] as const)(
+    'is forgotten when the backend was %s and is back, and it costs no less than the median then',
+    (out, axis, well) => {
+      const states = statesOf(1, 1, 1)
+      const all = setup(states, { decayMs: 1000 })
+      const set = (to: string): void => void Object.assign(states[2]!, { [axis]: to })
+      for (const state of states) all.see(state, 1000)
+      all.see(states[2]!, 20, { failed: true })
+      set(out)
+      all.strategy.rebuild?.(states.slice(0, 2))
+      // A request that was still on its way.
+      all.see(states[2]!, 20, { failed: true })
+      all.clock.advance(1000)
+      all.see(states[0]!, 3000)
+      all.see(states[1]!, 4000)
+      set(well)
+      all.strategy.rebuild?.(states)
+      expect(all.costs()).toEqual([3000, 4000, 3000])
+      // Once only: what it does from then on is its own.
+      all.see(states[2]!, 20, { failed: true })
+      all.strategy.rebuild?.([...states])
+      expect(all.costs()).toEqual([3000, 4000, 5_000_000])
+    },
+  )
+
+  it('is remembered when an operator took the backend out', () => {
     const states = statesOf(1, 1, 1)
     const all = setup(states)
-    all.see(states[0]!, 1000)
-    all.see(states[1]!, 3000)
+    for (const state of states) all.see(state, 1000)
     all.see(states[2]!, 20, { failed: true })
-    all.strategy.rebuild?.([...states])
-    expect(all.costs()).toEqual([1000, 3000, 5_000_000])
     all.strategy.rebuild?.(states.slice(0, 2))
-    // A request that was still on its way.
-    all.see(states[2]!, 20, { failed: true })
     all.strategy.rebuild?.(states)
-    expect(all.costs()).toEqual([1000, 3000, 1000])
+    expect(all.costs()).toEqual([1000, 1000, 5_000_000])
+  })
+
+  it('fades while successes go on to be counted', () => {
+    const states = statesOf(1)
+    const all = setup(states, { decayMs: 1000 })
+    all.see(states[0]!, 20, { failed: true })
+    all.see(states[0]!, 7000)
+    expect(all.costs()).toEqual([5_000_000])
+    all.clock.advance(1000)
+    all.see(states[0]!, 7000)
+    expect(all.costs()).toEqual([Math.round(5_000_000 / Math.E)])
+    all.clock.advance(20_000)
+    all.see(states[0]!, 7000)
+    expect(all.costs()).toEqual([7000])
   })
 })
 
