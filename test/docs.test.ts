@@ -7,13 +7,18 @@ import { z } from 'zod'
 import { accessSchema } from '../src/access/addresses.ts'
 import { auditSchema } from '../src/audit/options.ts'
 import { backendSchema } from '../src/backend.ts'
-import { exclusionReasons, pickReasons } from '../src/decision.ts'
+import { exclusionReasons, pickReasons, stickyVerdicts } from '../src/decision.ts'
 import { failures } from '../src/errors.ts'
+import { decision } from '../src/event-parts.ts'
 import { type BuiltInEventName, eventSchema, eventTable } from '../src/events.ts'
 import { activeSchema } from '../src/health/active.ts'
 import { passiveSchema } from '../src/health/passive.ts'
 import { requestResults } from '../src/outcome.ts'
 import { connectionsSchema, timeoutsSchema } from '../src/proxy/connections.ts'
+import { affinitySchema } from '../src/routing/affinity.ts'
+import { localitySchema } from '../src/routing/plan.ts'
+import { panicSchema } from '../src/routing/pool.ts'
+import { slowStartSchema } from '../src/routing/ramp.ts'
 import { retrySchema } from '../src/routing/retry.ts'
 import { fileSinkSchema } from '../src/sinks/file.ts'
 import { strategies } from '../src/strategies/index.ts'
@@ -161,6 +166,10 @@ describe('docs/configuration.md', () => {
     'health.active': activeSchema,
     'health.passive': passiveSchema,
     access: accessSchema,
+    affinity: affinitySchema,
+    locality: localitySchema,
+    panic: panicSchema,
+    slowStart: slowStartSchema,
     audit: auditSchema,
     connections: connectionsSchema,
     retry: retrySchema,
@@ -178,6 +187,19 @@ describe('docs/configuration.md', () => {
   it('has no option that there is not', () => {
     const known = [...top, ...inner, 'health.active', 'health.passive', 'control.authorize']
     expect(told.filter((place) => !known.includes(place))).toEqual([])
+  })
+})
+
+describe('docs/routing.md', () => {
+  const text = doc('routing')
+
+  it('has every field of a decision, and no other', () => {
+    const fields = places(jsonSchema(decision)).filter((place) => !place.includes('.') && place !== 'excluded_count')
+    expect(sorted(rows(section(text, '## What a decision records')))).toEqual(sorted(fields))
+  })
+
+  it('has every verdict of an affinity, and no other', () => {
+    expect(sorted(rows(section(text, '## Affinity')))).toEqual(sorted(stickyVerdicts))
   })
 })
 
@@ -204,7 +226,7 @@ describe('docs/strategies.md', () => {
   const text = doc('strategies')
 
   it('has a heading for every strategy', () => {
-    const others = ['Your own', 'Weights', 'Reasons', 'Exclusion reasons']
+    const others = ['Your own', 'Weights', 'Reasons', 'Exclusion reasons', 'In the words of others']
     const headings = [...text.matchAll(/^## (.+)$/gm)].map(([, name]) => name!)
     expect(sorted(headings)).toEqual(sorted([...strategies.map(({ name }) => name), ...others]))
   })

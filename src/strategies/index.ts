@@ -2,11 +2,21 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { Strategy, StrategyDefinition, StrategyTools } from '../strategy.ts'
+import { first } from './first.ts'
+import { leastConnections } from './least-connections.ts'
 import { peakEwma } from './peak-ewma.ts'
 import { powerOfTwo } from './power-of-two.ts'
+import { random } from './random.ts'
 import { roundRobin } from './round-robin.ts'
 
-const all = [peakEwma, powerOfTwo, roundRobin] as const
+const all = [
+  powerOfTwo,
+  roundRobin,
+  random,
+  leastConnections,
+  peakEwma,
+  first,
+] as const satisfies readonly StrategyDefinition[]
 
 export const strategies: readonly StrategyDefinition[] = all
 

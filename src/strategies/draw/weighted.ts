@@ -64,6 +64,7 @@ export class WeightedDraw {
   }
 
   #draw(random: Random): number {
+    if (this.#even) return below(random, this.#size)
     const scaled = random.uint32() * this.#size
     const column = Math.floor(scaled / whole)
     return scaled - column * whole < this.#cutoffs[column]! ? column : this.#aliases[column]!
