@@ -176,7 +176,10 @@ describe('docs/configuration.md', () => {
     timeouts: timeoutsSchema,
   }
   const top = [...keysIn('src/config.ts', 'poolShape'), ...keysIn('src/config.ts', 'balancerSchema')]
-  const inner = Object.entries(parts).flatMap(([at, schema]) => places(jsonSchema(schema), `${at}.`))
+  const inner = [
+    ...Object.entries(parts).flatMap(([at, schema]) => places(jsonSchema(schema), `${at}.`)),
+    ...strategies.flatMap(({ options }) => (options === undefined ? [] : places(jsonSchema(options), 'strategy.'))),
+  ]
   const leaves = [...top, ...inner].filter((place, _, all) => !all.some((other) => other.startsWith(`${place}.`)))
 
   it('has every option', () => {
