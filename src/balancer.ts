@@ -21,6 +21,7 @@ import type { Lease } from './decision.ts'
 import { type Actor, actorSchema } from './event-parts.ts'
 import { type Emit, severity } from './events.ts'
 import type { Balancer } from './face.ts'
+import { isSameProbing } from './health/probe-options.ts'
 import { HealthWatch } from './health/watch.ts'
 import type { Ending } from './outcome.ts'
 import { parseOptions } from './parse.ts'
@@ -103,7 +104,7 @@ class Wiring implements Balancer {
       describe: describeConfig,
       authorize: control.authorize,
       clock: this.#clock,
-      alike: (a, b) => isSameStrategy(a.strategy, b.strategy),
+      alike: (a, b) => isSameStrategy(a.strategy, b.strategy) && isSameProbing(a.health.active, b.health.active),
       emit: this.#emit,
       closed: () => this.#state !== 'open',
       recordable: () => this.#trail.recordable,

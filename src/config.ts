@@ -9,8 +9,8 @@ import type { Json } from './canonical.ts'
 import type { Clock } from './clock.ts'
 import type { Authorize } from './control/authorize.ts'
 import type { PoolPart } from './control/operator.ts'
-import { activeSchema } from './health/active.ts'
 import { passiveSchema } from './health/passive.ts'
+import { activeSchema } from './health/probe-options.ts'
 import { parseOptions } from './parse.ts'
 import { connectionsSchema, timeoutsSchema } from './proxy/connections.ts'
 import type { Random } from './random.ts'
@@ -68,6 +68,8 @@ const poolShape = {
       passive: z
         .union([off, passiveSchema], { error: 'expected false, or an object of ejection options' })
         .prefault({}),
+      /** What is recorded of probes and attempts: a summary each 60 s, or besides it each probe. Default `summary`. */
+      record: z.enum(['summary', 'each']).default('summary'),
     })
     .prefault({}),
   /** Slow start of backends that join or recover. Off unless given. */
@@ -178,12 +180,14 @@ const mostDepth = 8
 
 /**
  * Any value as a record holds it: functions, strategies and other objects with a life of their own by name, what JSON does
- * not have as text, a `secret` by its fingerprint, and no password of a URL.
+ * not have as text, a `secret` by its fingerprint, of a header its length, and no password of a URL. `of` is the member that it
+ * stands under.
  */
-export function describe(value: unknown, depth = 0, key = ''): Json {
+export function describe(value: unknown, depth = 0, of = ''): Json {
   switch (typeof value) {
     case 'string':
-      if (key === 'secret') return fingerprint(value)
+      if (of === 'secret') return fingerprint(value)
+      if (of === 'headers') return { length: value.length }
       return value.replace(userinfo, '$1[removed]@').toWellFormed()
     case 'boolean':
       return value
@@ -195,11 +199,14 @@ export function describe(value: unknown, depth = 0, key = ''): Json {
       if (value === null) return null
       if ('pick' in value) return { custom: true, name: String((value as { name?: unknown }).name).toWellFormed() }
       if (depth === mostDepth) return '[too deep]'
-      if (Array.isArray(value)) return value.map((item) => describe(item, depth + 1, key))
+      if (Array.isArray(value)) return value.map((item) => describe(item, depth + 1, of))
+      if (value instanceof RegExp) return String(value).toWellFormed()
       return isPlain(value)
         ? Object.fromEntries(
-            Object.entries(value).flatMap(([name, member]) =>
-              member === undefined ? [] : [[name.toWellFormed(), describe(member, depth + 1, name)]],
+            Object.entries(value).flatMap(([key, member]) =>
+              member === undefined
+                ? []
+                : [[key.toWellFormed(), describe(member, depth + 1, of === 'headers' ? of : key)]],
             ),
           )
         : `[object ${value.constructor?.name ?? ''}]`

@@ -114,3 +114,13 @@ export const backend = obj({
   downtime_us: int.optional(),
   last_error: text.optional(),
 })
+export const probed = obj({ id: text, failures: int, successes: int, duration_us: int, last_error: text.optional() })
+export const backendSummary = obj({
+  id: text,
+  probes_ok: int,
+  probes_failed: int,
+  attempts_ok: int,
+  attempts_failed: int,
+  available_us: int,
+  unavailable_us: int,
+})

@@ -5,7 +5,10 @@ import { createBalancer } from '../src/balancer.ts'
 import { parseConfig } from '../src/config.ts'
 import { BalancerError } from '../src/errors.ts'
 import { fileSink } from '../src/sinks/file.ts'
+import { strategies } from '../src/strategies/index.ts'
 import { collect } from './support/sinks.ts'
+
+const known = strategies.map(({ name }) => name).join(', ')
 
 function refusal(make: () => unknown): BalancerError {
   try {
@@ -26,8 +29,11 @@ it('has the defaults that the design names', () => {
   const { pool, name } = parseConfig({ backends: ['http://a', { url: 'https://b' }] })
   expect(name).toBe('balancer')
   expect(pool).toMatchObject({
-    strategy: 'power-of-two',
-    health: { passive: { failures: 5, statuses: [500, 502, 503, 504], ejectionMs: 10_000, maxEjectionMs: 300_000 } },
+    strategy: { name: 'power-of-two' },
+    health: {
+      passive: { failures: 5, statuses: [500, 502, 503, 504], ejectionMs: 10_000, maxEjectionMs: 300_000 },
+      record: 'summary',
+    },
     retry: { retries: 2 },
     host: 'keep',
     access: { allow: [], deny: [] },
@@ -78,7 +84,7 @@ it('lists every problem at once, each with its place and what was expected', () 
       '  backends[3].wieght: unknown option',
       '  backends[4].weight: expected at least 0, got -1',
       '  backends[6].id: expected distinct ids, got "d" twice',
-      '  strategy: expected one of power-of-two, round-robin, or a strategy object, got "fastest"',
+      `  strategy: expected one of ${known}, or a strategy object, got "fastest"`,
       '  health.active.path: expected a path that begins with /, got "x"',
       '  health.active.intervalMs: expected a number, got "5"',
       '  health.active.foo: unknown option',
@@ -122,15 +128,12 @@ describe.each([
       'backends[1]': 'expected an http:// or https:// URL, got "neither"',
     },
   ],
+  [{ backends: [], strategy: null }, { strategy: `expected one of ${known}, or a strategy object, got null` }],
+  [{ backends: [], strategy: { name: 'first', spice: 1 } }, { 'strategy.spice': 'unknown option' }],
   [
-    { backends: [], strategy: null },
-    { strategy: 'expected one of power-of-two, round-robin, or a strategy object, got null' },
-  ],
-  [
-    { backends: [], strategy: { name: 'x', spice: 1 } },
+    { backends: [], strategy: { name: 'x' } },
     {
-      'strategy.name': 'expected one of power-of-two, round-robin, or a strategy object, got "x"',
-      'strategy.spice': 'unknown option',
+      'strategy.name': `expected one of ${known}, or a strategy object, got "x"`,
     },
   ],
   [

@@ -11,8 +11,8 @@ import { exclusionReasons, pickReasons, stickyVerdicts } from '../src/decision.t
 import { failures } from '../src/errors.ts'
 import { decision } from '../src/event-parts.ts'
 import { type BuiltInEventName, eventSchema, eventTable } from '../src/events.ts'
-import { activeSchema } from '../src/health/active.ts'
 import { passiveSchema } from '../src/health/passive.ts'
+import { activeSchema } from '../src/health/probe-options.ts'
 import { requestResults } from '../src/outcome.ts'
 import { connectionsSchema, timeoutsSchema } from '../src/proxy/connections.ts'
 import { affinitySchema } from '../src/routing/affinity.ts'
@@ -188,7 +188,7 @@ describe('docs/configuration.md', () => {
   })
 
   it('has no option that there is not', () => {
-    const known = [...top, ...inner, 'health.active', 'health.passive', 'control.authorize']
+    const known = [...top, ...inner, 'health.active', 'health.passive', 'health.record', 'control.authorize']
     expect(told.filter((place) => !known.includes(place))).toEqual([])
   })
 })

@@ -36,7 +36,7 @@ export class Envelope {
       actor: given.actor === undefined ? undefined : shownParts(given.actor, visible, ['id', 'auth']),
       app: given.app,
       audit: { boot_id: this.#bootId, index: undefined, mono_us: this.#clock.monoUs(), origin: undefined },
-      backend: given.backend,
+      backend: given.backend === undefined ? undefined : shownParts(given.backend, showing, ['last_error']),
       balancer: given.balancer,
       client: given.client,
       cloud: this.#cloud,

@@ -1,53 +1,51 @@
 // Active health: probes every backend at an interval, and moves it after consecutive equal results.
-import { z } from 'zod'
-import type { BackendState } from '../backend.ts'
+import type { ActiveState, BackendState } from '../backend.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { below, type Random } from '../random.ts'
 import { probe } from './probe.ts'
-import type { OnTransition } from './transition.ts'
-
-const range = z
-  .strictObject({ from: z.int().min(100).max(599), to: z.int().min(100).max(599) })
-  .refine(({ from, to }) => from <= to, 'expected `from` not above `to`')
-
-export const activeSchema = z.strictObject({
-  /** What is asked of the backend with GET. Default `/`. */
-  path: z
-    .string()
-    .regex(/^\/[\x21-\x7e]*$/, 'expected a path that begins with /')
-    .default('/'),
-  /** Time between the end of a probe and the next, in ms; each is drawn from 90 % to 110 % of it. Default 2,000. */
-  intervalMs: z.int().min(10).max(3_600_000).default(2000),
-  /** How long an answer may take, in ms. Default 1,000. */
-  timeoutMs: z.int().min(1).max(600_000).default(1000),
-  /** Consecutive successes that make a backend healthy. The first probe of an unknown one needs one only. Default 2. */
-  rise: z.int().min(1).max(100).default(2),
-  /** Consecutive failures that make it unhealthy. Default 3. */
-  fall: z.int().min(1).max(100).default(3),
-  /** Statuses that count as a success. Default 200 to 399. */
-  statuses: range.default({ from: 200, to: 399 }),
-})
-export type ActiveConfig = z.output<typeof activeSchema>
+import type { ActiveConfig } from './probe-options.ts'
+import type { OnTransition, Transition } from './transition.ts'
 
 interface Watch {
   failures: number
   successes: number
   downSinceUs: number | undefined
-  /** Undefined while a probe runs. */
+  /** Whether no result has moved it yet: one success is enough then. */
+  initial: boolean
+  /** Set while it waits for the next probe. */
   timer: Timer | undefined
-  readonly stop: AbortController
+  /** Ends the probe under way. */
+  stop: AbortController
+}
+
+/** One probe that counts. */
+export interface Probed {
+  readonly backend: BackendState
+  /** What is wrong with it, if anything. */
+  readonly fault: string | undefined
+  /** Failures and successes in a row, this one included. */
+  readonly failures: number
+  readonly successes: number
+  readonly durationUs: number
 }
 
 export interface ActiveHealthOptions {
   readonly clock: Clock
   readonly random: Random
+  /** Told of each probe, before of the change that it makes. */
+  readonly onProbe: (probed: Probed) => void
   readonly onTransition: OnTransition
 }
 
-/** Probes run concurrently, one per backend at a time; `close` and `forget` abort those under way. */
+/**
+ * Probes run concurrently, one per backend at a time. What ends because it was stopped says nothing about the backend
+ * (caddy#7625), and state belongs to a backend, not to its address (caddy#7870).
+ */
 export class ActiveHealth {
   readonly #options: ActiveHealthOptions
   readonly #watches = new Map<BackendState, Watch>()
+  /** Those that were there before, probed or not: only a new one gets the initial state. */
+  readonly #met = new WeakSet<BackendState>()
   #config: ActiveConfig | undefined
 
   constructor(options: ActiveHealthOptions) {
@@ -58,83 +56,106 @@ export class ActiveHealth {
   watch(backends: readonly BackendState[], config: ActiveConfig | undefined): void {
     const changed = config !== this.#config
     this.#config = config
-    for (const backend of this.#watches.keys()) {
-      if (config === undefined || !backends.includes(backend)) this.#end(backend)
-    }
+    const present = new Set(backends)
+    for (const backend of this.#watches.keys()) if (config === undefined || !present.has(backend)) this.#end(backend)
+    const fresh = backends.filter((backend) => !this.#met.has(backend))
+    for (const backend of fresh) this.#met.add(backend)
     if (config === undefined) {
-      for (const backend of backends) this.#unwatched(backend)
+      for (const backend of backends) this.#void(backend)
       return
     }
+    const begun = new Set(config.initial === 'unknown' ? [] : fresh)
+    // All of them before the first is told of: who hears of it must not find another one eligible that is not.
+    for (const backend of begun) backend.active = config.initial
     for (const backend of backends) {
       const known = this.#watches.get(backend)
-      // One that waits out an old interval would learn of a shorter one too late.
-      if (known !== undefined && (!changed || known.timer === undefined)) continue
-      known?.timer?.cancel()
-      const stop = new AbortController()
-      const watch = known ?? { failures: 0, successes: 0, downSinceUs: undefined, timer: undefined, stop }
-      this.#watches.set(backend, watch)
-      // The first probes are spread over a tenth of the interval: backends should not be asked all in one moment.
-      watch.timer = this.#soon(below(this.#options.random, Math.ceil(config.intervalMs / 10)), backend, watch)
+      if (known === undefined) this.#begin(backend, config)
+      else if (changed) this.#restart(backend, known, config)
     }
+    for (const backend of begun) this.#tell(backend, { from: 'unknown', cause: 'initial-state' })
   }
 
   close(): void {
     for (const backend of this.#watches.keys()) this.#end(backend)
   }
 
+  #begin(backend: BackendState, config: ActiveConfig): void {
+    const watch: Watch = {
+      failures: 0,
+      successes: 0,
+      downSinceUs: backend.active === 'unhealthy' ? this.#options.clock.monoUs() : undefined,
+      initial: true,
+      timer: undefined,
+      stop: new AbortController(),
+    }
+    this.#watches.set(backend, watch)
+    this.#first(backend, watch, config)
+  }
+
+  // One that waits out an old interval, or an old timeout, would learn of new options too late.
+  #restart(backend: BackendState, watch: Watch, config: ActiveConfig): void {
+    watch.timer?.cancel()
+    watch.stop.abort()
+    watch.stop = new AbortController()
+    this.#first(backend, watch, config)
+  }
+
+  // Spread over a tenth of the interval: backends should not be asked all in one moment.
+  #first(backend: BackendState, watch: Watch, config: ActiveConfig): void {
+    const ms = below(this.#options.random, Math.ceil(config.intervalMs / 10))
+    watch.timer = this.#options.clock.after(ms, () => void this.#run(backend, watch, config))
+  }
+
+  #next(backend: BackendState, watch: Watch, config: ActiveConfig): void {
+    const { clock, random } = this.#options
+    const ms = isChanging(backend.active, watch) ? config.fastIntervalMs : config.intervalMs
+    const spread = Math.ceil(ms / 5)
+    watch.timer = clock.after(ms - spread / 2 + below(random, spread), () => void this.#run(backend, watch, config))
+  }
+
   #end(backend: BackendState): void {
     const watch = this.#watches.get(backend)
+    this.#watches.delete(backend)
     watch?.timer?.cancel()
     watch?.stop.abort()
-    this.#watches.delete(backend)
   }
 
   // Without probes nothing could ever bring it back: what they said is void.
-  #unwatched(backend: BackendState): void {
+  #void(backend: BackendState): void {
     const from = backend.active
     if (from === 'unknown') return
     backend.active = 'unknown'
-    this.#options.onTransition({
-      backend,
-      axis: 'active',
-      from,
-      to: 'unknown',
-      cause: 'probes-off',
-      failures: 0,
-      successes: 0,
-    })
+    this.#tell(backend, { from, cause: 'probes-off' })
   }
 
-  #soon(ms: number, backend: BackendState, watch: Watch): Timer {
-    return this.#options.clock.after(ms, () => void this.#run(backend, watch))
+  #tell(backend: BackendState, change: Pick<Transition, 'from' | 'cause'>): void {
+    const to = backend.active
+    this.#options.onTransition({ backend, axis: 'active', ...change, to, failures: 0, successes: 0 })
   }
 
-  async #run(backend: BackendState, watch: Watch): Promise<void> {
-    const config = this.#config
+  async #run(backend: BackendState, watch: Watch, config: ActiveConfig): Promise<void> {
+    const { clock, onProbe } = this.#options
+    const { signal } = watch.stop
+    const startUs = clock.monoUs()
     watch.timer = undefined
-    if (config === undefined) return
-    const fault = await probe(backend.config, { ...config, clock: this.#options.clock, signal: watch.stop.signal })
-    // What ends because it was stopped says nothing about the backend (caddy#7625).
-    if (watch.stop.signal.aborted) return
+    const fault = await probe(backend.config, config, clock, signal)
+    if (signal.aborted) return
+    watch.failures = fault === undefined ? 0 : watch.failures + 1
+    watch.successes = fault === undefined ? watch.successes + 1 : 0
+    const { failures, successes } = watch
+    onProbe({ backend, fault, failures, successes, durationUs: clock.monoUs() - startUs })
     this.#judge(backend, watch, config, fault)
-    const { intervalMs } = this.#config ?? config
-    const spread = Math.ceil(intervalMs / 5)
-    watch.timer = this.#soon(intervalMs - spread / 2 + below(this.#options.random, spread), backend, watch)
+    // Who was told may have stopped it.
+    if (!signal.aborted) this.#next(backend, watch, config)
   }
 
   #judge(backend: BackendState, watch: Watch, config: ActiveConfig, fault: string | undefined): void {
-    const from = backend.active
-    if (fault === undefined) {
-      watch.successes++
-      watch.failures = 0
-      const needed = from === 'unknown' ? 1 : config.rise
-      if (from !== 'healthy' && watch.successes >= needed) this.#move(backend, watch, 'healthy', needed, undefined)
-    } else {
-      watch.failures++
-      watch.successes = 0
-      if (from !== 'unhealthy' && watch.failures >= config.fall)
-        this.#move(backend, watch, 'unhealthy', config.fall, fault)
-    }
+    const { active } = backend
+    const rise = watch.initial ? 1 : config.rise
+    if (active !== 'healthy' && fault === undefined && watch.successes >= rise)
+      this.#move(backend, watch, 'healthy', rise)
+    else if (active !== 'unhealthy' && watch.failures >= config.fall)
+      this.#move(backend, watch, 'unhealthy', config.fall, fault)
   }
 
   #move(
@@ -142,24 +163,29 @@ export class ActiveHealth {
     watch: Watch,
     to: 'healthy' | 'unhealthy',
     threshold: number,
-    fault: string | undefined,
+    fault?: string | undefined,
   ): void {
     const now = this.#options.clock.monoUs()
-    const downtime = watch.downSinceUs === undefined ? {} : { downtimeUs: now - watch.downSinceUs }
+    const { downSinceUs, failures, successes } = watch
     const from = backend.active
     backend.active = to
     watch.downSinceUs = to === 'unhealthy' ? now : undefined
+    watch.initial = false
     this.#options.onTransition({
       backend,
       axis: 'active',
       from,
       to,
       cause: 'probe',
-      failures: watch.failures,
-      successes: watch.successes,
+      failures,
+      successes,
       threshold,
-      ...downtime,
+      ...(downSinceUs === undefined ? {} : { downtimeUs: now - downSinceUs }),
       ...(fault === undefined ? {} : { lastError: fault }),
     })
   }
 }
+
+/** Whether the last result speaks against the state, so that it is worth while to look sooner. */
+const isChanging = (active: ActiveState, { failures, successes }: Watch): boolean =>
+  (failures > 0 && active !== 'unhealthy') || (successes > 0 && active !== 'healthy')

@@ -1,36 +1,45 @@
-// One active probe: a GET on a connection of its own, judged by its status.
-import { request as httpRequest } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+// One active probe of any kind: what it finds, within its time, and nothing of it left behind.
 import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
+import { reasonOf } from '../errors.ts'
+import { httpProbe } from './probe-http.ts'
+import type { ActiveConfig } from './probe-options.ts'
+import { tcpProbe } from './probe-tcp.ts'
 
-export interface ProbeOptions {
-  readonly path: string
-  readonly timeoutMs: number
-  readonly statuses: { readonly from: number; readonly to: number }
-  readonly clock: Clock
-  readonly signal: AbortSignal
-}
+/** How much of a reason is kept, in characters: some of it may be what a backend sent. */
+const mostReason = 1024
 
-/** What is wrong with the backend, or undefined if it answered as expected in time. Never rejects. */
-export function probe(backend: Backend, options: ProbeOptions): Promise<string | undefined> {
-  const { path, timeoutMs, statuses, clock, signal } = options
-  const send = backend.url.startsWith('https:') ? httpsRequest : httpRequest
+/**
+ * What is wrong with the backend, or undefined if it is as expected in time; undefined too when it was `stopped`, which says
+ * nothing. Never rejects. When it has settled, whatever was under way has been told to end, and what comes late is ignored.
+ */
+export function probe(
+  backend: Backend,
+  config: ActiveConfig,
+  clock: Clock,
+  stopped: AbortSignal,
+): Promise<string | undefined> {
   return new Promise((resolve) => {
-    // No keep-alive: a probe must see whether the backend still accepts connections.
-    const request = send(`${backend.url}${path}`, { agent: false, signal, headers: { 'user-agent': 'auditlb-probe' } })
-    const timer = clock.after(timeoutMs, () => settle(`no answer within ${timeoutMs} ms`))
+    const over = new AbortController()
     const settle = (fault: string | undefined): void => {
       timer.cancel()
+      stopped.removeEventListener('abort', stop)
       resolve(fault)
-      request.destroy()
+      over.abort()
     }
-    // Stays for the whole life of the request: destroying it may make it fail once more.
-    request.on('error', (error: NodeJS.ErrnoException) => settle(error.code ?? error.message))
-    request.on('response', (response) => {
-      const status = response.statusCode ?? 0
-      settle(status >= statuses.from && status <= statuses.to ? undefined : `status ${status}`)
-    })
-    request.end()
+    const stop = (): void => settle(undefined)
+    const { timeoutMs } = config
+    const timer = clock.after(timeoutMs, () => settle(`no answer within ${timeoutMs} ms`))
+    stopped.addEventListener('abort', stop)
+    // A promise of our own: a function may throw at once, or return something that only looks like a promise.
+    new Promise((done) => done(start(backend, config, over.signal))).then(
+      () => settle(undefined),
+      (error: unknown) => settle(reasonOf(error).slice(0, mostReason).toWellFormed()),
+    )
   })
+}
+
+function start(backend: Backend, config: ActiveConfig, signal: AbortSignal): Promise<void> | void {
+  if ('probe' in config) return config.probe(backend, signal)
+  return config.type === 'tcp' ? tcpProbe(backend, config.port, signal) : httpProbe(backend, config, signal)
 }

@@ -6,7 +6,7 @@ export interface Transition {
   readonly axis: 'active' | 'passive'
   readonly from: string
   readonly to: string
-  /** What moved it: `probe`, `probes-off`, `consecutive-failures`, `ejection-over`, `ejection-off`, `last-eligible`. */
+  /** What moved it: `probe`, `initial-state`, `probes-off`, `consecutive-failures`, `ejection-over`, `ejection-off`, `last-eligible`. */
   readonly cause: string
   /** Consecutive failures and successes at that moment. */
   readonly failures: number

@@ -4,13 +4,17 @@ import type { Clock } from '../clock.ts'
 import { type Emit, type EventFields, severity } from '../events.ts'
 import { type Ending, isBackendFault } from '../outcome.ts'
 import type { Random } from '../random.ts'
-import { type ActiveConfig, ActiveHealth } from './active.ts'
+import { ActiveHealth, type Probed } from './active.ts'
 import { type PassiveConfig, PassiveHealth } from './passive.ts'
+import type { ActiveConfig } from './probe-options.ts'
+import { HealthSummary } from './summary.ts'
 import type { Transition } from './transition.ts'
 
 export interface HealthConfig {
   readonly active?: ActiveConfig | undefined
   readonly passive?: PassiveConfig | undefined
+  /** Whether each probe is recorded, besides the summary. */
+  readonly record: 'summary' | 'each'
 }
 
 export interface HealthWatchOptions {
@@ -27,14 +31,18 @@ export class HealthWatch {
   readonly #options: HealthWatchOptions
   readonly #active: ActiveHealth
   readonly #passive: PassiveHealth
+  readonly #summary: HealthSummary
+  #record: HealthConfig['record'] = 'summary'
   #watched: ReadonlySet<BackendState> = new Set()
   #closed = false
 
   constructor(options: HealthWatchOptions) {
     this.#options = options
-    const { clock, random, eligible } = options
+    const { clock, random, eligible, emit } = options
     const onTransition = (transition: Transition): void => this.#changed(transition)
-    this.#active = new ActiveHealth({ clock, random, onTransition })
+    const onProbe = (probed: Probed): void => this.#probed(probed)
+    this.#summary = new HealthSummary(clock, (fields) => void emit('health.summary', fields))
+    this.#active = new ActiveHealth({ clock, random, onProbe, onTransition })
     this.#passive = new PassiveHealth({ clock, eligible, onTransition })
   }
 
@@ -45,6 +53,8 @@ export class HealthWatch {
   watch(backends: readonly BackendState[], config: HealthConfig): void {
     if (this.#closed) return
     this.#watched = new Set(backends)
+    this.#record = config.record
+    this.#summary.watch(config.active === undefined && config.passive === undefined ? [] : backends)
     this.#passive.configure(config.passive)
     this.#active.watch(backends, config.active)
     this.#keepOne()
@@ -55,6 +65,7 @@ export class HealthWatch {
     const from = backend.admin
     if (from === to) return
     backend.admin = to
+    this.#summary.turned(backend)
     this.#tell(
       { id: backend.config.id, axis: 'admin', from, to, cause: 'operator', failures: 0, successes: 0 },
       severity.info,
@@ -67,8 +78,10 @@ export class HealthWatch {
     const failed = badStatus || isBackendFault(result)
     // What the client or we broke off says nothing about the backend.
     // Nor is there anything to learn of a backend that has left.
-    if ((failed || result === 'ok') && this.#watched.has(backend))
+    if ((failed || result === 'ok') && this.#watched.has(backend)) {
+      this.#summary.attempted(backend, !failed)
       this.#passive.observe(backend, { ok: !failed, error: badStatus ? `status ${status}` : result, latencyUs })
+    }
     return failed
   }
 
@@ -79,6 +92,7 @@ export class HealthWatch {
   close(): void {
     this.#closed = true
     this.#watched = new Set()
+    this.#summary.close()
     this.#active.close()
     this.#passive.close()
   }
@@ -96,6 +110,7 @@ export class HealthWatch {
     lastError,
   }: Transition): void {
     this.#options.refresh()
+    this.#summary.turned(backend)
     const fields = {
       id: backend.config.id,
       axis,
@@ -110,6 +125,22 @@ export class HealthWatch {
     }
     this.#tell(fields, to === 'unhealthy' || to === 'ejected' ? severity.warn : severity.info)
     this.#keepOne()
+  }
+
+  #probed({ backend, fault, failures, successes, durationUs }: Probed): void {
+    this.#summary.probed(backend, fault === undefined)
+    if (this.#record !== 'each') return
+    this.#options.emit('backend.probed', {
+      backend: {
+        id: backend.config.id,
+        failures,
+        successes,
+        duration_us: durationUs,
+        ...(fault === undefined ? {} : { last_error: fault }),
+      },
+      severity: fault === undefined ? severity.info : severity.warn,
+      outcome: fault === undefined ? 'success' : 'failure',
+    })
   }
 
   // The last one that could serve is never out by ejection alone, also when the others leave later and for other reasons.

@@ -141,6 +141,8 @@ function isAbout(event: LoggedEvent, backend: string): boolean {
   if (backendPlaces.some((place) => member(event, ...place) === backend)) return true
   const attempts = member(event, 'lb', 'attempts')
   if (Array.isArray(attempts) && attempts.some((attempt) => attempt?.backend === backend)) return true
+  const summaries = member(event, 'lb', 'backends')
+  if (Array.isArray(summaries) && summaries.some((summary) => summary?.id === backend)) return true
   return ['before', 'after'].some((side) => member(event, 'config', side, 'backends', backend) !== undefined)
 }
 

@@ -33,7 +33,7 @@ it('a run that meets nearly everything: each line is strict canonical JSON', asy
   const { url } = await refusing()
   const file = fileSink({ dir: tempFolder(), durability: 'group' })
   const e = await edge([backend, url], {
-    health: { active: { path: '/healthz', intervalMs: 10, fall: 1 } },
+    health: { active: { path: '/healthz', intervalMs: 10, fall: 1 }, record: 'each' },
     access: { deny: ['192.0.2.0/24'] },
     control: { authorize: ({ id }) => id === 'ops' },
     audit: { sinks: [file, kept], whenUnavailable: 'refuse', logger: keepLogger(), cloud: { region: 'eu-1' } },

@@ -91,10 +91,13 @@ it.each([
     /^status 302$/,
   ],
   ['resets', async () => (await httpBackend((r) => void r.socket.destroy())).url, /^ECONNRESET$/],
-] as const)('a backend that %s is unhealthy', async (_, urlOf, fault) => {
+] as const)('a backend that %s is unhealthy', async (how, urlOf, fault) => {
   const w = watched({
     backends: [{ id: 'a', url: await urlOf() }],
-    health: { active: { ...quick, timeoutMs: 30, fall: 1, statuses: { from: 200, to: 299 } } },
+    // Only one that hangs may run out of time, however busy the machine is.
+    health: {
+      active: { ...quick, timeoutMs: how === 'hangs' ? 30 : 600_000, fall: 1, statuses: { from: 200, to: 299 } },
+    },
   })
   await until(() => activeOf(w)[0] === 'unhealthy')
   const [{ backend }] = w.of('backend.health_changed')
@@ -198,4 +201,43 @@ it('brings an ejected one back when probes take out the last other one', async (
     ['b', 'unhealthy', 'probe'],
     ['a', 'ok', 'last-eligible'],
   ])
+})
+
+it('one that begins unhealthy gets nothing before its first good probe, also when it comes later', async () => {
+  const backend = await answering()
+  const hangs = await httpBackend(() => undefined)
+  const active = { intervalMs: 10, rise: 5, timeoutMs: 600_000, initial: 'unhealthy' as const }
+  const w = watched({ backends: [{ id: 'a', url: backend.url }], health: { active } })
+  expect(w.balancer.snapshot().backends[0]).toMatchObject({ eligible: false, excluded: 'unhealthy' })
+  expect(w.balancer.pick().backend).toBeUndefined()
+  await until(() => activeOf(w)[0] === 'healthy')
+  const lease = w.balancer.pick()
+  expect(lease.backend?.id).toBe('a')
+  lease.done({ result: 'ok' })
+  await w.ops.addBackend({ id: 'b', url: hangs.url })
+  expect(activeOf(w)).toEqual(['healthy', 'unhealthy'])
+  expect(w.of('backend.health_changed').map(({ backend: { id, from, to, cause } }) => [id, from, to, cause])).toEqual([
+    ['a', 'unhealthy', 'healthy', 'probe'],
+    ['b', 'unknown', 'unhealthy', 'initial-state'],
+  ])
+})
+
+it('by TCP a backend that dies is found, and one that comes back', async () => {
+  const backend = await answering()
+  const port = backend.port
+  const w = watched({
+    backends: [{ id: 'a', url: 'http://127.0.0.1:1' }],
+    health: { active: { type: 'tcp', port, intervalMs: 10, fall: 2 } },
+  })
+  await until(() => activeOf(w)[0] === 'healthy')
+  await w.ops.update({ health: { active: { type: 'tcp', port: (await refusing()).port, intervalMs: 10, fall: 2 } } })
+  await until(() => activeOf(w)[0] === 'unhealthy')
+  await w.ops.update({ health: { active: { type: 'tcp', port, intervalMs: 10, rise: 3 } } })
+  await until(() => activeOf(w)[0] === 'healthy')
+  expect(w.of('backend.health_changed').map(({ backend: { to, last_error } }) => [to, last_error])).toEqual([
+    ['healthy', undefined],
+    ['unhealthy', 'ECONNREFUSED'],
+    ['healthy', undefined],
+  ])
+  expect(backend.seen).toEqual([])
 })

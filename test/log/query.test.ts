@@ -48,6 +48,7 @@ const events: [instance: string, log: LogName, event: Record<string, Json>][] = 
   ],
   ['a', 'security', { n: 6, time: at(6), event_name: 'access.denied', client: { address: '203.0.113.200' } }],
   ['a', 'control', { n: 7, time: at(7), event_name: 'audit.rotated' }],
+  ['b', 'traffic', { n: 8, time: at(8), event_name: 'health.summary', lb: { backends: [{ id: 'b2' }, { id: 'b3' }] } }],
 ]
 
 async function folder(): Promise<string> {
@@ -68,16 +69,17 @@ async function numbers(dir: string, filters: LogFilters = {}): Promise<unknown[]
 }
 
 const cases: [LogFilters, number[]][] = [
-  [{}, [0, 1, 2, 3, 4, 5, 6, 7]],
+  [{}, [0, 1, 2, 3, 4, 5, 6, 7, 8]],
   [{ limit: 3 }, [0, 1, 2]],
   [{ type: 'request.completed' }, [1, 2, 5]],
   [{ type: 'audit.*' }, [7]],
-  [{ since: at(5) }, [5, 6, 7]],
+  [{ since: at(5) }, [5, 6, 7, 8]],
   [{ until: at(2) }, [0, 1]],
   [{ since: '6m', until: '4m' }, [4, 5]],
-  [{ since: '1h' }, [0, 1, 2, 3, 4, 5, 6, 7]],
+  [{ since: '1h' }, [0, 1, 2, 3, 4, 5, 6, 7, 8]],
   [{ backend: 'b1' }, [1, 4]],
-  [{ backend: 'b2' }, [5]],
+  [{ backend: 'b2' }, [5, 8]],
+  [{ backend: 'b3' }, [8]],
   [{ status: '503' }, [2]],
   [{ status: '5xx' }, [2, 5]],
   [{ client: '203.0.113.9' }, [1]],
