@@ -134,7 +134,7 @@ async function sinks(
  */
 export async function expectNewcomerWithinShare(strategy: string, n: number, startsSlowly: boolean): Promise<void> {
   const slowStart = startsSlowly ? { windowMs: Math.round(secondsFor(n, 2000) * 1000) } : undefined
-  const seconds = secondsFor(n, startsSlowly ? 2500 : 1500)
+  const seconds = secondsFor(n, startsSlowly ? 2200 : 1200)
   const joined = mostOfShare(await joins(strategy, n, seconds, slowStart), n, 1000, slowStart)
   const recovered = mostOfShare(await recovers(strategy, n, seconds, slowStart), n, 1000, slowStart)
   expect({ joined, recovered }).toSatisfy(() => joined <= 1.2 && recovered <= 1.2)

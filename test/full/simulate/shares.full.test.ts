@@ -2,6 +2,8 @@
 import { describe, it } from 'vitest'
 import { expectNewcomerWithinShare, expectSinkAvoided, loadAware, sharing } from '../../support/simulation.ts'
 
+/** With slow start a run is much longer: beyond 10 every fifth size. */
+const isRamped = (n: number): boolean => n <= 10 || n % 5 === 0
 const sizes = Array.from({ length: 49 }, (_, i) => i + 2)
 
 describe.each(sharing)('under %s', (strategy) => {
@@ -9,7 +11,7 @@ describe.each(sharing)('under %s', (strategy) => {
     'who joins or recovers stays within 1.2 × its share, n = %i: each window of 1,000 expected picks',
     async (n) => {
       await expectNewcomerWithinShare(strategy, n, false)
-      await expectNewcomerWithinShare(strategy, n, true)
+      if (isRamped(n)) await expectNewcomerWithinShare(strategy, n, true)
     },
     300_000,
   )
