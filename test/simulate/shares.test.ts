@@ -17,7 +17,7 @@ describe.each(sharing)('under %s', (strategy) => {
 
 describe.each(loadAware)('under %s', (strategy) => {
   it.each([2, 8])(
-    'one of %i that fails fast is avoided: every window of 1,000 picks, 3σ, and 2 % after 1 s',
+    'one of %i that fails fast is avoided: every window of 1,000 picks, 3σ, and 2 of 100 after 1 s',
     async (n) => {
       await expectSinkAvoided(strategy, n)
     },

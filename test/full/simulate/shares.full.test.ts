@@ -19,7 +19,7 @@ describe.each(sharing)('under %s', (strategy) => {
 
 describe.each(loadAware)('under %s', (strategy) => {
   it.each(sizes)(
-    'one of %i that fails fast is avoided: every window of 1,000 picks, 3σ, and 2 %% after 1 s',
+    'one of %i that fails fast is avoided: every window of 1,000 picks, 3σ, and 2 of 100 after 1 s',
     async (n) => {
       await expectSinkAvoided(strategy, n)
     },
