@@ -5,6 +5,7 @@ import type { Strategy, StrategyDefinition, StrategyTools } from '../strategy.ts
 import { consistentHash } from './consistent-hash.ts'
 import { first } from './first.ts'
 import { leastConnections } from './least-connections.ts'
+import { peakEwma } from './peak-ewma.ts'
 import { powerOfTwo } from './power-of-two.ts'
 import { random } from './random.ts'
 import { roundRobin } from './round-robin.ts'
@@ -14,6 +15,7 @@ const all = [
   roundRobin,
   random,
   leastConnections,
+  peakEwma,
   first,
   consistentHash,
 ] as const satisfies readonly StrategyDefinition[]

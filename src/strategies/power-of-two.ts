@@ -5,8 +5,9 @@ import { WeightedDraw } from './draw/weighted.ts'
 
 /**
  * The power of two random choices (Mitzenmacher, 2001). The two are always distinct: a draw with replacement picks the
- * busier of two backends in a quarter of all cases. With equal load the first draw wins, so that at low traffic the
- * shares follow the weights. Constant time.
+ * busier of two backends in a quarter of all cases. The first draw stays unless the second would be, with this request, at
+ * most as loaded for its weight as the first is without it: so at low traffic the shares follow the weights, and a light one
+ * that is idle does not win whenever it is drawn. Constant time.
  */
 class PowerOfTwo implements Strategy {
   readonly name = 'power-of-two'
@@ -28,11 +29,11 @@ class PowerOfTwo implements Strategy {
     const b = candidates[second]!
     // Load over weight, compared without a division: a million requests times the greatest weight is far below 2⁵³.
     const loadA = loadOf(a) * b.weight
-    const loadB = loadOf(b) * a.weight
+    const loadB = (loadOf(b) + 1) * a.weight
     draft.trace?.compared(a, loadA)
     draft.trace?.compared(b, loadB)
-    draft.reason = loadA === loadB ? 'equal-load-of-two' : 'less-loaded-of-two'
-    return loadB < loadA ? b : a
+    draft.reason = loadA === loadB - a.weight ? 'equal-load-of-two' : 'less-loaded-of-two'
+    return loadB <= loadA ? b : a
   }
 }
 

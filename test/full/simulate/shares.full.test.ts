@@ -1,0 +1,28 @@
+// Shares in simulated pools of 2 to 50 backends: who joins or recovers, and who fails faster than the others succeed.
+import { describe, it } from 'vitest'
+import { expectNewcomerWithinShare, expectSinkAvoided, loadAware, sharing } from '../../support/simulation.ts'
+
+/** With slow start a run is much longer: beyond 10 every fifth size. */
+const isRamped = (n: number): boolean => n <= 10 || n % 5 === 0
+const sizes = Array.from({ length: 49 }, (_, i) => i + 2)
+
+describe.each(sharing)('under %s', (strategy) => {
+  it.each(sizes)(
+    'who joins or recovers stays within 1.2 × its share, n = %i: each window of 1,000 expected picks',
+    async (n) => {
+      await expectNewcomerWithinShare(strategy, n, false)
+      if (isRamped(n)) await expectNewcomerWithinShare(strategy, n, true)
+    },
+    300_000,
+  )
+})
+
+describe.each(loadAware)('under %s', (strategy) => {
+  it.each(sizes)(
+    'one of %i that fails fast is avoided: every window of 1,000 picks, 3σ, and 2 of 100 after 1 s',
+    async (n) => {
+      await expectSinkAvoided(strategy, n)
+    },
+    300_000,
+  )
+})
