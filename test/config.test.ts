@@ -47,8 +47,8 @@ it('has the defaults that the design names', () => {
   })
   expect(pool.health.active).toBeUndefined()
   expect(pool.backends).toEqual([
-    { id: 'a:80', url: 'http://a', address: 'a', port: 80, weight: 1 },
-    { id: 'b:443', url: 'https://b', address: 'b', port: 443, weight: 1 },
+    { id: 'a:80', url: 'http://a', address: 'a', port: 80, weight: 1, priority: 0 },
+    { id: 'b:443', url: 'https://b', address: 'b', port: 443, weight: 1, priority: 0 },
   ])
   expect(Object.isFrozen(pool)).toBe(true)
 })

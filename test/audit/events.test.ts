@@ -48,11 +48,15 @@ it('a run that meets nearly everything: each line is strict canonical JSON', asy
   const ops = e.balancer.as({ id: 'ops', type: 'user', auth: 'oidc' })
   await until(() => e.balancer.snapshot().backends.every(({ active }) => active === 'unhealthy'))
   expect((await fetch(`http://127.0.0.1:${e.port}/a?b=c`)).status).toBe(503)
+  await ops.update({ panic: { thresholdPercent: 1 } })
   await ops.update({ health: {} }, { message: 'no probes', ticket: 'OPS-1' })
+  await ops.addBackend({ id: 'shadow', url: backend.url, group: 'shadow' })
+  await ops.update({ mirror: { group: 'shadow', percent: 100 } })
   for (let i = 0; i < 8; i++)
     await fetch(`http://127.0.0.1:${e.port}/a?b=c`, {
       headers: { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` },
     })
+  await until(() => kept.events('request.mirrored').length > 0)
   const client = await rawClient(e.port, 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n')
   await client.has('400')
   e.balancer.pick({ client: { address: '192.0.2.1' } }).done({ result: 'ok', status: 200 })

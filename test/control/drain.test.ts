@@ -11,7 +11,7 @@ import { codeOf, watched } from '../support/watched.ts'
 const pool = (authorize?: Authorize) => {
   const clock = fakeClock()
   const control = authorize === undefined ? {} : { authorize }
-  const w = watched({ backends: ['http://a', 'http://b'], name: 'edge', clock, control })
+  const w = watched({ backends: ['http://a', 'http://b'], name: 'edge', clock, control, health: { passive: false } })
   return { ...w, clock, admin: () => w.balancer.snapshot().backends[0]!.admin }
 }
 

@@ -18,7 +18,8 @@ async function pool(zone: Record<string, Reply>, options: Partial<Dns> = {}) {
   const dns = await dnsServer(zone)
   const clock = fakeClock()
   const discovery: DiscoveryOptions = { type: 'dns', name, servers: [dns.address], timeoutMs: 100, ...options }
-  const w = watched({ backends: [], discovery, clock, random: seededRandom(7) })
+  // Nobody else sets a timer.
+  const w = watched({ backends: [], discovery, health: { passive: false }, clock, random: seededRandom(7) })
   const ids = () => w.balancer.snapshot().backends.map(({ id }) => id)
   // Moves time on until the name server was asked again, and the answer was dealt with.
   const round = async (question = `A ${name}`) => {

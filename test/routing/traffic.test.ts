@@ -117,7 +117,7 @@ describe('panic', () => {
     expect(new Set(picks.map(({ backend }) => backend)).size).toBe(4)
     await ops.update({ health: { passive: false } })
     expect(eventsOf('pool.panic_changed')).toHaveLength(2)
-    expect(eventsOf('pool.panic_changed')[1]).toMatchObject({ lb: { panic: false, eligible: 4 }, outcome: 'success' })
+    expect(eventsOf('pool.panic_changed')[1]).toMatchObject({ lb: { panic: false, eligible: 2 }, outcome: 'success' })
     expect(balancer.pick().decision.panic).toBeUndefined()
   })
 
