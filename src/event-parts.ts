@@ -1,6 +1,7 @@
 // The parts that events share: their zod schemas, each once.
 import { z } from 'zod'
 import { exclusionReasons, pickReasons, stickyVerdicts } from './decision.ts'
+import { sourceTypes } from './discovery.ts'
 import { attemptResults } from './outcome.ts'
 
 /** A count, a size or a duration. Lines hold integers only. */
@@ -125,4 +126,17 @@ export const backendSummary = obj({
   attempts_failed: int,
   available_us: int,
   unavailable_us: int,
+})
+
+/** Where discovery found what an event tells of. */
+export const source = { source: z.enum(sourceTypes), of: text }
+/** What is declared of a backend that was found. */
+export const declared = obj({
+  url: text,
+  weight: int,
+  priority: int,
+  zone: text.optional(),
+  group: text.optional(),
+  maxInFlight: int.optional(),
+  serverName: text.optional(),
 })

@@ -1,6 +1,6 @@
 // Every audit event: its name, its log, and the zod schema that its type, its checks and its documentation derive from.
 import { z } from 'zod'
-import { discoveryCauses, sourceTypes, topologyChanges } from './discovery.ts'
+import { discoveryCauses, topologyChanges } from './discovery.ts'
 import {
   access,
   actor,
@@ -9,12 +9,14 @@ import {
   backendSummary,
   client,
   decision,
+  declared,
   int,
   json,
   network,
   obj,
   probed,
   requestHead,
+  source,
   text,
   timing,
   url,
@@ -32,17 +34,6 @@ const changeFields = {
   ticket: text.optional(),
   break_glass: z.boolean().optional(),
 }
-const source = { source: z.enum(sourceTypes), of: text }
-/** What is declared of a backend that was found. */
-const declared = obj({
-  url: text,
-  weight: int,
-  priority: int,
-  zone: text.optional(),
-  group: text.optional(),
-  maxInFlight: int.optional(),
-  serverName: text.optional(),
-})
 const logFacts = z.record(text, z.union([text, int]))
 
 /** Severity numbers of the OpenTelemetry log data model. */
