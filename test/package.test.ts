@@ -24,6 +24,7 @@ const names: Readonly<Record<string, readonly string[]>> = {
     'fileSink',
     'httpSink',
     'queryLog',
+    'replay',
     'seededRandom',
     'stdoutSink',
     'verifyLog',
