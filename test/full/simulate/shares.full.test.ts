@@ -4,8 +4,8 @@ import { scaled } from '../../support/scale.ts'
 import { expectNewcomerWithinShare, expectSinkAvoided, loadAware, sharing } from '../../support/simulation.ts'
 
 /** A run grows with its size, and with slow start it is twice as long: that is left out at the greatest. */
-const isRamped = (n: number): boolean => n <= 20
-const sizes = scaled(50, 10) === 50 ? [2, 3, 4, 5, 7, 10, 20, 50] : [2, 3, 5, 10]
+const isRamped = (n: number): boolean => n <= 10
+const sizes = [2, 3, 5, 10, 20, 50].filter((n) => n <= scaled(50, 10))
 
 describe.each(sharing)('under %s', (strategy) => {
   it.each(sizes)(
