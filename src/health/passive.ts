@@ -20,6 +20,9 @@ export const passiveSchema = z.strictObject({
 })
 export type PassiveConfig = z.output<typeof passiveSchema>
 
+/** What counts as a failure while ejection is off. */
+const { statuses: ordinary } = passiveSchema.parse({})
+
 class Record extends Course {
   window: RateWindow | undefined
   sample: Sample | undefined
@@ -66,9 +69,9 @@ export class PassiveHealth {
     this.#records.clear()
   }
 
-  /** Whether an answer with this status counts as a failure. */
+  /** Whether an answer with this status counts as a failure: by the configuration, or without one by the default statuses. */
   failed(status: number): boolean {
-    return this.#config?.statuses.includes(status) ?? false
+    return (this.#config?.statuses ?? ordinary).includes(status)
   }
 
   /**

@@ -62,9 +62,13 @@ class PeakEwma implements Strategy {
     return scoreB < scoreA ? b : a
   }
 
-  observe(backend: BackendState, { failed, latencyUs, retryAfterMs = 0 }: Observation): void {
+  observe(backend: BackendState, { failed, latencyUs, incomplete, retryAfterMs = 0 }: Observation): void {
     const nowUs = this.#clock.monoUs()
-    if (!failed) return this.#costs.succeeded(backend, latencyUs, nowUs)
+    if (!failed) {
+      if (incomplete) this.#costs.exceeded(backend, latencyUs, nowUs)
+      else this.#costs.succeeded(backend, latencyUs, nowUs)
+      return
+    }
     const retryAfterUs = Math.min(retryAfterMs, mostRetryAfterMs) * 1000
     this.#costs.failed(backend, Math.max(this.#penaltyUs, retryAfterUs, latencyUs), nowUs)
   }

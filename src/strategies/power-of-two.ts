@@ -7,7 +7,8 @@ import { WeightedDraw } from './draw/weighted.ts'
  * The power of two random choices (Mitzenmacher, 2001). The two are always distinct: a draw with replacement picks the
  * busier of two backends in a quarter of all cases. The first draw stays unless the second would be, with this request, at
  * most as loaded for its weight as the first is without it: so at low traffic the shares follow the weights, and a light one
- * that is idle does not win whenever it is drawn. Constant time.
+ * that is idle does not win whenever it is drawn. Their loads are equal where either would stay if it was drawn first.
+ * Constant time.
  */
 class PowerOfTwo implements Strategy {
   readonly name = 'power-of-two'
@@ -32,7 +33,8 @@ class PowerOfTwo implements Strategy {
     const loadB = (loadOf(b) + 1) * a.weight
     draft.trace?.compared(a, loadA)
     draft.trace?.compared(b, loadB)
-    draft.reason = loadA === loadB - a.weight ? 'equal-load-of-two' : 'less-loaded-of-two'
+    const isEqual = loadB > loadA && loadA + b.weight > loadB - a.weight
+    draft.reason = isEqual ? 'equal-load-of-two' : 'less-loaded-of-two'
     return loadB <= loadA ? b : a
   }
 }

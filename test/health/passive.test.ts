@@ -240,6 +240,47 @@ it('is off by `false`; switching it off brings back who was out', async () => {
   expect(p.changes()).toHaveLength(2)
 })
 
+it.each([500, 502, 503, 504])('while it is off a %i counts as a failure all the same', (status) => {
+  const off = pool(false)
+  off.end('a', 'ok', 3, status)
+  off.end('a', 'ok', 2, 501)
+  expect(off.state('a').failures).toBe(3)
+  expect(off.state('b').failures).toBe(0)
+})
+
+it('while it is off the statuses are the default ones, whatever they were before', async () => {
+  const p = pool({ statuses: [418] })
+  p.end('a', 'ok', 1, 418)
+  p.end('a', 'ok', 1, 503)
+  expect(p.state('a').failures).toBe(1)
+  await p.ops.update({ health: { passive: false } })
+  p.end('a', 'ok', 1, 418)
+  p.end('a', 'ok', 1, 503)
+  expect(p.state('a').failures).toBe(2)
+})
+
+it('while it is off peak-ewma does not take a fast 503 for fast', () => {
+  const clock = fakeClock()
+  const { balancer } = watched({
+    backends: ['http://a', 'http://b', 'http://c'],
+    strategy: 'peak-ewma',
+    health: { passive: false },
+    clock,
+    random: seededRandom(5),
+    audit: { clock },
+  })
+  const picked: (string | undefined)[] = []
+  for (let i = 0; i < 300; i++) {
+    const { backend, done } = balancer.pick()
+    picked.push(backend?.id)
+    const fails = backend?.id === 'a:80'
+    done({ result: 'ok', status: fails ? 503 : 200, latencyUs: fails ? 20 : 1000 })
+    clock.advance(1)
+  }
+  // From its first failure on, for 300 ms of the 85 s that this takes to fade.
+  expect(picked.filter((id) => id === 'a:80')).toHaveLength(1)
+})
+
 it('survives a change of weight and order, and is forgotten with its backend', async () => {
   const p = pool({ failures: 3, ejectionMs: 100 }, ['a', 'b', 'c'])
   p.end('a', 'connect-refused', 3)

@@ -222,6 +222,48 @@ describe('a failure', () => {
   })
 })
 
+describe('what was broken off before it was over', () => {
+  const off = { incomplete: true } as const
+
+  it('raises the cost to the time that it had taken, and never lowers it', () => {
+    const states = statesOf(1, 1)
+    const all = setup(states, { decayMs: 1000 })
+    for (const state of states) all.see(state, 10_000)
+    all.see(states[0]!, 70_000, off)
+    expect(all.costs()).toEqual([70_000, 10_000])
+    all.clock.advance(1000)
+    const faded = Math.round(70_000 / Math.E)
+    all.see(states[0]!, 20, off)
+    all.see(states[0]!, faded - 1, off)
+    expect(all.costs()[0]).toBe(faded)
+    // Nor does it hold up how the cost goes on to fade.
+    all.clock.advance(1000)
+    expect(all.costs()[0]).toBe(Math.round(70_000 / Math.E ** 2))
+    all.see(states[0]!, faded, off)
+    expect(all.costs()[0]).toBe(faded)
+  })
+
+  it('says nothing of one that is not known if it is below what that is expected to cost, nor of the others', () => {
+    const states = statesOf(1, 1, 1)
+    const all = setup(states)
+    all.see(states[0]!, 7000, off)
+    expect(all.costs()).toEqual([7000, 1, 1])
+    all.see(states[1]!, 3000)
+    all.see(states[2]!, 2000, off)
+    expect(all.costs()).toEqual([7000, 3000, 3000])
+    all.see(states[2]!, 4000, off)
+    expect(all.costs()).toEqual([7000, 3000, 4000])
+  })
+
+  it('does not make up for a failure', () => {
+    const states = statesOf(1)
+    const all = setup(states)
+    all.see(states[0]!, 20, { failed: true })
+    all.see(states[0]!, 1000, off)
+    expect(all.costs()).toEqual([5_000_000])
+  })
+})
+
 describe('a newcomer', () => {
   it('begins with the median cost of the others, and goes on from there', () => {
     const states = statesOf(1, 1, 1, 1)

@@ -3,8 +3,9 @@ import { expect, it } from 'vitest'
 import type { BackendState } from '../../src/backend.ts'
 import { type Random, seededRandom } from '../../src/random.ts'
 import { powerOfTwo } from '../../src/strategies/power-of-two.ts'
+import type { Strategy } from '../../src/strategy.ts'
 import { countOf, draftOf, made, statesOf } from '../support/pool.ts'
-import { chiSquareBound, pairsOf } from '../support/statistics.ts'
+import { chiSquareBound, pairsOf, sharesUnderLoad } from '../support/statistics.ts'
 
 function picks(states: readonly BackendState[], times: number, random: Random = seededRandom(5)): string[] {
   const strategy = made(powerOfTwo, random)
@@ -54,32 +55,76 @@ it('shares follow the weights among the admitted ones too: 20,000 picks, within 
   expect(counts.get(states[0]!)! + counts.get(states[2]!)!).toBe(20_000)
 })
 
+/** A source of chance by which the first that is drawn of two is this one. */
+function drawing(strategy: Strategy, states: readonly BackendState[], first: 0 | 1): Random {
+  for (let seed = 0; ; seed++) {
+    const drawn: BackendState[] = []
+    const trace = { compared: (one: BackendState) => void drawn.push(one), hashed: () => undefined }
+    strategy.pick(states, { ...draftOf(seededRandom(seed)), trace })
+    if (drawn[0] === states[first]) return seededRandom(seed)
+  }
+}
+
+// What is in flight is whole: with few requests for the weights no share can be exact.
+it.each([20, 40, 100, 400])(
+  'shares follow the weights with %i in flight and equal service times: 40,000 picks, within 1.5 % of all',
+  (open) => {
+    const weights = [1, 10, 4, 5]
+    for (const [i, share] of sharesUnderLoad(powerOfTwo, weights, open, 40_000, seededRandom(6)).entries())
+      expect(Math.abs(share - weights[i]! / 20)).toBeLessThan(0.015)
+  },
+)
+
+it.each([1, 2, 5, 10, 20, 40])(
+  'a light one beside one of ten times its weight gets 0.5 to 1.2 times its share with %i in flight: 40,000 picks',
+  (open) => {
+    const [light] = sharesUnderLoad(powerOfTwo, [1, 10], open, 40_000, seededRandom(7))
+    expect(light! * 11).toBeGreaterThan(0.5)
+    expect(light! * 11).toBeLessThan(1.2)
+  },
+)
+
 it.each([
-  [1, 4, 1, 3, 'b1', 'less-loaded-of-two'],
-  [1, 4, 1, 5, 'b0', 'less-loaded-of-two'],
-  [3, 1, 2, 1, 'b0', 'less-loaded-of-two'],
-  [65_535, 1, 65_535, 1, 'b0', 'equal-load-of-two'],
+  // weight and load of b0 and of b1; who is taken when b0 is drawn first, and when b1 is; the reason
+  [1, 4, 1, 3, 'b1', 'b1', 'less-loaded-of-two'],
+  [1, 4, 1, 5, 'b0', 'b0', 'less-loaded-of-two'],
+  [1, 4, 1, 4, 'b0', 'b1', 'equal-load-of-two'],
+  [3, 1, 2, 2, 'b0', 'b0', 'less-loaded-of-two'],
+  // What one request adds decides: whoever was drawn first stays.
+  [3, 1, 2, 1, 'b0', 'b1', 'equal-load-of-two'],
+  [10, 9, 1, 0, 'b0', 'b1', 'equal-load-of-two'],
+  [10, 10, 1, 0, 'b1', 'b1', 'less-loaded-of-two'],
+  [10, 9, 1, 1, 'b0', 'b0', 'less-loaded-of-two'],
+  [65_535, 0, 1, 0, 'b0', 'b1', 'equal-load-of-two'],
   // As close as they can be: the products differ by one in 6 × 10^10.
-  [65_535, 983_024, 65_534, 983_009, 'b1', 'less-loaded-of-two'],
+  [65_535, 983_024, 65_534, 983_008, 'b1', 'b1', 'less-loaded-of-two'],
+  [65_535, 983_023, 65_534, 983_008, 'b0', 'b1', 'equal-load-of-two'],
 ] as const)(
   'compares load for weight, and traces by what: weight %i with %i in flight, and %i with %i',
-  (w0, load0, w1, load1, id, reason) => {
+  (w0, load0, w1, load1, drawnFirst, drawnSecond, reason) => {
     const states = statesOf(w0, w1)
     states[0]!.inFlight = load0
-    states[1]!.inFlight = load1 - 1
-    states[1]!.handicap = 1
-    const random: Random = { uint32: () => 0 }
-    const strategy = made(powerOfTwo, random)
+    states[1]!.inFlight = Math.max(0, load1 - 1)
+    states[1]!.handicap = load1 - states[1]!.inFlight
+    const products = [load0 * w1 * 1000, load1 * w0 * 1000] as const
+    const strategy = made(powerOfTwo, seededRandom(1))
     strategy.rebuild?.(states)
-    const scores = new Map<string, number>()
-    const trace = {
-      compared: (one: BackendState, score: number) => void scores.set(one.config.id, score),
-      hashed: () => undefined,
+    for (const first of [0, 1] as const) {
+      const scores: [string, number][] = []
+      const trace = {
+        compared: (one: BackendState, score: number) => void scores.push([one.config.id, score]),
+        hashed: () => undefined,
+      }
+      const draft = { ...draftOf(drawing(strategy, states, first)), trace }
+      expect(strategy.pick(states, draft)!.config.id).toBe(first === 0 ? drawnFirst : drawnSecond)
+      expect(draft.reason).toBe(reason)
+      const second = first === 0 ? 1 : 0
+      const ofOne = (second === 1 ? w0 : w1) * 1000
+      expect(scores).toEqual([
+        [`b${first}`, products[first]],
+        [`b${second}`, products[second] + ofOne],
+      ])
     }
-    const draft = { ...draftOf(random), trace }
-    expect(strategy.pick(states, draft)!.config.id).toBe(id)
-    expect(draft.reason).toBe(reason)
-    expect(Object.fromEntries(scores)).toEqual({ b0: load0 * w1 * 1000, b1: load1 * w0 * 1000 })
   },
 )
 

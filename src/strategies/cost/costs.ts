@@ -74,6 +74,16 @@ export class Costs {
     cost.atUs = nowUs
   }
 
+  /** Takes in that an answer would have taken longer than this: raises the cost of its successes, or alters nothing. */
+  exceeded(backend: BackendState, us: number, nowUs: number): void {
+    const own = this.#costs.get(backend)
+    const known = own === undefined || own.us < 0 ? this.#seed : own
+    if (known !== undefined && us <= this.#faded(known.us, known.atUs, nowUs)) return
+    const cost = own ?? this.#of(backend, nowUs)
+    cost.us = us
+    cost.atUs = nowUs
+  }
+
   failed(backend: BackendState, us: number, nowUs: number): void {
     const cost = this.#of(backend, nowUs)
     cost.penaltyUs = Math.max(us, this.#faded(cost.penaltyUs, cost.failedAtUs, nowUs))
