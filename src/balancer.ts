@@ -153,6 +153,7 @@ class Wiring implements Balancer {
         this.#release(backend, ending)
         this.#router.inFlight.closed()
       },
+      bind: (pick) => this.#router.bind(request, pick),
       report: decisionReport,
     })
   }

@@ -8,6 +8,7 @@ import type { Ending } from './outcome.ts'
 import type { HopParts } from './proxy/hop.ts'
 import type { Transports } from './proxy/transports.ts'
 import { type Random, randomHex } from './random.ts'
+import { ownCookieOf } from './routing/affinity.ts'
 import { Further } from './routing/further.ts'
 import type { Router } from './routing/router.ts'
 
@@ -37,6 +38,8 @@ export function hopParts(sources: HopSources): HopParts {
     room,
     via: `auditlb-${randomHex(4)}`,
     pick: (request, tried, turn) => router.pick(request, tried, turn),
+    bind: (request, pick) => router.bind(request, pick),
+    ownCookie: () => ownCookieOf(config().affinity),
     pickMirror: () => router.pickMirror(),
     take: (backend) => inFlight.take(backend),
     release: sources.release,

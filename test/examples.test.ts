@@ -49,6 +49,7 @@ describe('the examples', () => {
       'node-http',
       'pick-any-protocol',
       'shared-trail',
+      'sticky-canary',
     ]
     expect(names.sort()).toEqual(['backends', ...tested].map((name) => `${name}.mjs`))
   })
@@ -153,6 +154,21 @@ describe('the examples', () => {
     for (const line of ['3 orders route.picked', '1 payments config.changed', '1 shop app.stock.counted'])
       expect(stdout).toContain(`${line}\n`)
     expect(stdout).toMatch(/the log of \S+ holds/)
+  })
+
+  it('sticky-canary sends a few clients to the new version, and keeps everybody where they were', async () => {
+    const { code, stdout } = await example('sticky-canary').ended
+    expect(code).toBe(0)
+    const served = [...stdout.matchAll(/^(\d+) clients were served by (.*)$/gm)].map(([, n, names]) => [
+      names,
+      Number(n),
+    ])
+    expect(served.map(([names]) => names)).toEqual(['new-1', 'old-1', 'old-2'])
+    expect(stdout.match(/^\d+ requests: .*$/gm)).toEqual([
+      '200 requests: sticky-kept, as before',
+      `${served[0]![1]} requests: sticky-new, canary`,
+      `${100 - (served[0]![1] as number)} requests: sticky-new, stable`,
+    ])
   })
 })
 

@@ -107,7 +107,7 @@ export class Attempts implements Course, Seeker {
   #hedge(): void {
     if (!this.#outlet.whole || this.#ports.closing() || !this.#ports.further.mayHedge()) return
     this.#hedges++
-    this.#search.start({ hedge: true })
+    this.#search.start({ hedge: true, sticky: this.#search.sticky })
   }
 
   #timeIsUp(ms: number): void {
@@ -123,7 +123,7 @@ export class Attempts implements Course, Seeker {
     const denial = this.#denial(result, sent)
     if (denial === undefined) {
       this.#retries++
-      if (this.#search.start({ retry: this.#search.tried.length })) return true
+      if (this.#search.start({ retry: this.#search.tried.length, sticky: this.#search.sticky })) return true
     }
     this.#journal.retryDenied = denial ?? 'no-backend'
     return false
@@ -145,7 +145,7 @@ export class Attempts implements Course, Seeker {
     one.headUs = clock.monoUs()
     if (status === 503 || status === 429) one.retryAfterMs = retryAfterMs(headers, clock.now())
     if (further.setsAside(status) && this.#setAside(new Held(one, status, reason, headers, resume))) return
-    if (this.#outlet.onHead(status, reason, headers, resume)) this.#won(one)
+    if (this.#outlet.onHead(one, status, reason, headers, resume)) this.#won(one)
     // Who has answered instead ends the request too, and with it this attempt.
     else one.cancel()
   }
@@ -180,7 +180,7 @@ export class Attempts implements Course, Seeker {
   #passHeld(held: Held): void {
     const { one, status, reason, headers, resume } = held
     try {
-      if (!this.#outlet.onHead(status, reason, headers, resume)) return
+      if (!this.#outlet.onHead(one, status, reason, headers, resume)) return
     } catch (error) {
       this.#drop()
       this.#outlet.onFail('response-invalid', reasonOf(error))

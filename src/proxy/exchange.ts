@@ -8,6 +8,7 @@ import { type Peer, peerOf } from '../request.ts'
 import type { AttemptRequest } from '../transport.ts'
 import { answerTo, cut, writeHead, writeHints } from './answer.ts'
 import { Attempts } from './attempts.ts'
+import { bindBy } from './binding.ts'
 import { drain } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
 import { responseHead } from './headers.ts'
@@ -126,11 +127,19 @@ class Exchange implements Outlet {
     if (this.#request.httpVersion !== '1.0') writeHints(this.#response, headers)
   }
 
-  onHead(status: number, reason: string, headers: string[], resume: () => void): boolean {
+  onHead(
+    from: Parameters<Outlet['onHead']>[0],
+    status: number,
+    reason: string,
+    headers: string[],
+    resume: () => void,
+  ): boolean {
     // Somebody else has answered meanwhile: `close` will tell.
     if (this.#response.headersSent) return false
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304
     const head = responseHead(headers, this.#requestId, !bodiless && this.#request.httpVersion !== '1.0')
+    const cookie = this.#ports.bind(this.#view, from)
+    if (cookie !== undefined) bindBy(cookie, head.headers, this.#response)
     if (this.#ports.closing()) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
     this.#sending?.free()

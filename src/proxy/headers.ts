@@ -1,5 +1,6 @@
 // Headers: one pass over the raw list, out of which comes what goes on.
 import { authorityOf, type Backend } from '../backend.ts'
+import { withoutCookie } from './binding.ts'
 
 /**
  * Fields that are for one connection only (RFC 9110 section 7.6.1), with those that older implementations send. Framing is
@@ -21,7 +22,15 @@ const hopByHop = [
 /** Said anew by us, as all `X-Forwarded-*` are: what a client says of itself here would be believed. `expect` is answered by us. */
 const replaced = ['host', 'expect', 'trailer', 'forwarded', 'x-real-ip', 'x-request-id', 'x-mirrored']
 
-type Kind = 'end-to-end' | 'hop-by-hop' | 'replaced' | 'via' | 'content-length' | 'transfer-encoding' | 'trailer'
+type Kind =
+  | 'end-to-end'
+  | 'hop-by-hop'
+  | 'replaced'
+  | 'via'
+  | 'cookie'
+  | 'content-length'
+  | 'transfer-encoding'
+  | 'trailer'
 
 interface Field {
   readonly lower: string
@@ -49,7 +58,7 @@ function requestKind(lower: string): Kind {
   // Where headers become variables (CGI, WSGI) an underscore is a dash: `X_Forwarded_For` would pass for ours.
   const dashed = lower.replaceAll('_', '-')
   if (replaced.includes(dashed) || dashed.startsWith('x-forwarded-')) return 'replaced'
-  return lower === 'via' || lower === 'content-length' ? lower : 'end-to-end'
+  return lower === 'via' || lower === 'cookie' || lower === 'content-length' ? lower : 'end-to-end'
 }
 
 function responseKind(lower: string): Kind {
@@ -63,6 +72,8 @@ export interface RequestHeaderFacts {
   readonly host: string
   readonly backend: Backend
   readonly keepHost: boolean
+  /** The name of a cookie that is ours: it does not go on. */
+  readonly ownCookie: string | undefined
   /** Whether the request's length is known: then its Content-Length goes on, otherwise the body is chunked. */
   readonly hasLength: boolean
   readonly peerAddress: string
@@ -83,7 +94,10 @@ export function requestHeaders(raw: readonly string[], facts: RequestHeaderFacts
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const { lower, request: kind } = fieldOf(raw[i]!)
     if (kind === 'hop-by-hop' || kind === 'replaced' || nominated?.has(lower) === true) continue
-    if (kind === 'via') via += `${raw[i + 1]}, `
+    if (kind === 'cookie' && facts.ownCookie !== undefined) {
+      const value = withoutCookie(raw[i + 1]!, facts.ownCookie)
+      if (value !== '') out.push(raw[i]!, value)
+    } else if (kind === 'via') via += `${raw[i + 1]}, `
     else if (kind !== 'content-length' || facts.hasLength) out.push(raw[i]!, raw[i + 1]!)
   }
   out.push('via', `${via}${facts.httpVersion} ${facts.via}`)

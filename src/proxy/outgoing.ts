@@ -10,6 +10,7 @@ export interface OutgoingFacts {
   readonly admitted: Admitted
   readonly peer: Peer
   readonly keepHost: boolean
+  readonly ownCookie: string | undefined
   readonly requestId: string
   readonly via: string
   /** Whether the body is not the client's own, but was read and given to us by somebody before. */
@@ -24,6 +25,7 @@ export function outgoingHeaders(request: IncomingMessage, facts: OutgoingFacts):
     host,
     backend,
     keepHost: facts.keepHost && host !== '',
+    ownCookie: facts.ownCookie,
     hasLength: body !== 'chunked' && !bodyGiven,
     peerAddress: peer.address,
     encrypted: 'encrypted' in socket,

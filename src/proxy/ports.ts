@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
-import type { Decision } from '../decision.ts'
+import type { Decision, StickyVerdict } from '../decision.ts'
 import type { Emit, EventFields, Ticket } from '../events.ts'
 import type { AttemptResult, Ending, RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
@@ -18,6 +18,13 @@ export interface Turn {
   readonly retry?: number
   /** Whether the attempt runs beside one that is not over. */
   readonly hedge?: boolean
+  /** What the pick before it said of the client's affinity. */
+  readonly sticky?: StickyVerdict | undefined
+}
+
+interface Pick {
+  readonly backend: BackendState | undefined
+  readonly decision: Decision
 }
 
 /** One that waits for room. */
@@ -56,11 +63,11 @@ export interface Ports {
   readonly clock: Clock
   /** Our name in `Via`, unique to this balancer: two in a row are no loop. */
   readonly via: string
-  pick(
-    request: PickRequest,
-    tried: readonly BackendState[],
-    turn?: Turn,
-  ): { readonly backend: BackendState | undefined; readonly decision: Decision }
+  pick(request: PickRequest, tried: readonly BackendState[], turn?: Turn): Pick
+  /** Binds the client to the backend whose response it gets, where that is to be; returns the `Set-Cookie` that tells it so. */
+  bind(request: PickRequest, pick: Pick): string | undefined
+  /** The name of the cookie by which clients are bound: it is ours, and no backend gets it. */
+  ownCookie(): string | undefined
   /** Counts a request in on a backend, and out again with how it went. */
   take(backend: BackendState): void
   release(backend: BackendState, ending: Ending): void

@@ -15,6 +15,7 @@ import type { HandleOptions, Ports } from './ports.ts'
 
 type Completed = EventFields<'request.completed'>
 type AttemptReport = Completed['lb']['attempts'][number]
+type DecisionReport = NonNullable<Completed['lb']['decision']>
 
 /** What is known of an attempt. */
 export interface AttemptNote {
@@ -55,19 +56,26 @@ function attemptReport(note: AttemptNote): AttemptReport {
 const mostExcluded = 32
 
 /** A decision as a line holds it. */
-export function decisionReport(decision: Decision): NonNullable<Completed['lb']['decision']> {
-  const { backend, candidates, excluded, hedge, reason, retry, snapshot, strategy } = decision
+export function decisionReport(decision: Decision): DecisionReport {
+  const { backend, candidates, excluded } = decision
   const many = excluded.length > mostExcluded
   return {
     backend,
     candidates,
     excluded: (many ? sample(excluded) : excluded) as Exclusion[],
     excluded_count: many ? excluded.length : undefined,
-    hedge,
-    reason,
-    retry,
-    snapshot,
-    strategy,
+    group: decision.group,
+    hedge: decision.hedge,
+    panic: decision.panic,
+    priority: decision.priority,
+    ramp: decision.ramp,
+    reason: decision.reason,
+    retry: decision.retry,
+    snapshot: decision.snapshot,
+    sticky: decision.sticky,
+    strategy: decision.strategy,
+    trace: decision.trace as DecisionReport['trace'],
+    zone: decision.zone,
   }
 }
 

@@ -1,6 +1,6 @@
 // The search of one request for a backend: it picks one, and waits for room where all that are left are full.
 import type { BackendState } from '../backend.ts'
-import type { Decision } from '../decision.ts'
+import type { Decision, StickyVerdict } from '../decision.ts'
 import type { PickRequest } from '../request.ts'
 import type { Journal } from './journal.ts'
 import type { Guest, Ports, Turn } from './ports.ts'
@@ -23,6 +23,8 @@ export class Search {
   waits = false
   /** The backends that it has found so far. Read by the seeker. */
   tried: BackendState[] = []
+  /** What the last of their picks said of the client's affinity. Read by the seeker. */
+  sticky: StickyVerdict | undefined
 
   constructor(ports: Ports, journal: Journal, view: PickRequest, seeker: Seeker) {
     this.#ports = ports
@@ -64,6 +66,7 @@ export class Search {
       return false
     }
     this.stop()
+    this.sticky = decision.sticky
     // A list of one: to push on an empty list makes room for 17.
     if (turn === undefined) this.tried = [backend]
     else this.tried.push(backend)

@@ -76,6 +76,7 @@ export class Sending {
       admitted,
       peer,
       keepHost: this.#ports.keepsHost(),
+      ownCookie: this.#ports.ownCookie(),
       requestId,
       via: this.#ports.via,
       bodyGiven: options.body !== undefined,

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
+import { reasonOf } from '../errors.ts'
 import type { PickRequest } from '../request.ts'
 import { cookieOf, keyOf, keySchema } from '../request-key.ts'
 import { BackendCookie, cookieSchema } from './cookie.ts'
@@ -26,13 +27,23 @@ type Binding = BackendState | 'lost' | 'invalid' | undefined
 export interface Affinity {
   /** Must be called with the backends of the pool after each change of them. */
   know(backends: readonly BackendState[]): void
+  /** Never throws. */
   find(request: PickRequest): Binding
-  /** Binds the client to this backend; returns the `Set-Cookie` that tells it so, if one does. */
+  /** Binds the client to this backend; returns the `Set-Cookie` that tells it so, if one does. Never throws. */
   bind(request: PickRequest, backend: BackendState): string | undefined
 }
 
-export const createAffinity = (config: AffinityConfig, clock: Clock): Affinity =>
-  'cookie' in config ? new ByCookie(config) : new ByKey(config, clock)
+/** `onFault` is told what a key function of the host throws; the client counts as one without a key then. */
+export const createAffinity = (config: AffinityConfig, clock: Clock, onFault: (fault: string) => void): Affinity =>
+  'cookie' in config ? new ByCookie(config) : new ByKey(config, clock, onFault)
+
+/** The name of the cookie that is ours, where there is one. */
+export const ownCookieOf = (config: AffinityConfig | undefined): string | undefined =>
+  config !== undefined && 'cookie' in config ? config.cookie.name : undefined
+
+/** Whether one that a client is bound to can still have it: draining is no reason to leave. */
+export const canKeep = ({ admin, active, passive }: BackendState): boolean =>
+  admin !== 'disabled' && active !== 'unhealthy' && passive !== 'ejected'
 
 class ByCookie implements Affinity {
   readonly #cookie: BackendCookie
@@ -52,7 +63,7 @@ class ByCookie implements Affinity {
     return backend === undefined ? 'lost' : (backend ?? 'invalid')
   }
 
-  bind(_: PickRequest, backend: BackendState): string {
+  bind(_: PickRequest, backend: BackendState): string | undefined {
     return this.#cookie.write(backend)
   }
 }
@@ -63,13 +74,15 @@ const longestKey = 256
 class ByKey implements Affinity {
   readonly #config: z.output<typeof byKey>
   readonly #clock: Clock
+  readonly #onFault: (fault: string) => void
   /** In the order in which they were last seen. */
   readonly #bound = new Map<string, { backend: BackendState; seenUs: number }>()
   #backends: ReadonlySet<BackendState> = new Set()
 
-  constructor(config: z.output<typeof byKey>, clock: Clock) {
+  constructor(config: z.output<typeof byKey>, clock: Clock, onFault: (fault: string) => void) {
     this.#config = config
     this.#clock = clock
+    this.#onFault = onFault
   }
 
   know(backends: readonly BackendState[]): void {
@@ -91,13 +104,18 @@ class ByKey implements Affinity {
 
   bind(request: PickRequest, backend: BackendState): undefined {
     const key = this.#keyOf(request)
-    if (key === undefined) return
+    if (key === undefined || !this.#backends.has(backend)) return
     this.#bound.delete(key)
     this.#bound.set(key, { backend, seenUs: this.#clock.monoUs() })
     if (this.#bound.size > this.#config.max) this.#bound.delete(this.#bound.keys().next().value!)
   }
 
   #keyOf(request: PickRequest): string | undefined {
-    return keyOf(request, this.#config.key)?.slice(0, longestKey)
+    try {
+      return keyOf(request, this.#config.key)?.slice(0, longestKey)
+    } catch (error) {
+      this.#onFault(reasonOf(error))
+      return undefined
+    }
   }
 }

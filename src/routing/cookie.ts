@@ -49,7 +49,8 @@ export class BackendCookie {
   readonly #secrets: readonly string[]
   /** What is known to be right: by tag, for the backends of the pool. Written by `know`. */
   #known = new Map<string, { readonly backend: BackendState; readonly value: string }>()
-  readonly #values = new Map<string, string>()
+  /** What binds a client to a backend, by the backend's id. Written by `know`. */
+  readonly #lines = new Map<string, string>()
 
   constructor(config: CookieConfig) {
     this.#config = config
@@ -63,13 +64,13 @@ export class BackendCookie {
   /** Must be called with the backends of the pool after each change of them. */
   know(backends: readonly BackendState[]): void {
     this.#known = new Map()
-    this.#values.clear()
+    this.#lines.clear()
     for (const backend of backends) {
       this.#secrets.forEach((secret, i) => {
         const tag = mac(secret, 'backend', backend.config.id).slice(0, tagChars)
         const value = `${tag}.${mac(secret, 'cookie', tag).slice(0, signatureChars)}`
         this.#known.set(tag, { backend, value })
-        if (i === 0) this.#values.set(backend.config.id, value)
+        if (i === 0) this.#lines.set(backend.config.id, lineOf(this.#config, value))
       })
     }
   }
@@ -85,16 +86,20 @@ export class BackendCookie {
     return ours ? undefined : null
   }
 
-  /** The value of `Set-Cookie` (RFC 6265 section 4.1) that binds a client to this backend. */
-  write(backend: BackendState): string {
-    const { name, path, maxAgeSeconds, secure, httpOnly, sameSite } = this.#config
-    const parts = [`${name}=${this.#values.get(backend.config.id) ?? ''}`, `Path=${path}`]
-    if (maxAgeSeconds !== undefined) parts.push(`Max-Age=${maxAgeSeconds}`)
-    if (httpOnly) parts.push('HttpOnly')
-    if (secure) parts.push('Secure')
-    parts.push(`SameSite=${sameSite[0]!.toUpperCase()}${sameSite.slice(1)}`)
-    return parts.join('; ')
+  /** The value of `Set-Cookie` that binds a client to this backend; undefined if that one has left. */
+  write(backend: BackendState): string | undefined {
+    return this.#lines.get(backend.config.id)
   }
+}
+
+/** As RFC 6265 section 4.1 has it. */
+function lineOf({ name, path, maxAgeSeconds, secure, httpOnly, sameSite }: CookieConfig, value: string): string {
+  const parts = [`${name}=${value}`, `Path=${path}`]
+  if (maxAgeSeconds !== undefined) parts.push(`Max-Age=${maxAgeSeconds}`)
+  if (httpOnly) parts.push('HttpOnly')
+  if (secure) parts.push('Secure')
+  parts.push(`SameSite=${sameSite[0]!.toUpperCase()}${sameSite.slice(1)}`)
+  return parts.join('; ')
 }
 
 const mac = (secret: string, use: string, text: string): string =>

@@ -14,11 +14,14 @@ export interface LeasePorts {
   readonly emit: Emit
   take(backend: BackendState): void
   release(backend: BackendState, ending: Ending): void
+  /** Binds the client to the backend of this pick: see {@link Lease.setCookie}. */
+  bind(pick: Pick): string | undefined
   /** A decision as a line holds it. */
   report(decision: Decision): EventFields<'route.picked'>['lb']['decision']
 }
 
-export function openLease({ backend, decision, setCookie }: Pick, request: PickRequest, ports: LeasePorts): Lease {
+export function openLease(pick: Pick, request: PickRequest, ports: LeasePorts): Lease {
+  const { backend, decision } = pick
   const leaseId = uniqueId()
   const address = request?.client?.address
   const client =
@@ -34,7 +37,7 @@ export function openLease({ backend, decision, setCookie }: Pick, request: PickR
   return {
     backend: backend.config,
     decision,
-    setCookie,
+    setCookie: ports.bind(pick),
     done(given) {
       if (!open) return
       open = false

@@ -5,7 +5,7 @@ import type { Decision, StickyVerdict } from '../decision.ts'
 import type { Random } from '../random.ts'
 import type { PickRequest } from '../request.ts'
 import type { Observation, Strategy } from '../strategy.ts'
-import type { Affinity } from './affinity.ts'
+import { type Affinity, type Binding, canKeep } from './affinity.ts'
 import { Chooser, type StrategyFault } from './chooser.ts'
 import { PickDraft } from './draft.ts'
 import { drawShare, type Tier } from './plan.ts'
@@ -15,8 +15,6 @@ import { PickTracer } from './tracer.ts'
 export interface Pick {
   readonly backend: BackendState | undefined
   readonly decision: Decision
-  /** What binds the client to the backend, where a cookie does. */
-  readonly setCookie?: string | undefined
 }
 
 /** Which pick of a request it is. */
@@ -24,6 +22,8 @@ export interface Turn {
   /** How many attempts came before. */
   readonly retry?: number | undefined
   readonly hedge?: boolean | undefined
+  /** What the pick before it said of the client's affinity. */
+  readonly sticky?: StickyVerdict | undefined
 }
 
 export interface PickRules {
@@ -76,12 +76,17 @@ export class Picker {
     const draft = this.#begin(request, tried)
     try {
       const { affinity } = this.#rules
-      const binding = affinity?.find(request)
-      if (typeof binding === 'object' && isUsable(binding) && !tried.includes(binding))
+      if (affinity === undefined) return this.#choose(snapshot, draft, turn, undefined)
+      // A slow response moves nobody: a hedge has the verdict of the pick before it, whomever that found.
+      if (turn.hedge === true) return this.#choose(snapshot, draft, turn, turn.sticky)
+      const binding = affinity.find(request)
+      if (typeof binding === 'object' && canKeep(binding) && !tried.includes(binding))
         return this.#keep(snapshot, binding, draft, turn)
-      const pick = this.#choose(snapshot, draft, turn, verdictOf(affinity, binding))
-      if (affinity === undefined || pick.backend === undefined) return pick
-      return { ...pick, setCookie: affinity.bind(request, pick.backend) }
+      const wasFree = turn.sticky !== undefined && turn.sticky !== 'sticky-kept'
+      const pick = this.#choose(snapshot, draft, turn, wasFree ? turn.sticky : verdictOf(binding))
+      // What the client sends before it has a response follows.
+      if (turn === onlyOne && pick.backend !== undefined) affinity.bind(request, pick.backend)
+      return pick
     } finally {
       if (draft === this.#draft) this.#busy = false
     }
@@ -102,7 +107,15 @@ export class Picker {
       draft.trace = new PickTracer(undefined, undefined, [found], draft, this.#options.random)
       draft.trace.compared(found, 0)
     }
-    return { backend: found, decision: this.#decide(snapshot, undefined, found, draft, turn, 'sticky-kept') }
+    const decision = this.#decide(snapshot, undefined, found, draft, turn, 'sticky-kept')
+    if (found !== undefined) return { backend: found, decision }
+    // It waits for this one, whatever keeps others from it.
+    const { id } = backend.config
+    const others = decision.excluded.filter((exclusion) => exclusion.backend !== id)
+    return {
+      backend: undefined,
+      decision: { ...decision, excluded: [...others, { backend: id, reason: 'at-capacity' }] },
+    }
   }
 
   #choose(snapshot: Snapshot, draft: PickDraft, turn: Turn, sticky: StickyVerdict | undefined): Pick {
@@ -194,11 +207,6 @@ export class Picker {
   }
 }
 
-/** Whether one that a client is bound to can still have it: draining is no reason to leave. */
-const isUsable = ({ admin, active, passive }: BackendState): boolean =>
-  admin !== 'disabled' && active !== 'unhealthy' && passive !== 'ejected'
-
-function verdictOf(affinity: Affinity | undefined, binding: ReturnType<Affinity['find']>): StickyVerdict | undefined {
-  if (affinity === undefined) return undefined
+function verdictOf(binding: Binding): StickyVerdict {
   return binding === undefined ? 'sticky-new' : binding === 'invalid' ? 'sticky-invalid' : 'sticky-lost'
 }

@@ -7,7 +7,7 @@ import { type Emit, severity } from '../events.ts'
 import type { Random } from '../random.ts'
 import type { PickRequest } from '../request.ts'
 import type { Observation, Strategy } from '../strategy.ts'
-import { type Affinity, type AffinityConfig, createAffinity } from './affinity.ts'
+import { type Affinity, type AffinityConfig, canKeep, createAffinity } from './affinity.ts'
 import type { StrategyFault } from './chooser.ts'
 import { InFlight } from './in-flight.ts'
 import { type Pick, Picker, type Turn } from './picker.ts'
@@ -46,15 +46,15 @@ export class Router {
   readonly room: WaitingRoom
   /** A backend for a copy of a request: those of the mirror in turn. */
   readonly pickMirror: () => BackendState | undefined
-  readonly #clock: Clock
+  readonly #options: RouterOptions
   readonly #picker: Picker
   #rules: RouterRules
   #affinity: Affinity | undefined
 
   constructor(rules: RouterRules, strategy: StrategyChoice, options: RouterOptions) {
-    this.#clock = options.clock
+    this.#options = options
     this.#rules = rules
-    this.#affinity = rules.affinity === undefined ? undefined : createAffinity(rules.affinity, options.clock)
+    this.#affinity = this.#affinityOf(rules)
     this.pool = new Pool(rules, {
       ...options,
       onCapacity: (backend) => {
@@ -72,7 +72,7 @@ export class Router {
     this.room = new WaitingRoom({
       config: rules.queue,
       clock: options.clock,
-      hasRoom: () => this.pool.snapshot.candidates.some(hasRoom),
+      hasRoom: () => this.#hasRoom(),
     })
     this.pickMirror = rotation(() => this.pool.snapshot.mirrors)
     this.inFlight = new InFlight((backend, taken) =>
@@ -86,8 +86,7 @@ export class Router {
 
   /** Goes by these rules from the next pick on; `sync` must follow. Bindings are forgotten if the affinity is another. */
   configure(rules: RouterRules, strategy: StrategyChoice): void {
-    if (rules.affinity !== this.#rules.affinity)
-      this.#affinity = rules.affinity === undefined ? undefined : createAffinity(rules.affinity, this.#clock)
+    if (rules.affinity !== this.#rules.affinity) this.#affinity = this.#affinityOf(rules)
     this.#rules = rules
     this.pool.configure(rules)
     this.room.configure(rules.queue)
@@ -106,6 +105,15 @@ export class Router {
     return this.#picker.pick(request, tried, turn)
   }
 
+  /**
+   * Binds the client to the backend that this pick found, unless it was bound before; returns the `Set-Cookie` that tells it
+   * so, if one does. To be called for the pick whose response the client gets, and for no other. Never throws.
+   */
+  bind(request: PickRequest, { backend, decision }: Pick): string | undefined {
+    if (backend === undefined || decision.sticky === undefined || decision.sticky === 'sticky-kept') return undefined
+    return this.#affinity?.bind(request, backend)
+  }
+
   /** Gives a backend back, and tells the strategy how it went, if that says anything of the backend. */
   release(backend: BackendState, failed: boolean, observation: Observation | undefined): void {
     this.inFlight.release(backend, failed)
@@ -115,5 +123,16 @@ export class Router {
   close(): void {
     this.room.close()
     this.pool.close()
+  }
+
+  #affinityOf({ affinity }: RouterRules): Affinity | undefined {
+    if (affinity === undefined) return undefined
+    return createAffinity(affinity, this.#options.clock, (fault) => this.#options.onFault('affinity', fault))
+  }
+
+  // Who is bound waits for one that may be no candidate: it is draining, or its weight is 0.
+  #hasRoom(): boolean {
+    if (this.pool.snapshot.candidates.some(hasRoom)) return true
+    return this.#affinity !== undefined && this.pool.states.some((backend) => canKeep(backend) && hasRoom(backend))
   }
 }

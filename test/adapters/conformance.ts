@@ -105,6 +105,32 @@ export function conforms({ name, prefix, start }: Harness): void {
       expect(valuesOf(reply.rawHeaders, 'x-theirs')).toEqual(['backend'])
     })
 
+    it('binds a client by a cookie beside those of the backend and of the host', async () => {
+      const one = await saying('HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Length: 3\r\n\r\none')
+      const two = await saying('HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Length: 3\r\n\r\ntwo')
+      for (const given of [undefined, { ...preset, 'cache-control': 'max-age=60' }]) {
+        const affinity = { cookie: { secret: 'a secret of sixteen or more characters' } }
+        const record = recorded({ backends: [one, two], strategy: 'round-robin', affinity })
+        const port = await start(record.balancer, { preset: given })
+        const first = await send(port, { path: target })
+        const cookies = valuesOf(first.rawHeaders, 'set-cookie')
+        const bound = cookies.find((cookie) => /^lb=[\w.-]{35}; /.test(cookie))!
+        const others = given === undefined ? ['a=1'] : ['a=1', 'host=1']
+        expect(cookies.sort()).toEqual([...others, bound].sort())
+        const caching = given === undefined ? [] : ['max-age=60']
+        expect(valuesOf(first.rawHeaders, 'cache-control')).toEqual([...caching, 'private'])
+        for (let i = 0; i < 3; i++) {
+          const again = await send(port, { path: target, headers: ['Cookie', bound.split(';')[0]!] })
+          expect(again.body).toBe(first.body)
+          expect(valuesOf(again.rawHeaders, 'set-cookie').sort()).toEqual(others)
+          expect(valuesOf(again.rawHeaders, 'cache-control')).toEqual(caching)
+        }
+        const records = await record.completed(4)
+        expect(records.map(({ lb }) => lb.decision?.sticky)).toEqual(['sticky-new', ...Array(3).fill('sticky-kept')])
+      }
+      expect([...one.received, ...two.received].join('')).not.toMatch(/cookie/i)
+    })
+
     it('answers 502, and no header of what was not sent, when a response is refused after the host set headers', async () => {
       const { port, one } = await serve(
         await saying('HTTP/1.1 099 Odd\r\nETag: x\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n'),
