@@ -22,7 +22,7 @@ export const affinitySchema = z.union([byCookie, byKey], {
 export type AffinityConfig = z.output<typeof affinitySchema>
 
 /** Whom a client is bound to: a backend, `lost` if that one has left, `invalid` if what it brought is not ours, or nobody. */
-type Binding = BackendState | 'lost' | 'invalid' | undefined
+export type Binding = BackendState | 'lost' | 'invalid' | undefined
 
 export interface Affinity {
   /** Must be called with the backends of the pool after each change of them. */
