@@ -83,7 +83,8 @@ export class Picker {
     try {
       const { affinity } = this.#rules
       const binding = affinity?.find(request)
-      if (typeof binding === 'object' && isUsable(binding) && !tried.includes(binding))
+      // A first attempt waits for room on its own backend; a further one is on its way to another anyway.
+      if (typeof binding === 'object' && isUsable(binding) && (tried.length === 0 || draft.admits(binding)))
         return this.#keep(snapshot, binding, draft, turn)
       const pick = this.#choose(snapshot, draft, turn, verdictOf(affinity, binding))
       if (affinity === undefined || pick.backend === undefined) return pick
