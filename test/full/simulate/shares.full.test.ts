@@ -1,10 +1,14 @@
 // Shares in simulated pools of 2 to 50 backends: who joins or recovers, and who fails faster than the others succeed.
 import { describe, it } from 'vitest'
+import { scaled } from '../../support/scale.ts'
 import { expectNewcomerWithinShare, expectSinkAvoided, loadAware, sharing } from '../../support/simulation.ts'
 
 /** With slow start a run is much longer: beyond 10 every fifth size. */
 const isRamped = (n: number): boolean => n <= 10 || n % 5 === 0
-const sizes = Array.from({ length: 49 }, (_, i) => i + 2)
+const sizes = scaled(
+  Array.from({ length: 49 }, (_, i) => i + 2),
+  [2, 5, 13],
+)
 
 describe.each(sharing)('under %s', (strategy) => {
   it.each(sizes)(
