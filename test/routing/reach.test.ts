@@ -56,9 +56,12 @@ it.each(variants)(
         pool.refresh()
         affinity?.know(pool.states)
         const given = { headers: { 'x-key': String(below(random, 4)) } }
-        const bound = affinity?.find(given)
         const tried: BackendState[] = []
         for (;;) {
+          // Another request of the same client may have been bound meanwhile, to anybody.
+          if (tried.length > 0 && below(random, 3) === 0)
+            affinity?.bind(given, pool.states[below(random, pool.states.length)]!)
+          const bound = affinity?.find(given)
           const left = pool.states.filter((state) => isEligible(state) && !tried.includes(state))
           const { backend, decision } = picker.pick(given, tried, { retry: tried.length || undefined })
           if (backend === undefined) {
