@@ -24,7 +24,7 @@ export interface TwinOptions {
   readonly kind: TwinKind
 }
 
-export type TwinKind = 'passive' | 'active' | 'latency'
+type TwinKind = 'passive' | 'active' | 'latency'
 
 /** What the changed one goes by, one of them at a time. */
 const strategiesOf = (kind: TwinKind): StrategyOptions[] =>
