@@ -31,6 +31,7 @@ export function replay(
   if (reason === 'sticky') return trace.compared[0]?.backend
   if (reason === 'custom' || !isNamedStrategy(name)) throw no(`${JSON.stringify(name)} chose by a rule of its own`)
   if (trace.pool === undefined) throw no('its pool was too large to keep')
+  if (trace.pool.every(({ open }) => !open)) return undefined
   const states = trace.pool.map(stateOf)
   const draws = [...trace.draws]
   const random: Random = {

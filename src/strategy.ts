@@ -57,6 +57,11 @@ export interface Observation {
  */
 export interface Strategy {
   readonly name: string
+  /**
+   * Takes over what another one learned of backends: one that chooses from another list of the same pool, or that went by
+   * other options before. Called once, before the first `rebuild`; both are told of each end as long as both are asked.
+   */
+  inherit?(from: Strategy): void
   rebuild?(candidates: readonly BackendState[]): void
   pick(candidates: readonly BackendState[], draft: Draft): BackendState | undefined
   /** Told of each end of a request or lease on a backend of the pool, once. */

@@ -62,6 +62,11 @@ export class Chooser {
     if (this.strategy.observe !== undefined) this.#guard(() => this.strategy.observe?.(backend, observation))
   }
 
+  /** Hands on to the strategy what that of another chooser learned. Never throws. */
+  inherit({ strategy }: Chooser): void {
+    if (strategy !== this.strategy) this.#guard(() => this.strategy.inherit?.(strategy))
+  }
+
   /** What the strategy remembers of these candidates. Never throws. */
   memory(candidates: readonly BackendState[]): number[] | undefined {
     let memory: number[] | undefined

@@ -51,6 +51,8 @@ export class Picker {
   #rules: PickRules
   /** By the key of a list; of a user's own strategy there is one for all lists. */
   #choosers = new Map<string, Chooser>()
+  /** One by the rules before, until somebody goes by the new ones: what it learns meanwhile is handed on. */
+  #elder: Chooser | undefined
   #busy = false
 
   constructor(rules: PickRules, options: PickerOptions) {
@@ -61,12 +63,16 @@ export class Picker {
 
   /** Goes by these rules from the next pick on. The strategies stay as they are if `create` is the same one. */
   use(rules: PickRules): void {
-    if (rules.create !== this.#rules.create) this.#choosers = new Map()
+    if (rules.create !== this.#rules.create) {
+      this.#elder = this.#eldest
+      this.#choosers = new Map()
+    }
     this.#rules = rules
   }
 
   /** Tells the strategies how it went. */
   observe(backend: BackendState, observation: Observation): void {
+    this.#elder?.observe(backend, observation)
     for (const chooser of this.#distinct()) chooser.observe(backend, observation)
   }
 
@@ -80,7 +86,8 @@ export class Picker {
       // A slow response moves nobody: a hedge has the verdict of the pick before it, whomever that found.
       if (turn.hedge === true) return this.#choose(snapshot, draft, turn, turn.sticky)
       const binding = affinity.find(request)
-      if (typeof binding === 'object' && canKeep(binding) && !tried.includes(binding))
+      // A first attempt waits for room on its own backend; a further one is on its way to another anyway.
+      if (typeof binding === 'object' && canKeep(binding) && (tried.length === 0 || draft.admits(binding)))
         return this.#keep(snapshot, binding, draft, turn)
       const wasFree = turn.sticky !== undefined && turn.sticky !== 'sticky-kept'
       const pick = this.#choose(snapshot, draft, turn, wasFree ? turn.sticky : verdictOf(binding))
@@ -103,9 +110,9 @@ export class Picker {
   #keep(snapshot: Snapshot, backend: BackendState, draft: PickDraft, turn: Turn): Pick {
     draft.reason = 'sticky'
     const found = draft.admits(backend) ? backend : undefined
-    if (found !== undefined && this.#isTraced()) {
-      draft.trace = new PickTracer(undefined, undefined, [found], draft, this.#options.random)
-      draft.trace.compared(found, 0)
+    if (this.#isTraced()) {
+      draft.trace = this.#tracer(undefined, [backend], draft)
+      if (found !== undefined) draft.trace.compared(found, 0)
     }
     const decision = this.#decide(snapshot, undefined, found, draft, turn, 'sticky-kept')
     if (found !== undefined) return { backend: found, decision }
@@ -122,8 +129,10 @@ export class Picker {
     const { parts } = snapshot
     const drawn = drawShare(parts, this.#options.random)
     const first = drawn === undefined ? undefined : drawShare(drawn.tiers, this.#options.random)
-    if (drawn === undefined || first === undefined)
+    if (drawn === undefined || first === undefined) {
+      if (this.#isTraced()) draft.trace = this.#tracer(undefined, [], draft)
       return { backend: undefined, decision: this.#decide(snapshot, undefined, undefined, draft, turn, sticky) }
+    }
     const backend = this.#ask(first, draft)
     if (backend !== undefined || !draft.restricted)
       return { backend, decision: this.#decide(snapshot, first, backend, draft, turn, sticky) }
@@ -144,13 +153,7 @@ export class Picker {
     draft.trace = undefined
     draft.random = this.#options.random
     if (this.#isTraced()) {
-      const tracer = new PickTracer(
-        chooser.memory(candidates),
-        this.#rules.options,
-        candidates,
-        draft,
-        this.#options.random,
-      )
+      const tracer = this.#tracer(chooser.memory(candidates), candidates, draft)
       draft.trace = tracer
       draft.random = tracer
     }
@@ -186,6 +189,10 @@ export class Picker {
     }
   }
 
+  #tracer(memory: number[] | undefined, candidates: readonly BackendState[], draft: PickDraft): PickTracer {
+    return new PickTracer(memory, this.#rules.options, candidates, draft, this.#options.random)
+  }
+
   #isTraced(): boolean {
     const { traceRate } = this.#rules
     return traceRate > 0 && (traceRate >= 1 || this.#options.random.uint32() < traceRate * 0x1_0000_0000)
@@ -197,9 +204,16 @@ export class Picker {
       const strategy = this.#rules.create()
       const same = [...this.#choosers.values()].find((other) => other.strategy === strategy)
       chooser = same ?? new Chooser(strategy, this.#options.onFault)
+      const elder = this.#eldest
+      if (same === undefined && elder !== undefined) chooser.inherit(elder)
+      this.#elder = undefined
       this.#choosers.set(key, chooser)
     }
     return chooser
+  }
+
+  get #eldest(): Chooser | undefined {
+    return this.#choosers.values().next().value ?? this.#elder
   }
 
   #distinct(): Iterable<Chooser> {

@@ -38,12 +38,18 @@ class PeakEwma implements Strategy {
     this.#penaltyUs = penaltyMs * 1000
   }
 
+  inherit(from: Strategy): void {
+    if (from instanceof PeakEwma) this.#costs.share(from.#costs)
+  }
+
   rebuild(candidates: readonly BackendState[]): void {
     this.#draw.rebuild(candidates)
     this.#costs.rebuild(candidates, this.#clock.monoUs())
   }
 
   pick(candidates: readonly BackendState[], draft: Draft): BackendState | undefined {
+    const nowUs = this.#asOfUs ?? this.#clock.monoUs()
+    this.#asOfUs = undefined
     const first = this.#draw.first(candidates, draft)
     const second = first === -1 ? -1 : this.#draw.second(candidates, draft, first)
     if (second === -1) {
@@ -52,8 +58,6 @@ class PeakEwma implements Strategy {
     }
     const a = candidates[first]!
     const b = candidates[second]!
-    const nowUs = this.#asOfUs ?? this.#clock.monoUs()
-    this.#asOfUs = undefined
     const scoreA = scoreOf(this.#costs.read(a, nowUs), loadOf(a) + 1)
     const scoreB = scoreOf(this.#costs.read(b, nowUs), Math.max(1, ((loadOf(b) + 1) * a.weight) / b.weight))
     draft.trace?.compared(a, scoreA)

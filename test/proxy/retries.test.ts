@@ -322,6 +322,47 @@ describe('a retry that is denied', () => {
   })
 })
 
+describe('a retry', () => {
+  it('goes on to other zones, levels and groups, past one that is full, and away from the one that a client is bound to', async () => {
+    const clock = fakeClock()
+    const [held, good] = await Promise.all([httpBackend(() => undefined), answering()])
+    const bad = await Promise.all([refusing(), refusing(), refusing(), refusing()])
+    const { port, completions, balancer } = await edge(
+      [
+        { url: bad[0]!.url, options: { id: 'own', zone: 'here' } },
+        { url: held.url, options: { id: 'full', zone: 'here', maxInFlight: 1 } },
+        { url: bad[1]!.url, options: { id: 'far', zone: 'there' } },
+        { url: bad[2]!.url, options: { id: 'spare', zone: 'here', priority: 1 } },
+        { url: bad[3]!.url, options: { id: 'canary', group: 'canary' } },
+        { url: good.url, options: { id: 'last', group: 'canary', priority: 1 } },
+      ],
+      {
+        clock,
+        affinity: { key: { header: 'x-user' } },
+        health: { passive: false },
+        locality: { zone: 'here' },
+        split: { default: 1, canary: 0 },
+        retry: { retries: 5 },
+      },
+    )
+    // Takes the place on the one that holds its requests.
+    const ops = balancer.as({ id: 'test', type: 'system' })
+    await ops.drain('own')
+    void send(port, { path: '/held' }).catch(() => undefined)
+    await until(() => balancer.snapshot().backends.find(({ id }) => id === 'full')!.inFlight === 1)
+    await ops.undrain('own')
+    for (let i = 0; i < 2; i++) {
+      expect((await send(port, { headers: ['x-user', 'ann'] })).status).toBe(200)
+      await until(() => completions().length === i + 1)
+    }
+    expect(completions().map(({ lb }) => lb.attempts.map(({ backend }) => backend))).toEqual([
+      ['own', 'far', 'spare', 'canary', 'last'],
+      // It is bound to the one that answered.
+      ['last'],
+    ])
+  })
+})
+
 describe('the budget', () => {
   it('keeps attempts within 1.2 times the requests and the floor while every backend fails', async () => {
     const clock = fakeClock()

@@ -90,6 +90,59 @@ it('rebuilds a strategy once for each state of the pool, and when it is switched
   expect(built).toEqual([['a', 'b'], ['b'], ['b']])
 })
 
+describe('what a strategy learned', () => {
+  /** Remembers whom it was told of, with all that others learned before. */
+  const learner = () => {
+    const all: { seen: string[] }[] = []
+    const create = (): Strategy & { seen: string[] } => {
+      const strategy = {
+        name: 'learner',
+        seen: [] as string[],
+        inherit(from: Strategy) {
+          strategy.seen.push(...(from as unknown as { seen: string[] }).seen)
+        },
+        pick: (candidates: readonly BackendState[]) => candidates[0],
+        observe: ({ config }: BackendState) => void strategy.seen.push(config.id),
+      }
+      all.push(strategy)
+      return strategy
+    }
+    return { all, rules: { ...rulesOf(create()), create } }
+  }
+  const end = { failed: false, latencyUs: 1 }
+
+  it('is handed on to that of another list', () => {
+    const { pool, picker } = pickerOf(undefined, ['a', 'b'])
+    const { all, rules } = learner()
+    picker.use(rules)
+    picker.pick({}, [])
+    picker.observe(pool.state('a')!, end)
+    pool.sync([backendOf('a'), { ...backendOf('b'), priority: 1 }])
+    picker.pick({}, [])
+    picker.observe(pool.state('b')!, end)
+    pool.sync([{ ...backendOf('b'), priority: 1 }])
+    picker.pick({}, [])
+    expect(all.slice(1).map(({ seen }) => seen)).toEqual([
+      ['a', 'b'],
+      ['a', 'b'],
+    ])
+  })
+
+  it('is handed on to those by other options, with what came in before the next pick', () => {
+    const { pool, picker } = pickerOf(undefined, ['a', 'b'])
+    const { rules } = learner()
+    picker.use(rules)
+    picker.pick({}, [])
+    picker.observe(pool.state('a')!, end)
+    const { all, rules: next } = learner()
+    picker.use({ ...next, create: () => next.create() })
+    picker.use(next)
+    picker.observe(pool.state('b')!, end)
+    picker.pick({}, [])
+    expect(all[1]!.seen).toEqual(['a', 'b'])
+  })
+})
+
 it('hands the strategy what it may know, and nothing that it could change', () => {
   const seen: unknown[] = []
   const { picker } = pickerOf(

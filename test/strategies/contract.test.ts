@@ -1,9 +1,10 @@
 // Every registered strategy, and one of a user's own, under the one contract.
+import { readdirSync, readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { createBalancer } from '../../src/balancer.ts'
 import { seededRandom } from '../../src/random.ts'
 import { strategies } from '../../src/strategies/index.ts'
-import type { Strategy } from '../../src/strategy.ts'
+import type { Strategy, StrategyDefinition } from '../../src/strategy.ts'
 import { keepsTheContract } from '../contracts/strategy.ts'
 import { draftOf, made, statesOf } from '../support/pool.ts'
 
@@ -56,7 +57,31 @@ it('configuration names every registered strategy, as text where no option is re
   }
 })
 
-it('a strategy of the user is used as it is', () => {
+it('each file of a strategy is registered once, in one line: adding one costs a file and a line', async () => {
+  const folder = new URL('../../src/strategies/', import.meta.url)
+  const files = readdirSync(folder).filter((name) => name.endsWith('.ts') && name !== 'index.ts')
+  expect(files.length).toBe(strategies.length)
+  const [, list] = readFileSync(new URL('index.ts', folder), 'utf8').match(/const all = \[([^\]]*)\]/)!
+  for (const file of files) {
+    const exported = Object.entries((await import(new URL(file, folder).href)) as Record<string, unknown>)
+    const own = exported.filter(([, value]) => strategies.includes(value as StrategyDefinition))
+    expect([file, own.length]).toEqual([file, 1])
+    const [name, definition] = own[0] as [string, StrategyDefinition]
+    expect(file).toBe(`${definition.name}.ts`)
+    expect(list!.split(',').filter((entry) => entry.trim() === name)).toHaveLength(1)
+  }
+  expect(new Set(strategies.map(({ name }) => name)).size).toBe(strategies.length)
+})
+
+it('a strategy of the user is used as it is, and told how each pick went', () => {
+  const told: unknown[] = []
+  const learning: Strategy = { ...last, observe: ({ config }, observation) => void told.push([config.id, observation]) }
+  const { done } = createBalancer({ backends: ['http://a', 'http://b'], strategy: learning }).pick()
+  done({ result: 'connect-refused', latencyUs: 7 })
+  expect(told).toEqual([['b:80', expect.objectContaining({ failed: true, latencyUs: 7 })]])
+})
+
+it('a strategy of the user chooses', () => {
   const balancer = createBalancer({ backends: ['http://a', 'http://b', 'http://c'], strategy: last })
   expect(balancer.snapshot().strategy).toBe('last')
   expect(balancer.pick().decision).toMatchObject({ strategy: 'last', reason: 'custom', backend: 'c:80', candidates: 3 })

@@ -8,8 +8,6 @@ interface Cost {
   /** What its failures counted as at `failedAtUs`; 0 if there is none to remember. */
   penaltyUs: number
   failedAtUs: number
-  /** The last list of candidates that it was in. */
-  seenIn: number
   /** Whether its health has taken it out of the list. */
   out: boolean
 }
@@ -17,18 +15,23 @@ interface Cost {
 /**
  * Peak EWMA (Finagle): a time above the cost replaces it at once, one below it draws it down by e^(−Δt/τ), and so does time
  * without any. A failure fades in the same way. Reading alters nothing. Costs are kept by identity: they survive every
- * change of the pool.
+ * change of the pool. Told twice of the same end at the same time, they are as if told once: several lists can share them.
  */
 export class Costs {
   readonly #decayUs: number
-  readonly #costs = new WeakMap<BackendState, Cost>()
+  #costs = new WeakMap<BackendState, Cost>()
   /** What those cost of which no success was seen: the median of the others at the last rebuild, or the first success of all. */
   #seed: Cost | undefined
-  #list = 0
   #candidates: readonly BackendState[] = []
 
   constructor(decayMs: number) {
     this.#decayUs = decayMs * 1000
+  }
+
+  /** Goes by the costs that the other one keeps, and both keep them from now on. */
+  share(other: Costs): void {
+    this.#costs = other.#costs
+    this.#seed = other.#seed
   }
 
   /**
@@ -36,21 +39,20 @@ export class Costs {
    * and its cost, which has faded meanwhile, is not below the median.
    */
   rebuild(candidates: readonly BackendState[], nowUs: number): void {
-    this.#list++
+    const present = new Set(candidates)
     const back: Cost[] = []
     const known: number[] = []
     for (const candidate of candidates) {
       const cost = this.#costs.get(candidate)
       if (cost === undefined) continue
-      cost.seenIn = this.#list
       if (cost.out) back.push(cost)
       else if (cost.us >= 0) known.push(this.#faded(cost.us, cost.atUs, nowUs))
     }
-    if (known.length > 0) this.#seed = costOf(known.sort((a, b) => a - b)[(known.length - 1) >> 1]!, nowUs, 0)
+    if (known.length > 0) this.#seed = costOf(known.sort((a, b) => a - b)[(known.length - 1) >> 1]!, nowUs)
     for (const cost of back) this.#readmit(cost, nowUs)
     for (const gone of this.#candidates) {
-      const cost = this.#costs.get(gone)
-      if (cost !== undefined && cost.seenIn < this.#list) cost.out ||= isOut(gone)
+      const cost = present.has(gone) ? undefined : this.#costs.get(gone)
+      if (cost !== undefined) cost.out ||= isOut(gone)
     }
     this.#candidates = candidates
   }
@@ -67,7 +69,7 @@ export class Costs {
   succeeded(backend: BackendState, us: number, nowUs: number): void {
     const cost = this.#of(backend, nowUs)
     // The first success is what the others are expected to cost as well.
-    this.#seed ??= costOf(us, nowUs, 0)
+    this.#seed ??= costOf(us, nowUs)
     const before = cost.us < 0 ? this.#seed : cost
     const rest = this.#rest(before.atUs, nowUs)
     cost.us = us > before.us ? us : us * (1 - rest) + before.us * rest
@@ -91,7 +93,7 @@ export class Costs {
   }
 
   set(backend: BackendState, us: number, nowUs: number): void {
-    this.#costs.set(backend, costOf(us, nowUs, this.#list))
+    this.#costs.set(backend, costOf(us, nowUs))
   }
 
   /** In whole µs, at least 1: where nothing was seen yet, loads alone are compared. */
@@ -106,7 +108,7 @@ export class Costs {
   #of(backend: BackendState, nowUs: number): Cost {
     let cost = this.#costs.get(backend)
     if (cost === undefined) {
-      cost = costOf(-1, nowUs, this.#list)
+      cost = costOf(-1, nowUs)
       this.#costs.set(backend, cost)
     }
     return cost
@@ -123,11 +125,10 @@ export class Costs {
 
 const isOut = ({ active, passive }: BackendState): boolean => active === 'unhealthy' || passive === 'ejected'
 
-const costOf = (us: number, atUs: number, seenIn: number): Cost => ({
+const costOf = (us: number, atUs: number): Cost => ({
   us,
   atUs,
   penaltyUs: 0,
   failedAtUs: 0,
-  seenIn,
   out: false,
 })

@@ -13,7 +13,8 @@ const tries = 4
 
 /**
  * Draws by the alias method (A. J. Walker, 1977; tables as M. D. Vose, 1991) in constant time for any number of candidates.
- * A draw takes one uint32, so a share is exact to 2⁻³² of all. Neither draw allocates.
+ * A draw takes one uint32, so a share is exact to 2⁻³² of all. Neither draw allocates. Where everybody is admitted, draws lead to the same whether the draft says so or not,
+ * for a replay knows only who was.
  */
 export class WeightedDraw {
   #size = 0
@@ -52,12 +53,8 @@ export class WeightedDraw {
   /** The index of another one that is admitted, drawn by weight among all but `first`; -1 if there is none. */
   second(candidates: readonly BackendState[], draft: Draft, first: number): number {
     if (this.#size < 2) return -1
-    if (this.#even && !draft.restricted) {
-      const index = below(draft.random, this.#size - 1)
-      return index < first ? index : index + 1
-    }
     for (let i = 0; i < tries; i++) {
-      const index = this.#draw(draft.random)
+      const index = this.#even ? besides(first, below(draft.random, this.#size - 1)) : this.#draw(draft.random)
       if (index !== first && (!draft.restricted || draft.admits(candidates[index]!))) return index
     }
     return draft.restricted ? drawOfRest(candidates, draft, first) : this.#drawBeside(draft.random, first)
@@ -113,6 +110,8 @@ export class WeightedDraw {
     this.#aliases = aliases
   }
 }
+
+const besides = (first: number, index: number): number => (index < first ? index : index + 1)
 
 /** One draw by weight over all that are admitted but the one at `except`, in two passes; -1 if there is nobody. */
 function drawOfRest(candidates: readonly BackendState[], draft: Draft, except: number): number {

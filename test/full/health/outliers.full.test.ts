@@ -2,14 +2,15 @@
 import { expect, it } from 'vitest'
 import { seededRandom } from '../../../src/random.ts'
 import { type Fleet, falseEjections, findsAll, type Ill, type Shape, shapes } from '../../support/fleet.ts'
+import { scaled } from '../../support/scale.ts'
 
 const names = Object.keys(shapes) as Shape[]
 
 /**
- * No event in this many host-hours bounds the rate at 4.61 / 4,700 = 9.8 · 10⁻⁴ per host-hour with 99 % confidence (one-sided,
- * Poisson).
+ * No event in 4,700 host-hours bounds the rate at 4.61 / 4,700 = 9.8 · 10⁻⁴ per host-hour with 99 % confidence (one-sided,
+ * Poisson). The short form has 200, which bounds it at 2.3 · 10⁻².
  */
-const hostHours = 4700
+const hostHours = scaled(4700, 200)
 
 const healthy: readonly Fleet[] = [
   ...names.flatMap((shape) => [
@@ -27,7 +28,7 @@ const healthy: readonly Fleet[] = [
 ]
 
 it.each(healthy.map((fleet, i) => [i, JSON.stringify(fleet), fleet] as const))(
-  'healthy fleet %i, %s: no ejection in 4,700 host-hours, so below 10⁻³ per host-hour',
+  `healthy fleet %i, %s: no ejection in ${hostHours} host-hours, so below ${scaled('10⁻³', '2.3 · 10⁻²')} per host-hour`,
   { timeout: 600_000 },
   (i, _, fleet) => {
     expect(falseEjections(fleet, hostHours, seededRandom(1000 + i))).toBe(0)
@@ -46,14 +47,15 @@ const ill: readonly Omit<Ill, 'hosts'>[] = [
   { shape: 'lognormal, σ 1', requests: 500, failing: 0.25 },
 ]
 
-// 100 runs for each size: with all of 500 found, the share that is found is above 99.0 % with 99 % confidence (0.01^(1/500)).
+// With all of 500 found, the share that is found is above 99.0 % with 99 % confidence (0.01^(1/500)); with all of 50, above 91 %.
+const runs = scaled(100, 10)
 it.each(ill.map((one, i) => [i, JSON.stringify(one), one] as const))(
-  'ill fleet %i, %s: exactly the bad 40 percent found in two intervals in 500 runs of 500',
+  `ill fleet %i, %s: exactly the bad 40 percent found in two intervals in ${5 * runs} runs of ${5 * runs}`,
   { timeout: 600_000 },
   (i, _, one) => {
     const random = seededRandom(2000 + i)
     for (const hosts of [3, 5, 7, 10, 20])
-      for (let run = 0; run < 100; run++)
+      for (let run = 0; run < runs; run++)
         expect([hosts, run, findsAll({ hosts, ...one }, random)]).toEqual([hosts, run, true])
   },
 )

@@ -1,10 +1,11 @@
 // A retry that the budget permits reaches an untried eligible backend whenever there is one: every mix of up to five.
 import { describe, it } from 'vitest'
 import { check, kinds, mixes, pools } from '../../support/mixes.ts'
+import { scaled } from '../../support/scale.ts'
 
 describe.each([
-  ['GET', [3, 4, 5]],
-  ['POST', [3, 4]],
+  ['GET', scaled([3, 4, 5], [3])],
+  ['POST', scaled([3, 4], [3])],
 ] as const)('%s and backends that answer, refuse, reset, stall and are busy', (method, sizes) => {
   // A test for each beginning: servers are closed with their test.
   for (const n of sizes)

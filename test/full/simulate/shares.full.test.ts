@@ -5,7 +5,7 @@ import { expectNewcomerWithinShare, expectSinkAvoided, loadAware, sharing } from
 
 /** A run grows with its size, and with slow start it is twice as long: that is left out at the greatest. */
 const isRamped = (n: number): boolean => n <= 10
-const sizes = [2, 3, 5, 10, 20, 50].filter((n) => n <= scaled(50, 10))
+const sizes = scaled([2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50], [2, 5, 13])
 
 describe.each(sharing)('under %s', (strategy) => {
   it.each(sizes)(

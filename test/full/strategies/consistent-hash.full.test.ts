@@ -4,20 +4,23 @@ import { Maglev } from '../../../src/strategies/hash/maglev.ts'
 import { Members } from '../../../src/strategies/hash/members.ts'
 import { foreignMoves, ownersOf, primeFrom } from '../../support/keys.ts'
 import { countOf, statesOf } from '../../support/pool.ts'
+import { scaled } from '../../support/scale.ts'
 
 const sizes = Array.from({ length: 19 }, (_, i) => i + 2)
 const mixed = (n: number): number[] => Array.from({ length: n }, (_, i) => [1, 10, 3, 65, 2, 7][i % 6]!)
 
+const keys = scaled(100_000, 10_000)
+
 describe.each(['rendezvous', 'ring'] as const)('%s', (algorithm) => {
   it.each(sizes)(
-    'moves none of 100,000 keys between two others when any of %i leaves, weights mixed',
+    `moves none of ${keys} keys between two others when any of %i leaves, weights mixed`,
     (n) => {
       const states = statesOf(...mixed(n))
-      const before = ownersOf(states, 100_000, { algorithm })
+      const before = ownersOf(states, keys, { algorithm })
       for (const gone of states) {
         const after = ownersOf(
           states.filter((state) => state !== gone),
-          100_000,
+          keys,
           { algorithm },
         )
         expect(foreignMoves(before, after, gone.config.id)).toBe(0)
