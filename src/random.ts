@@ -7,7 +7,31 @@ export interface Random {
   uint32(): number
 }
 
-export const systemRandom: Random = { uint32: () => (Math.random() * 0x1_0000_0000) >>> 0 }
+/**
+ * xoshiro128** (David Blackman and Sebastiano Vigna, 2018, public domain), seeded by the system. Not `Math.random`, which
+ * allocates its result: every pick draws.
+ */
+function xoshiro128(seed: Int32Array): Random {
+  const s = seed
+  return {
+    uint32() {
+      const s0 = s[0]!
+      const s1 = s[1]!
+      const s2 = s[2]!
+      const s3 = s[3]!
+      const scrambled = Math.imul(s1, 5)
+      const x2 = s2 ^ s0
+      const x3 = s3 ^ s1
+      s[0] = s0 ^ x3
+      s[1] = s1 ^ x2
+      s[2] = x2 ^ (s1 << 9)
+      s[3] = (x3 << 11) | (x3 >>> 21)
+      return Math.imul((scrambled << 7) | (scrambled >>> 25), 9) >>> 0
+    },
+  }
+}
+
+export const systemRandom: Random = xoshiro128(new Int32Array(new Uint8Array(randomBytes(16)).buffer))
 
 /**
  * A uniform integer in [0, bound) from one draw. The product of two integers below 2³² and 2²¹ is exact in a double;

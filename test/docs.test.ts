@@ -240,7 +240,14 @@ describe('docs/strategies.md', () => {
   const text = doc('strategies')
 
   it('has a heading for every strategy', () => {
-    const others = ['Your own', 'Weights', 'Reasons', 'Exclusion reasons', 'In the words of others']
+    const others = [
+      'Your own',
+      'Weights',
+      'Reasons',
+      'Exclusion reasons',
+      'What a pick costs',
+      'In the words of others',
+    ]
     const headings = [...text.matchAll(/^## (.+)$/gm)].map(([, name]) => name!)
     expect(sorted(headings)).toEqual(sorted([...strategies.map(({ name }) => name), ...others]))
   })

@@ -8,7 +8,8 @@ class First implements Strategy {
   readonly name = 'first'
 
   pick(candidates: readonly BackendState[], draft: Draft): BackendState | undefined {
-    for (const candidate of candidates) {
+    for (let i = 0; i < candidates.length; i++) {
+      const candidate = candidates[i]!
       if (draft.restricted && !draft.admits(candidate)) continue
       draft.reason = isOnlyEligible(candidates, draft, candidate) ? 'only-eligible' : 'first-in-order'
       return candidate
