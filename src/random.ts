@@ -11,7 +11,7 @@ export interface Random {
  * xoshiro128** (David Blackman and Sebastiano Vigna, 2018, public domain), seeded by the system. Not `Math.random`, which
  * allocates its result: every pick draws.
  */
-function xoshiro128(seed: Int32Array): Random {
+export function xoshiro128(seed: Int32Array): Random {
   const s = seed
   return {
     uint32() {
