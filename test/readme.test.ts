@@ -88,7 +88,14 @@ describe('the first commands', () => {
 
 describe('the snippets', () => {
   it('are all run here', () => {
-    const headings = ['Node http', 'Express', 'Fastify', 'Change it while it runs', 'Verify and query']
+    const headings = [
+      'Node http',
+      'Express',
+      'Fastify',
+      'Say how to balance',
+      'Change it while it runs',
+      'Verify and query',
+    ]
     expect(snippets('js').map(({ heading }) => heading)).toEqual(headings)
   })
 
@@ -113,6 +120,13 @@ describe('the snippets', () => {
     expect(line.lb.decision.reason).toMatch(/-of-two$/)
     await script.stop()
     expect((await verifyLog(join(dir, 'audit'))).ok).toBe(true)
+  })
+
+  it('for balancing picks, and replays what it picked', async () => {
+    const dir = project()
+    const { code, stdout, stderr } = await paste(dir, snippet('Say how to balance')).ended
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(/^\S+ true$/m)
   })
 
   it('for changes, verification and queries do what they say', async () => {
