@@ -143,7 +143,7 @@ export type ActiveState = 'unknown' | 'healthy' | 'unhealthy'
 /** Set by what the traffic shows. On trial it is eligible for one request at a time, which decides. */
 export type PassiveState = 'ok' | 'ejected' | 'trial'
 /** Set by what is in flight: whether it has room for one request more. */
-type CapacityState = 'free' | 'full'
+export type CapacityState = 'free' | 'full'
 
 /** The whole of a backend's ramp: what one that does not start slowly has. */
 export const fullRamp = 1000

@@ -182,7 +182,11 @@ class Wiring implements Balancer {
       hash,
       strategy: config.strategy.name,
       inFlight: this.#router.inFlight.total,
-      backends: backendSnapshots(this.#router.pool.states, this.#router.pool.snapshot),
+      waiting: this.#router.room.size,
+      panic: this.#router.pool.snapshot.panic,
+      backends: backendSnapshots(this.#router.pool.states, this.#router.pool.snapshot, (id) =>
+        this.#discovery.sourceOf(id),
+      ),
     }
   }
 
