@@ -26,7 +26,7 @@ export interface RecordedDecision {
  * a pool that was too large to keep (over 512 candidates, or too long for a line), and one that is none.
  */
 export function replay(
-  record: RecordedDecision | { readonly lb: { readonly decision?: RecordedDecision } },
+  record: RecordedDecision | { readonly lb: { readonly decision?: RecordedDecision | undefined } },
 ): string | undefined {
   const decision = decisionOf(record)
   const { strategy: name, reason, trace } = decision
