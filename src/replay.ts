@@ -7,12 +7,15 @@ import type { Random } from './random.ts'
 import { createStrategy, isNamedStrategy, strategySchema } from './strategies/index.ts'
 import type { Draft } from './strategy.ts'
 
+/** As a line holds it, and as a listener gets it. */
+type RecordedTrace = Omit<Trace, 'options'> & { readonly options?: unknown }
+
 /** What `replay` reads of a decision: of a lease's, or of `lb.decision` in a line. */
 export interface RecordedDecision {
   readonly backend?: string | undefined
   readonly reason: string
   readonly strategy: string
-  readonly trace?: Trace | undefined
+  readonly trace?: RecordedTrace | undefined
 }
 
 /**
@@ -20,10 +23,10 @@ export interface RecordedDecision {
  * draws and hash of the record. Undefined where none could be chosen. Compare it with the `backend` of the record.
  *
  * Throws {@link BalancerError} `not-replayable` for a record that was not sampled, one of a strategy of the user's own, one of
- * a pool that was too large to keep (over 512 candidates), and one that is none.
+ * a pool that was too large to keep (over 512 candidates, or too long for a line), and one that is none.
  */
 export function replay(
-  record: RecordedDecision | { readonly lb: { readonly decision?: RecordedDecision } },
+  record: RecordedDecision | { readonly lb: { readonly decision?: RecordedDecision | undefined } },
 ): string | undefined {
   const decision = decisionOf(record)
   const { strategy: name, reason, trace } = decision
@@ -74,7 +77,7 @@ function decisionOf(record: unknown): RecordedDecision {
 }
 
 // The hash of the key is in the record: the key itself is not asked for, and a function could not be.
-function optionsOf({ options }: Trace): object {
+function optionsOf({ options }: RecordedTrace): object {
   if (typeof options !== 'object' || options === null) return {}
   return 'key' in options ? { ...options, key: 'path' } : options
 }

@@ -3,8 +3,9 @@ import { canonical, type Json } from '../canonical.ts'
 import type { AuditEvent } from '../events.ts'
 import { type LogHead, type LogName, maxLineBytes } from '../sink.ts'
 
-/** The parts of an event that grow with what a client sends. Dropped, in this order, from a line that is too long. */
+/** The parts of an event that grow with the pool or with what a client sends. Dropped, in this order, from a line that is too long. */
 const droppable: readonly (readonly string[])[] = [
+  ['lb', 'decision', 'trace'],
   ['http', 'request', 'header'],
   ['url', 'query'],
   ['lb', 'decision', 'excluded'],
@@ -79,5 +80,7 @@ function drop(event: Record<string, unknown>, path: readonly string[]): void {
   for (const key of path.slice(0, -1)) at = at?.[key] as Record<string, unknown> | undefined
   const key = path[path.length - 1]!
   if (at?.[key] === undefined) return
-  at[key] = Array.isArray(at[key]) ? [] : {}
+  // A part of a trace would replay to somebody else.
+  if (key === 'trace') delete at[key]
+  else at[key] = Array.isArray(at[key]) ? [] : {}
 }

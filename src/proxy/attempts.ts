@@ -61,7 +61,6 @@ export class Attempts implements Course, Seeker {
     this.#stopTimers()
     if (this.#held !== undefined) return this.#passHeld(this.#held)
     if (result === 'closing' || this.#failed === undefined) return this.#outlet.onFail(result, undefined)
-    this.#journal.retryDenied = 'no-backend'
     this.#outlet.onFail(this.#failed.result, this.#failed.detail)
   }
 
@@ -105,7 +104,9 @@ export class Attempts implements Course, Seeker {
 
   // What may be sent twice although nothing has failed yet.
   #hedge(): void {
-    if (!this.#outlet.whole || this.#ports.closing() || !this.#ports.further.mayHedge()) return
+    // While a retry waits for room there is nothing to be faster than.
+    if (this.#search.waits || !this.#outlet.whole) return
+    if (this.#ports.closing() || !this.#ports.further.inBudget()) return
     this.#hedges++
     this.#search.start({ hedge: true, sticky: this.#search.sticky })
   }

@@ -10,8 +10,8 @@ export interface BodyTap {
 
 /**
  * Reads a request on demand, and gives each attempt a copy of it from the start. What was read is kept up to a bound while
- * attempts may follow: beyond it the body cannot be sent again. One copy at a time reads on; others can run beside it once
- * all of the body is kept.
+ * attempts may follow: beyond it the body cannot be sent again. The latest copy reads on, and none before it: each has what it
+ * gets without a hole, though one that is overtaken may never end. They can run side by side once all of the body is kept.
  */
 export class RequestBody {
   readonly #request: IncomingMessage
@@ -19,6 +19,7 @@ export class RequestBody {
   /** What was read, from its start; undefined once a part of it is gone. */
   #kept: Buffer[] | undefined
   #room: number
+  #latest: BodyCopy | undefined
   #reader: BodyCopy | undefined
   #begun = false
   #ended = false
@@ -45,7 +46,8 @@ export class RequestBody {
   }
 
   copy(): Readable {
-    return new BodyCopy(this, this.#kept)
+    this.#latest = new BodyCopy(this, this.#kept)
+    return this.#latest
   }
 
   /** No attempt will follow: what is kept is given up, but for what a copy has still to send. */
@@ -83,6 +85,7 @@ export class RequestBody {
       reader.push(null)
       return
     }
+    if (reader !== this.#latest) return
     this.#reader = reader
     request.resume()
   }

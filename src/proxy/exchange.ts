@@ -190,6 +190,8 @@ class Exchange implements Outlet {
     const { status, reason, head, body } = answerTo(result, this.#requestId, close)
     const text = this.#request.method === 'HEAD' ? '' : body
     const answer = (): void => {
+      // Somebody else may have answered while it waited for its line.
+      if (response.headersSent) return
       writeHead(response, status, reason, head)
       this.#writer.own(text)
       drain(this.#request)

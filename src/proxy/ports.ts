@@ -54,7 +54,8 @@ interface Further {
   }): RetryDenial | undefined
   /** How long to wait before the next hedge of a request that has had so many, in ms; undefined for no hedge. */
   hedgeDelayMs(method: string, hedges: number): number | undefined
-  mayHedge(): boolean
+  /** Whether the budget has room for a further one. */
+  inBudget(): boolean
   /** Takes in how long a response's head was waited for. */
   waited(us: number): void
 }

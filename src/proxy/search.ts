@@ -1,15 +1,18 @@
 // The search of one request for a backend: it picks one, and waits for room where all that are left are full.
 import type { BackendState } from '../backend.ts'
 import type { Decision, StickyVerdict } from '../decision.ts'
+import type { RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
 import type { Journal } from './journal.ts'
 import type { Guest, Ports, Turn } from './ports.ts'
+
+type Vain = Parameters<Guest['fail']>[0] | 'no-backend'
 
 /** Who looks for a backend. */
 export interface Seeker {
   onFound(backend: BackendState, decision: Decision, turn: Turn | undefined): void
   /** It has waited in vain. */
-  onNobody(result: Parameters<Guest['fail']>[0]): void
+  onNobody(result: Vain): void
 }
 
 export class Search {
@@ -40,12 +43,19 @@ export class Search {
     if (turn?.hedge === true || !isFull(this.#journal.none)) return false
     this.waits = true
     this.#sinceUs = this.#ports.clock.monoUs()
+    const giveUp = (result: Vain, denial: RetryDenial): void => {
+      this.stop()
+      if (turn !== undefined) this.#journal.retryDenied = denial
+      this.#seeker.onNobody(result)
+    }
     this.#leave = this.#ports.room.enter({
-      seat: () => this.#pick(turn),
-      fail: (result) => {
-        this.stop()
-        this.#seeker.onNobody(result)
+      seat: () => {
+        if (turn === undefined || this.#ports.further.inBudget()) return this.#pick(turn)
+        // Others that were sent meanwhile have spent what there was when it began to wait.
+        giveUp('no-backend', 'budget')
+        return true
       },
+      fail: (result) => giveUp(result, result === 'closing' ? 'closing' : 'no-backend'),
     })
     return true
   }

@@ -47,7 +47,7 @@ export class Further {
 
   /** Why no retry may follow, if none may. */
   denial(facts: RetryFacts): RetryDenial | undefined {
-    return retryDenial(this.#config().retry, facts) ?? (this.#inBudget() ? undefined : 'budget')
+    return retryDenial(this.#config().retry, facts) ?? (this.inBudget() ? undefined : 'budget')
   }
 
   /** How long to wait before the next hedge of a request that has had so many, in ms. */
@@ -59,18 +59,14 @@ export class Further {
     return us === undefined ? undefined : Math.max(hedge.minDelayMs, Math.ceil(us / 1000))
   }
 
-  /** Whether the budget has room for a hedge. */
-  mayHedge(): boolean {
-    return this.#inBudget()
+  /** Whether the budget has room for a further attempt. */
+  inBudget(): boolean {
+    return this.#budget.allows(this.#clock.monoUs())
   }
 
   /** Takes in how long the head of a response took; or, for one that was not waited for, how long it was waited for. */
   waited(us: number): void {
     const { hedge } = this.#config()
     if (hedge !== undefined && 'percentile' in hedge) this.#latencies.record(us)
-  }
-
-  #inBudget(): boolean {
-    return this.#budget.allows(this.#clock.monoUs())
   }
 }

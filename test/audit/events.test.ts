@@ -2,8 +2,10 @@
 import { request } from 'node:http'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { createBalancer } from '../../src/balancer.ts'
 import { canonical } from '../../src/canonical.ts'
-import { type EventName, eventSchema, eventTable } from '../../src/events.ts'
+import { type AuditEvent, type EventName, eventSchema, eventTable } from '../../src/events.ts'
+import { replay } from '../../src/replay.ts'
 import { fileSink } from '../../src/sinks/file.ts'
 import { answering, refusing } from '../support/backends.ts'
 import { edge } from '../support/edge.ts'
@@ -162,4 +164,26 @@ it.each<[string, (e: Awaited<ReturnType<typeof edge>>) => unknown]>([
   await e.balancer.close({ deadlineMs: 0 })
   expectLines(kept.lines())
   expect(kept.events().filter(({ audit }) => audit.truncated === true).length).toBeGreaterThan(0)
+})
+
+it('a line that is too long for its trace keeps all else, and says that it was shortened', async () => {
+  const kept = collect()
+  const backends = Array.from({ length: 512 }, (_, i) => ({
+    id: `${'backend-'.repeat(12)}${i}`,
+    url: `http://backend-${i}.example`,
+  }))
+  const balancer = createBalancer({ backends, strategy: 'round-robin', traceRate: 1, audit: { sinks: [kept] } })
+  await balancer.ready()
+  const { decision, done } = balancer.pick()
+  done({ result: 'ok' })
+  expect(replay(decision)).toBe(decision.backend)
+  await balancer.close({ deadlineMs: 0 })
+  expectLines(kept.lines().filter((line) => line.includes('route.picked')))
+  const { audit, lb } = kept
+    .events()
+    .find(({ event_name }) => event_name === 'route.picked') as AuditEvent<'route.picked'>
+  expect(audit.truncated).toBe(true)
+  expect(lb.decision).toEqual({ ...decision, trace: undefined })
+  for (const record of [lb.decision, { lb }])
+    expect(() => replay(record)).toThrow(expect.objectContaining({ code: 'not-replayable' }))
 })

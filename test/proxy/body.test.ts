@@ -94,6 +94,27 @@ describe('copies side by side', () => {
     await until(() => others.every(({ ended }) => ended()))
     expect(others.map(({ text }) => text())).toEqual(['one two', 'one two'])
   })
+
+  it('leave what still comes to the latest, also when one before it asks for more', async () => {
+    const { message, come } = request()
+    const body = new RequestBody(message, 1_000_000)
+    const stalled = body.copy()
+    const parts = ['a', 'b', 'c'].map((letter) => letter.repeat(100_000))
+    // More than it takes unread: it asks again once somebody reads it.
+    stalled.read(0)
+    come(Buffer.from(parts[0]!))
+    await until(() => stalled.readableLength === 100_000)
+    const latest = read(body.copy())
+    await until(() => latest.text() === parts[0])
+    const overtaken = read(stalled)
+    await until(() => overtaken.text() === parts[0])
+    come(Buffer.from(parts[1]!))
+    come(Buffer.from(parts[2]!))
+    come(null)
+    await until(latest.ended)
+    expect(latest.text()).toBe(parts.join(''))
+    expect([overtaken.text(), overtaken.ended()]).toEqual([parts[0], false])
+  })
 })
 
 describe('what is kept', () => {

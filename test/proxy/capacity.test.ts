@@ -1,6 +1,6 @@
 // Capacity: a backend never has more than it may, and requests for which all are full wait their turn.
 import { describe, expect, it } from 'vitest'
-import { answering, httpBackend, silent, type TestBackend } from '../support/backends.ts'
+import { answering, httpBackend, rawBackend, silent, type TestBackend } from '../support/backends.ts'
 import { type Edge, edge } from '../support/edge.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { rawClient, send } from '../support/raw-client.ts'
@@ -223,7 +223,11 @@ describe('together with other attempts', () => {
       expect(await reply).toMatchObject({ status: 503, body: 'busy' })
       lease.done({ result: 'ok' })
       await closed
-      expect(e.completions()[0]!.lb).toMatchObject({ result: 'ok', attempts: [{ status_code: 503, result: 'ok' }] })
+      expect(e.completions()[0]!.lb).toMatchObject({
+        result: 'ok',
+        attempts: [{ status_code: 503, result: 'ok' }],
+        retry_denied: end === 'close' ? 'closing' : 'no-backend',
+      })
       expect(full.seen).toEqual([])
     }
   })
@@ -245,6 +249,60 @@ describe('together with other attempts', () => {
     expect((await reply).status).toBe(200)
     expect(full.seen).toEqual([])
     expect((await e.completed(1))[0]!.lb).toMatchObject({ attempts: [{ result: 'ok' }], timing: { queue_us: 0 } })
+  })
+
+  it('retries that have waited keep within the budget too', async () => {
+    const [bad, full] = [await rawBackend(() => undefined), await holding()]
+    const e = await edge([bounded(bad, 30), bounded(full, 1)], {
+      queue: { timeoutMs: 60_000 },
+      health: { passive: false },
+      retry: { budget: { percent: 0, minPerSecond: 1 } },
+      clock: fakeClock(),
+    })
+    const replies = []
+    for (let i = 0; i < 31; i++) replies.push((await next(e, '/')).reply)
+    await until(() => bad.accepted() === 30 && full.held.length === 1)
+    for (const socket of bad.sockets) socket.destroy()
+    await until(() => e.balancer.snapshot().backends[0]!.inFlight === 0)
+    for (let done = 0; done < 11; done++) {
+      await until(() => full.held.length === 1)
+      full.held[0]!.answer()
+    }
+    const statuses = (await Promise.all(replies)).map(({ status }) => status)
+    expect(statuses.filter((status) => status === 200)).toHaveLength(11)
+    const all = (await e.completed(31)).map(({ lb }) => lb)
+    expect(all.filter(({ attempts }) => attempts.length === 2)).toHaveLength(10)
+    expect(all.filter(({ result, retry_denied }) => result !== 'ok' && retry_denied === 'budget')).toHaveLength(20)
+  })
+
+  it('a retry that waits is not hedged, and may be once it runs', async () => {
+    const clock = fakeClock()
+    const [bad, full, idle] = [await silent('fin'), await holding(), await answering()]
+    const e = await edge([bad, bounded(full, 1), idle], {
+      clock,
+      hedge: { delayMs: 100 },
+      queue: { timeoutMs: 60_000 },
+    })
+    const ids = e.balancer.snapshot().backends.map(({ id }) => id)
+    const ops = e.balancer.as({ id: 'ops', type: 'user' })
+    await ops.drain(ids[2]!)
+    await ops.setWeight(ids[0]!, 0)
+    const lease = e.balancer.pick()
+    await ops.setWeight(ids[0]!, 1)
+    const reply = send(e.port)
+    await until(() => bad.accepted() === 1 && e.balancer.snapshot().backends[0]!.inFlight === 0)
+    clock.advance(100)
+    lease.done({ result: 'ok' })
+    await until(() => full.held.length === 1)
+    await ops.undrain(ids[2]!)
+    clock.advance(100)
+    expect((await reply).status).toBe(200)
+    const [one] = await e.completed(1)
+    expect(one!.lb.attempts.map(({ result, hedge }) => [result, hedge])).toEqual([
+      ['backend-reset', undefined],
+      ['hedge-lost', undefined],
+      ['ok', true],
+    ])
   })
 
   it('the time of the whole request goes on while it waits', async () => {

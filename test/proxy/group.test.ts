@@ -90,4 +90,28 @@ describe('with durability group', () => {
     await client.ended
     expect(client.text()).toMatch(/^HTTP\/1\.1 502 /)
   })
+
+  it('our own answer gives way to somebody else who has answered while it waited', async () => {
+    const { store, waiting, sync } = slowStore()
+    const { balancer } = recorded({ backends: [(await refusing()).url], audit: { sinks: [store] } })
+    await balancer.ready()
+    const handle = nodeHandler(balancer)
+    let answer = (): void => undefined
+    const server = createServer((request, response) => {
+      answer = () => void response.writeHead(418).end()
+      handle(request, response)
+    })
+    closeAfterTest(server)
+    const client = await rawClient(await listen(server), get)
+    await until(() => waiting.length === 1)
+    const faults: unknown[] = []
+    const onFault = (fault: unknown): void => void faults.push(fault)
+    process.on('unhandledRejection', onFault)
+    answer()
+    sync()
+    await client.ended
+    process.off('unhandledRejection', onFault)
+    expect(client.text()).toMatch(/^HTTP\/1\.1 418 /)
+    expect(faults).toEqual([])
+  })
 })
