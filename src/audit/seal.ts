@@ -5,6 +5,8 @@ import { type LogHead, type LogName, maxLineBytes } from '../sink.ts'
 
 /** The parts of an event that grow with what a client sends. Dropped, in this order, from a line that is too long. */
 const droppable: readonly (readonly string[])[] = [
+  ['lb', 'decision', 'trace', 'pool'],
+  ['lb', 'decision', 'trace', 'compared'],
   ['http', 'request', 'header'],
   ['url', 'query'],
   ['lb', 'decision', 'excluded'],
