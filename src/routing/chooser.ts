@@ -47,6 +47,7 @@ export class Chooser {
         return picked
       }
       if (picked === undefined && !candidates.some((candidate) => draft.admits(candidate))) return undefined
+      this.#watch(picked)
       this.#onFault(
         this.strategy.name,
         `it picked ${picked === undefined ? 'nobody' : 'a backend that is not a candidate'}`,
@@ -67,13 +68,19 @@ export class Chooser {
     let memory: number[] | undefined
     this.#guard(() => {
       memory = this.strategy.memory?.(candidates)
+      return memory
     })
     return memory
   }
 
-  #guard(act: () => void): boolean {
+  // What should have been synchronous must not end the process when it rejects.
+  #watch(result: unknown): void {
+    if (result instanceof Promise) result.catch((error: unknown) => this.#onFault(this.strategy.name, reasonOf(error)))
+  }
+
+  #guard(act: () => unknown): boolean {
     try {
-      act()
+      this.#watch(act())
       return true
     } catch (error) {
       this.#onFault(this.strategy.name, reasonOf(error))
