@@ -184,3 +184,24 @@ it('a backend that starts slowly is picked with its part of the weight, and the 
   expect(mine.every(({ ramp }) => ramp === 100)).toBe(true)
   expect(decisions.find(({ backend }) => backend === 'a')!.ramp).toBeUndefined()
 })
+
+it('split, slow start, panic and affinity are switched off by an update', async () => {
+  const {
+    balancer,
+    ops,
+    of: events,
+  } = balanced({
+    backends: of({ a: { group: 's' }, b: { group: 'x' } }),
+    affinity: { key: 'path' },
+    panic: { thresholdPercent: 50 },
+    slowStart: { windowMs: 10_000 },
+    split: { s: 1 },
+  })
+  await ops.update({ affinity: false, panic: false, slowStart: false, split: false })
+  const { decision } = balancer.pick({ path: '/' })
+  expect(decision).toMatchObject({ candidates: 2, excluded: [] })
+  expect([decision.group, decision.sticky, decision.ramp]).toEqual([undefined, undefined, undefined])
+  const [{ config }] = events('config.changed')
+  expect(Object.keys(config.before)).toEqual(expect.arrayContaining(['affinity', 'panic', 'slowStart', 'split']))
+  expect(config.after).toEqual({})
+})
