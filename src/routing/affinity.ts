@@ -33,9 +33,9 @@ export interface Affinity {
   bind(request: PickRequest, backend: BackendState): string | undefined
 }
 
-/** `onFault` is told what a key function of the host throws; the client counts as one without a key then. */
+/** `onFault` is told what code of the host throws, a key function or a getter: the client counts as one without a key then. */
 export const createAffinity = (config: AffinityConfig, clock: Clock, onFault: (fault: string) => void): Affinity =>
-  'cookie' in config ? new ByCookie(config) : new ByKey(config, clock, onFault)
+  'cookie' in config ? new ByCookie(config, onFault) : new ByKey(config, clock, onFault)
 
 /** The name of the cookie that is ours, where there is one. */
 export const ownCookieOf = (config: AffinityConfig | undefined): string | undefined =>
@@ -47,8 +47,10 @@ export const canKeep = ({ admin, active, passive }: BackendState, panic: boolean
 
 class ByCookie implements Affinity {
   readonly #cookie: BackendCookie
+  readonly #onFault: (fault: string) => void
 
-  constructor({ cookie }: z.output<typeof byCookie>) {
+  constructor({ cookie }: z.output<typeof byCookie>, onFault: (fault: string) => void) {
+    this.#onFault = onFault
     this.#cookie = new BackendCookie(cookie)
   }
 
@@ -57,7 +59,7 @@ class ByCookie implements Affinity {
   }
 
   find(request: PickRequest): Binding {
-    const value = cookieOf(request, this.#cookie.name)
+    const value = this.#valueOf(request)
     if (value === undefined) return undefined
     const backend = this.#cookie.read(value)
     return backend === undefined ? 'lost' : (backend ?? 'invalid')
@@ -65,6 +67,16 @@ class ByCookie implements Affinity {
 
   bind(_: PickRequest, backend: BackendState): string | undefined {
     return this.#cookie.write(backend)
+  }
+
+  // The request of a lease is the host's own: reading it may run code of the host.
+  #valueOf(request: PickRequest): string | undefined {
+    try {
+      return cookieOf(request, this.#cookie.name)
+    } catch (error) {
+      this.#onFault(reasonOf(error))
+      return undefined
+    }
   }
 }
 

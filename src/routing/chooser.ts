@@ -1,11 +1,16 @@
 // A chooser: asks one strategy for one list of candidates, and outlasts what it does wrong.
 import type { BackendState } from '../backend.ts'
-import { pickReasons } from '../decision.ts'
+import { type PickReason, pickReasons } from '../decision.ts'
 import { reasonOf } from '../errors.ts'
 import type { Draft, Observation, Strategy } from '../strategy.ts'
 
 /** Told when a user's strategy throws, or returns a backend that it may not, or nobody where somebody could be. */
 export type StrategyFault = (strategy: string, fault: string) => void
+
+/** The reasons for which a strategy can have chosen somebody: the other two are ours. */
+const chosenReasons: ReadonlySet<PickReason> = new Set(
+  pickReasons.filter((reason) => reason !== 'sticky' && reason !== 'none-eligible'),
+)
 
 export class Chooser {
   readonly strategy: Strategy
@@ -43,7 +48,7 @@ export class Chooser {
     try {
       const picked = this.strategy.pick(candidates, draft)
       if (picked !== undefined && this.#members.has(picked) && draft.admits(picked)) {
-        if (!pickReasons.includes(draft.reason)) draft.reason = 'custom'
+        if (!chosenReasons.has(draft.reason)) draft.reason = 'custom'
         return picked
       }
       if (picked === undefined && !candidates.some((candidate) => draft.admits(candidate))) return undefined

@@ -196,7 +196,19 @@ describe('by key', () => {
 
 it.each([{ cookie: { secret } }, { key: { cookie: 'x' } }])('a request that is none costs no pick: %j', (affinity) => {
   const { balancer } = balanced({ affinity })
-  for (const given of [null, 5, { headers: null }, { headers: { cookie: null } }, { headers: { cookie: [] } }])
+  const throwing = {
+    get headers(): never {
+      throw new Error('none')
+    },
+  }
+  for (const given of [
+    null,
+    5,
+    throwing,
+    { headers: null },
+    { headers: { cookie: null } },
+    { headers: { cookie: [] } },
+  ])
     expect(balancer.pick(given as unknown as PickRequest).backend).toBeDefined()
 })
 

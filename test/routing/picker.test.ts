@@ -152,10 +152,10 @@ describe('a strategy that misbehaves does not cost the request', () => {
     expect(faults).toEqual([['own', 'no table']])
   })
 
-  it('that gives a reason of its own invention', () => {
+  it.each(['because', 'none-eligible', 'sticky'])('that gives a reason that it cannot have: %s', (reason) => {
     const { picker } = pickerOf(
       own((candidates, draft) => {
-        draft.reason = 'because' as never
+        draft.reason = reason as never
         return candidates[1]
       }),
     )
