@@ -165,6 +165,8 @@ export interface BackendState {
   capacity: CapacityState
   /** Whether it belongs to the group that gets copies of requests only. Written by routing. */
   copiesOnly: boolean
+  /** Whether its group has no share of the traffic, by what `split` says. Written by routing. */
+  noShare: boolean
   /** Of what is in flight, how many a trial leaves out of account, as they began before it. Written by passive health. */
   stale: number
   /** How much of its weight it gets, in permille: less than {@link fullRamp} while it starts slowly. Written by routing. */
@@ -191,6 +193,7 @@ export const newBackendState = (config: Backend): BackendState => ({
   passive: 'ok',
   capacity: 'free',
   copiesOnly: false,
+  noShare: false,
   stale: 0,
   ramp: fullRamp,
   weight: config.weight * fullRamp,

@@ -59,15 +59,19 @@ const poolShape = {
     })
     .prefault({}),
   /** Slow start of backends that join or recover. Off unless given. */
-  slowStart: slowStartSchema.optional(),
+  slowStart: z
+    .union([off, slowStartSchema], { error: 'expected false, or an object of slow start options' })
+    .optional(),
   /** When health is left out of account because too few are eligible. Off unless given. */
-  panic: panicSchema.optional(),
-  /** Shares of the traffic by group of backends: `{ canary: 5, stable: 95 }`. `default` are those without a group. */
-  split: splitSchema.optional(),
+  panic: z.union([off, panicSchema], { error: 'expected false, or an object with `thresholdPercent`' }).optional(),
+  /** Shares of the traffic by group of backends: `{ canary: 5, stable: 95 }`. `default` are those without a group. Off unless given. */
+  split: z.union([off, splitSchema], { error: 'expected false, or an object of shares by group' }).optional(),
   /** Which zone is preferred, and when traffic spills to other zones and levels. */
   locality: localitySchema.prefault({}),
   /** Keeps a client on the backend that it had. Off unless given. */
-  affinity: affinitySchema.optional(),
+  affinity: z
+    .union([off, affinitySchema], { error: 'expected false, or an object with `cookie`, or one with `key`' })
+    .optional(),
   /** The part of the picks whose decision holds draws and scores, from 0 to 1, so that `replay` can do them again. Default 0.01. */
   traceRate: traceRateSchema.default(0.01),
   /** Further attempts on other backends. */

@@ -2,7 +2,7 @@
 import { type BackendState, newBackendState } from './backend.ts'
 import type { Clock } from './clock.ts'
 import type { Trace, TracedCandidate } from './decision.ts'
-import { BalancerError } from './errors.ts'
+import { BalancerError, reasonOf } from './errors.ts'
 import type { Random } from './random.ts'
 import { createStrategy, isNamedStrategy, strategySchema } from './strategies/index.ts'
 import type { Draft } from './strategy.ts'
@@ -29,7 +29,14 @@ export function replay(
   record: RecordedDecision | { readonly lb: { readonly decision?: RecordedDecision | undefined } },
 ): string | undefined {
   const decision = decisionOf(record)
-  const { strategy: name, reason, trace } = decision
+  try {
+    return replayed(decision)
+  } catch (error) {
+    throw error instanceof BalancerError ? error : no(`its trace is none: ${reasonOf(error)}`)
+  }
+}
+
+function replayed({ strategy: name, reason, trace }: RecordedDecision): string | undefined {
   if (trace === undefined) throw no('it was not sampled: it has no trace')
   if (reason === 'sticky') return trace.compared[0]?.backend
   if (reason === 'custom' || !isNamedStrategy(name)) throw no(`${JSON.stringify(name)} chose by a rule of its own`)

@@ -20,11 +20,13 @@ export const keySchema = z.union(
 )
 export type KeySource = z.output<typeof keySchema>
 
-/** The key of a request; undefined where it has none. Throws only what a function of the host throws. */
+/**
+ * The key of a request; undefined where it has none, or one that is no text. Throws only what a function of the host throws.
+ */
 export function keyOf(request: PickRequest, source: KeySource): string | undefined {
-  if (source === 'client') return request.client?.address
+  if (source === 'client') return textOf(request?.client?.address)
   if (source === 'path') return pathOf(request)
-  if (typeof source === 'function') return textOf(source(request))
+  if (typeof source === 'function') return answerOf(source(request))
   if ('header' in source) return headerOf(request, source.header)
   return 'cookie' in source ? cookieOf(request, source.cookie) : queryOf(request, source.query)
 }
@@ -38,19 +40,28 @@ export function cookieOf(request: PickRequest, name: string): string | undefined
 
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
-function pathOf({ path }: PickRequest): string | undefined {
+// A promise is no key, and what it rejects with must not end the process.
+function answerOf(value: unknown): string | undefined {
+  if (value instanceof Promise) value.catch(() => undefined)
+  return textOf(value)
+}
+
+function pathOf(request: PickRequest): string | undefined {
+  const path = textOf(request?.path)
   const end = path?.indexOf('?') ?? -1
   return end === -1 ? path : path!.slice(0, end)
 }
 
 // Of several the first counts: what a client adds behind what a proxy has set changes nothing.
-function headerOf({ headers }: PickRequest, name: string): string | undefined {
-  const value = headers !== undefined && Object.hasOwn(headers, name) ? headers[name] : undefined
-  return typeof value === 'object' ? textOf(value[0]) : textOf(value)
+function headerOf(request: PickRequest, name: string): string | undefined {
+  const headers = request?.headers
+  const value = headers && Object.hasOwn(headers, name) ? headers[name] : undefined
+  return Array.isArray(value) ? textOf(value[0]) : textOf(value)
 }
 
 // As it was sent: two ways of writing one value are two keys, and nothing can be malformed.
-function queryOf({ path }: PickRequest, name: string): string | undefined {
+function queryOf(request: PickRequest, name: string): string | undefined {
+  const path = textOf(request?.path)
   const start = path?.indexOf('?') ?? -1
   return start === -1 ? undefined : valueAt(path!.slice(start + 1), name, '&')
 }

@@ -144,7 +144,19 @@ describe.each([
   ],
   [
     { backends: [], strategy: { pick: 1 } },
-    { strategy: 'expected a strategy: an object with a `name` and a function `pick`, got an object' },
+    {
+      strategy:
+        'expected a strategy: an object with a `name`, a function `pick`, and functions where it has `rebuild`, `observe`, `memory` or `recall`, got an object',
+    },
+  ],
+  [
+    { backends: [], slowStart: { windowMs: 5 }, split: true, panic: 5, affinity: { cookie: {} } },
+    {
+      'affinity.cookie.secret': 'expected text, or a list, got nothing',
+      panic: 'expected false, or an object with `thresholdPercent`, got 5',
+      'slowStart.windowMs': 'expected at least 20, got 5',
+      split: 'expected false, or an object of shares by group, got true',
+    },
   ],
   [
     { backends: [], health: { active: true } },

@@ -63,6 +63,18 @@ describe('what cannot be replayed', () => {
     expect(detailOf(record)).toMatch(/^not-replayable .*no decision/)
   })
 
+  it('is a trace that is none, or was cut from a line that was too long', () => {
+    const whole = {
+      draws: [1, 2],
+      compared: [],
+      options: {},
+      pool: [{ backend: 'a', load: 0, open: true, weight: 1000 }],
+    }
+    const traces = [null, 5, {}, { ...whole, pool: [] }, { ...whole, pool: [null] }, { ...whole, draws: undefined }]
+    for (const trace of [...traces, { ...whole, options: { other: 1 } }])
+      expect(detailOf({ strategy: 'random', reason: 'drawn-by-weight', trace })).toMatch(/^not-replayable /)
+  })
+
   it('is one with draws missing', () => {
     const decision = pick({ traceRate: 1, strategy: 'power-of-two' })
     expect(detailOf({ ...decision, trace: { ...decision.trace!, draws: [] } })).toMatch(/^not-replayable .*fewer draws/)

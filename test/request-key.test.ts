@@ -48,3 +48,38 @@ it('64 KB of cookies are looked through once', () => {
   const cookie = `${'a='.repeat(32_000)}; ${'b;'.repeat(1000)} user=7`
   expect(keyOf({ headers: { cookie } }, { cookie: 'user' })).toBe('7')
 })
+
+it.each(['client', 'path', { header: 'x' }, { cookie: 'x' }, { query: 'x' }] as const)(
+  'a request that is none, or has no text where text belongs, has no key by %j',
+  (source) => {
+    const requests = [
+      null,
+      5,
+      { path: 5 },
+      { path: null },
+      { headers: null },
+      { client: null },
+      { client: { address: 5 } },
+    ]
+    const headers = [
+      { x: null, cookie: null },
+      { x: 5, cookie: 5 },
+      { x: [], cookie: [] },
+      { x: {}, cookie: {} },
+    ]
+    for (const given of [...requests, ...headers.map((one) => ({ headers: one }))])
+      expect(keyOf(given as unknown as PickRequest, keySchema.parse(source))).toBeUndefined()
+  },
+)
+
+it('a promise is no key, and nobody has to handle that it rejects', async () => {
+  const unhandled: unknown[] = []
+  const note = (error: unknown): void => void unhandled.push(error)
+  process.on('unhandledRejection', note)
+  const key = (async () => Promise.reject(new Error('none'))) as unknown as () => string
+  expect(keyOf(request, key)).toBeUndefined()
+  // Rejections are told of once all microtasks are done.
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('unhandledRejection', note)
+  expect(unhandled).toEqual([])
+})

@@ -171,5 +171,5 @@ export class Ejections {
 }
 
 /** Whether nothing but an ejection could keep it out of the traffic. */
-export const couldServe = ({ admin, active, config, copiesOnly }: BackendState): boolean =>
-  admin === 'ready' && active !== 'unhealthy' && config.weight > 0 && !copiesOnly
+export const couldServe = ({ admin, active, config, copiesOnly, noShare }: BackendState): boolean =>
+  admin === 'ready' && active !== 'unhealthy' && config.weight > 0 && !copiesOnly && !noShare

@@ -33,22 +33,24 @@ export interface Affinity {
   bind(request: PickRequest, backend: BackendState): string | undefined
 }
 
-/** `onFault` is told what a key function of the host throws; the client counts as one without a key then. */
+/** `onFault` is told what code of the host throws, a key function or a getter: the client counts as one without a key then. */
 export const createAffinity = (config: AffinityConfig, clock: Clock, onFault: (fault: string) => void): Affinity =>
-  'cookie' in config ? new ByCookie(config) : new ByKey(config, clock, onFault)
+  'cookie' in config ? new ByCookie(config, onFault) : new ByKey(config, clock, onFault)
 
 /** The name of the cookie that is ours, where there is one. */
 export const ownCookieOf = (config: AffinityConfig | undefined): string | undefined =>
   config !== undefined && 'cookie' in config ? config.cookie.name : undefined
 
-/** Whether one that a client is bound to can still have it: draining is no reason to leave. */
-export const canKeep = ({ admin, active, passive }: BackendState): boolean =>
-  admin !== 'disabled' && active !== 'unhealthy' && passive !== 'ejected'
+/** Whether one that a client is bound to can still have it: draining is no reason to leave, nor is health in panic. */
+export const canKeep = ({ admin, active, passive }: BackendState, panic: boolean): boolean =>
+  admin !== 'disabled' && (panic || (active !== 'unhealthy' && passive !== 'ejected'))
 
 class ByCookie implements Affinity {
   readonly #cookie: BackendCookie
+  readonly #onFault: (fault: string) => void
 
-  constructor({ cookie }: z.output<typeof byCookie>) {
+  constructor({ cookie }: z.output<typeof byCookie>, onFault: (fault: string) => void) {
+    this.#onFault = onFault
     this.#cookie = new BackendCookie(cookie)
   }
 
@@ -57,7 +59,7 @@ class ByCookie implements Affinity {
   }
 
   find(request: PickRequest): Binding {
-    const value = cookieOf(request, this.#cookie.name)
+    const value = this.#valueOf(request)
     if (value === undefined) return undefined
     const backend = this.#cookie.read(value)
     return backend === undefined ? 'lost' : (backend ?? 'invalid')
@@ -66,6 +68,23 @@ class ByCookie implements Affinity {
   bind(_: PickRequest, backend: BackendState): string | undefined {
     return this.#cookie.write(backend)
   }
+
+  // The request of a lease is the host's own: reading it may run code of the host.
+  #valueOf(request: PickRequest): string | undefined {
+    try {
+      return cookieOf(request, this.#cookie.name)
+    } catch (error) {
+      this.#onFault(reasonOf(error))
+      return undefined
+    }
+  }
+}
+
+interface Bound {
+  /** A text of its own: a part of a header would keep the whole of that alive. */
+  readonly key: string
+  readonly backend: BackendState
+  seenUs: number
 }
 
 /** A longer key is taken for what its beginning is: what a client sends must not fill the memory. */
@@ -76,7 +95,7 @@ class ByKey implements Affinity {
   readonly #clock: Clock
   readonly #onFault: (fault: string) => void
   /** In the order in which they were last seen. */
-  readonly #bound = new Map<string, { backend: BackendState; seenUs: number }>()
+  readonly #bound = new Map<string, Bound>()
   #backends: ReadonlySet<BackendState> = new Set()
 
   constructor(config: z.output<typeof byKey>, clock: Clock, onFault: (fault: string) => void) {
@@ -98,15 +117,16 @@ class ByKey implements Affinity {
     if (nowUs - bound.seenUs > this.#config.ttlMs * 1000) return undefined
     if (!this.#backends.has(bound.backend)) return 'lost'
     bound.seenUs = nowUs
-    this.#bound.set(key, bound)
+    this.#bound.set(bound.key, bound)
     return bound.backend
   }
 
   bind(request: PickRequest, backend: BackendState): undefined {
-    const key = this.#keyOf(request)
-    if (key === undefined || !this.#backends.has(backend)) return
+    const part = this.#keyOf(request)
+    if (part === undefined || !this.#backends.has(backend)) return
+    const key = copyOf(part)
     this.#bound.delete(key)
-    this.#bound.set(key, { backend, seenUs: this.#clock.monoUs() })
+    this.#bound.set(key, { key, backend, seenUs: this.#clock.monoUs() })
     if (this.#bound.size > this.#config.max) this.#bound.delete(this.#bound.keys().next().value!)
   }
 
@@ -119,3 +139,6 @@ class ByKey implements Affinity {
     }
   }
 }
+
+/** The same text, sharing no memory with what it was cut from. As UTF-16, which holds any text. */
+const copyOf = (text: string): string => Buffer.from(text, 'utf16le').toString('utf16le')

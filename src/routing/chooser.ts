@@ -1,11 +1,16 @@
 // A chooser: asks one strategy for one list of candidates, and outlasts what it does wrong.
 import type { BackendState } from '../backend.ts'
-import { pickReasons } from '../decision.ts'
+import { type PickReason, pickReasons } from '../decision.ts'
 import { reasonOf } from '../errors.ts'
 import type { Draft, Observation, Strategy } from '../strategy.ts'
 
 /** Told when a user's strategy throws, or returns a backend that it may not, or nobody where somebody could be. */
 export type StrategyFault = (strategy: string, fault: string) => void
+
+/** The reasons for which a strategy can have chosen somebody: the other two are ours. */
+const chosenReasons: ReadonlySet<PickReason> = new Set(
+  pickReasons.filter((reason) => reason !== 'sticky' && reason !== 'none-eligible'),
+)
 
 export class Chooser {
   readonly strategy: Strategy
@@ -43,10 +48,11 @@ export class Chooser {
     try {
       const picked = this.strategy.pick(candidates, draft)
       if (picked !== undefined && this.#members.has(picked) && draft.admits(picked)) {
-        if (!pickReasons.includes(draft.reason)) draft.reason = 'custom'
+        if (!chosenReasons.has(draft.reason)) draft.reason = 'custom'
         return picked
       }
       if (picked === undefined && !candidates.some((candidate) => draft.admits(candidate))) return undefined
+      this.#watch(picked)
       this.#onFault(
         this.strategy.name,
         `it picked ${picked === undefined ? 'nobody' : 'a backend that is not a candidate'}`,
@@ -72,13 +78,19 @@ export class Chooser {
     let memory: number[] | undefined
     this.#guard(() => {
       memory = this.strategy.memory?.(candidates)
+      return memory
     })
     return memory
   }
 
-  #guard(act: () => void): boolean {
+  // What should have been synchronous must not end the process when it rejects.
+  #watch(result: unknown): void {
+    if (result instanceof Promise) result.catch((error: unknown) => this.#onFault(this.strategy.name, reasonOf(error)))
+  }
+
+  #guard(act: () => unknown): boolean {
     try {
-      act()
+      this.#watch(act())
       return true
     } catch (error) {
       this.#onFault(this.strategy.name, reasonOf(error))

@@ -33,9 +33,17 @@ export class PickDraft implements Draft {
     return candidate.capacity === 'free' && !this.#tried.includes(candidate)
   }
 
-  /** Why a candidate is not admitted, as a list of one; empty if it is. */
-  exclusionOf(candidate: BackendState): readonly Exclusion[] {
-    if (this.#tried.includes(candidate)) return [{ backend: candidate.config.id, reason: 'tried' }]
-    return candidate.capacity === 'full' ? [{ backend: candidate.config.id, reason: 'at-capacity' }] : []
+  /** Those of the candidates that are not admitted, and why. */
+  exclusionsFrom(candidates: readonly BackendState[]): Exclusion[] {
+    const excluded: Exclusion[] = []
+    const tried = this.#tried
+    for (let i = 0; i < candidates.length; i++) {
+      const candidate = candidates[i]!
+      const wasTried = tried.length > 0 && tried.includes(candidate)
+      if (!wasTried && candidate.capacity === 'free') continue
+      const reason = wasTried ? 'tried' : 'at-capacity'
+      excluded.push({ backend: candidate.config.id, reason })
+    }
+    return excluded
   }
 }

@@ -1,9 +1,15 @@
-// Handicaps: who comes to a busy pool counts as busy, until it has had its share.
-import type { BackendState } from '../backend.ts'
+// Handicaps: who comes to a busy list of candidates counts as busy, until it has had its share.
+import { type BackendState, loadOf } from '../backend.ts'
+
+/** One list that a strategy chooses from: no load counts beyond it. */
+interface Peers {
+  /** The sum of its weights. */
+  readonly whole: number
+}
 
 interface Debt {
   readonly backend: BackendState
-  /** How much of one request is paid off, in units of the pool's whole weight. */
+  /** How much of one request is paid off, in units of the whole weight of its list. */
   paid: number
 }
 
@@ -14,46 +20,65 @@ interface Debt {
  */
 export class Handicaps {
   #debts: Debt[] = []
-  #whole = 0
+  /** The list that each candidate is in. Empty while nobody owes. */
+  #peers = new Map<BackendState, Peers>()
 
   /** Whether there is none, which is nearly always. */
   get none(): boolean {
     return this.#debts.length === 0
   }
 
-  /** Brings one that came, or that got more weight, level with the others of the pool. */
-  level(backend: BackendState, candidates: readonly BackendState[]): void {
-    const loads = candidates
-      .filter((other) => other !== backend)
-      .map((other) => (other.inFlight + other.handicap) / other.weight)
-      .sort((a, b) => a - b)
-    const median = loads[Math.floor(loads.length / 2)] ?? 0
-    const missing = Math.round(median * backend.weight) - backend.inFlight
-    if (missing <= backend.handicap) return
-    backend.handicap = missing
-    if (!this.#debts.some((debt) => debt.backend === backend)) this.#debts.push({ backend, paid: 0 })
-  }
-
-  /** Must be called after each change of the pool: who is no candidate any more owes nothing. */
-  keep(candidates: readonly BackendState[]): void {
-    this.#whole = candidates.reduce((sum, { weight }) => sum + weight, 0)
-    if (this.none) return
-    const stays = new Set(candidates)
-    for (const { backend } of this.#debts) if (!stays.has(backend)) backend.handicap = 0
+  /**
+   * Must be called after each change of the pool, with all lists that are chosen from. Who is in none of them any more owes
+   * nothing; those that come, and those whose weight still grows, are brought level with the others of their list.
+   */
+  renew(
+    lists: readonly (readonly BackendState[])[],
+    coming: ReadonlySet<BackendState>,
+    growing: ReadonlySet<BackendState>,
+  ): void {
+    this.#peers.clear()
+    if (this.none && coming.size === 0 && growing.size === 0) return
+    for (const list of lists) {
+      const peers = { whole: list.reduce((sum, { weight }) => sum + weight, 0) }
+      for (const backend of list) this.#peers.set(backend, peers)
+    }
+    for (const { backend } of this.#debts) if (!this.#peers.has(backend)) backend.handicap = 0
     this.#settle()
+    for (const list of lists) this.#level(list, coming, growing)
   }
 
-  /** Counts one pick of the pool. */
-  picked(): void {
+  /** Counts one pick of this backend. */
+  picked(backend: BackendState): void {
+    const peers = this.#peers.get(backend)
+    if (peers === undefined) return
     let cleared = false
     for (const debt of this.#debts) {
+      if (this.#peers.get(debt.backend) !== peers) continue
       debt.paid += debt.backend.weight
-      if (debt.paid < this.#whole) continue
-      debt.paid -= this.#whole
+      if (debt.paid < peers.whole) continue
+      debt.paid -= peers.whole
       debt.backend.handicap--
       if (debt.backend.handicap === 0) cleared = true
     }
     if (cleared) this.#settle()
+  }
+
+  // Those that come at the same time are no measure for each other, or each would look as idle as the rest of them.
+  #level(list: readonly BackendState[], coming: ReadonlySet<BackendState>, growing: ReadonlySet<BackendState>): void {
+    const behind = list.filter((backend) => coming.has(backend) || growing.has(backend))
+    if (behind.length === 0) return
+    const there = list.filter((backend) => !coming.has(backend))
+    const grown = there.filter((backend) => !growing.has(backend))
+    const loads = (grown.length > 0 ? grown : there).map((other) => loadOf(other) / other.weight).sort((a, b) => a - b)
+    const median = loads[Math.floor(loads.length / 2)] ?? 0
+    const owing = new Set(this.#debts.map(({ backend }) => backend))
+    for (const backend of behind) {
+      const missing = Math.round(median * backend.weight) - backend.inFlight
+      if (missing <= backend.handicap) continue
+      backend.handicap = missing
+      if (!owing.has(backend)) this.#debts.push({ backend, paid: 0 })
+    }
   }
 
   #settle(): void {

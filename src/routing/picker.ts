@@ -1,7 +1,7 @@
 // The picker: who keeps their backend, which list is asked otherwise, and what the record says of it.
 import { type BackendState, fullRamp } from '../backend.ts'
 import type { Json } from '../canonical.ts'
-import type { Decision, StickyVerdict } from '../decision.ts'
+import type { Decision, Exclusion, StickyVerdict } from '../decision.ts'
 import type { Random } from '../random.ts'
 import type { PickRequest } from '../request.ts'
 import type { Observation, Strategy } from '../strategy.ts'
@@ -33,6 +33,8 @@ export interface PickRules {
   /** The options of the strategy, as a record holds them. */
   readonly options: Json | undefined
   readonly affinity: Affinity | undefined
+  /** The groups that requests fall to; '' where there is no split. */
+  readonly groups: readonly string[]
   /** The part of the picks that is traced, from 0 to 1. */
   readonly traceRate: number
 }
@@ -44,6 +46,7 @@ export interface PickerOptions {
 }
 
 const onlyOne: Turn = {}
+const nobody: readonly Exclusion[] = []
 
 export class Picker {
   readonly #options: PickerOptions
@@ -67,6 +70,9 @@ export class Picker {
       this.#elder = this.#eldest
       this.#choosers = new Map()
     }
+    // Of groups that are gone nothing is kept: names of releases would gather without end.
+    for (const key of this.#choosers.keys())
+      if (!rules.groups.includes(key.slice(0, key.indexOf(' ')))) this.#choosers.delete(key)
     this.#rules = rules
   }
 
@@ -87,7 +93,8 @@ export class Picker {
       if (turn.hedge === true) return this.#choose(snapshot, draft, turn, turn.sticky)
       const binding = affinity.find(request)
       // A first attempt waits for room on its own backend; a further one is on its way to another anyway.
-      if (typeof binding === 'object' && canKeep(binding) && (tried.length === 0 || draft.admits(binding)))
+      const isFirst = tried.length === 0
+      if (typeof binding === 'object' && canKeep(binding, snapshot.panic) && (isFirst || draft.admits(binding)))
         return this.#keep(snapshot, binding, draft, turn)
       const wasFree = turn.sticky !== undefined && turn.sticky !== 'sticky-kept'
       const pick = this.#choose(snapshot, draft, turn, wasFree ? turn.sticky : verdictOf(binding))
@@ -169,7 +176,7 @@ export class Picker {
     sticky: StickyVerdict | undefined,
   ): Decision {
     const from = tier ?? snapshot
-    const added = draft.restricted ? from.candidates.flatMap((candidate) => draft.exclusionOf(candidate)) : []
+    const added = draft.restricted ? draft.exclusionsFrom(from.candidates) : nobody
     return {
       backend: backend?.config.id,
       candidates: from.candidates.length - added.length,

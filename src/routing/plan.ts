@@ -1,6 +1,6 @@
 // The plan of a snapshot: which lists of candidates there are, and what share of the requests falls to each.
 import { z } from 'zod'
-import type { BackendState } from '../backend.ts'
+import type { Backend, BackendState } from '../backend.ts'
 import type { Exclusion, ExclusionReason } from '../decision.ts'
 import { below, type Random } from '../random.ts'
 
@@ -21,6 +21,10 @@ export const localitySchema = z.strictObject({
    */
   overprovisionPercent: z.int().min(100).max(1000).default(140),
 })
+
+/** Whether its group gets any of the traffic. */
+export const hasShare = ({ group = unnamed }: Backend, split: PlanRules['split']): boolean =>
+  split === undefined || (Object.hasOwn(split, group) && split[group]! > 0)
 
 /** What shares traffic out before a strategy chooses. */
 export interface PlanRules {
@@ -103,7 +107,7 @@ function tiersOf(members: readonly Standing[], { locality }: PlanRules): Draft[]
     const others = level.filter(({ backend }) => backend.config.zone !== locality.zone)
     const common = { priority, isLone }
     if (locality.zone === undefined || local.length === 0 || others.length === 0) {
-      drafts.push({ ...common, members: level, isLocal: others.length === 0, share })
+      drafts.push({ ...common, members: level, isLocal: locality.zone === undefined || others.length === 0, share })
       continue
     }
     const keeps = others.some(isEligible) ? capacityOf(local, locality.overprovisionPercent) : 1000

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts'
 import type { Exclusion, ExclusionReason } from '../decision.ts'
 import { Capacity } from './capacity.ts'
 import { Handicaps } from './handicap.ts'
-import { type Part, type PlanRules, planOf, type Standing } from './plan.ts'
+import { hasShare, type Part, type PlanRules, planOf, type Standing } from './plan.ts'
 import { Ramp, type SlowStartConfig } from './ramp.ts'
 
 export const panicSchema = z.strictObject({
@@ -127,6 +127,7 @@ export class Pool {
     const mirrored: Exclusion[] = []
     for (const backend of this.#states.values()) {
       this.capacity.update(backend)
+      backend.noShare = !hasShare(backend.config, this.#rules.split)
       const out = exclusionOf(backend)
       backend.copiesOnly = this.#rules.mirror !== undefined && backend.config.group === this.#rules.mirror.group
       if (!backend.copiesOnly) {
@@ -143,8 +144,10 @@ export class Pool {
     const seen = panic
       ? standings.map(({ backend, out }) => ({ backend, out: isHealth(out) ? undefined : out }))
       : standings
-    this.#weigh(standings, seen, panic)
+    const { coming, growing } = this.#weigh(standings, panic)
     this.#publish(seen, mirrored, { panic, eligible, mirrors })
+    const lists = this.#snapshot.parts.flatMap(({ tiers }) => tiers.map(({ candidates }) => candidates))
+    this.#handicaps.renew(lists, coming, growing)
     if (panic !== this.#panic) {
       this.#panic = panic
       this.#options.onPanic(panic, { eligible, total: servable })
@@ -156,7 +159,7 @@ export class Pool {
 
   /** Counts one pick. */
   picked(backend: BackendState): void {
-    if (!this.#handicaps.none) this.#handicaps.picked()
+    if (!this.#handicaps.none) this.#handicaps.picked(backend)
     this.capacity.update(backend)
   }
 
@@ -165,18 +168,17 @@ export class Pool {
   }
 
   // Who comes to others, or comes back to them, starts slowly; where all come at once nobody is behind.
-  #weigh(standings: readonly Standing[], seen: readonly Standing[], panic: boolean): void {
-    const candidates = eligibleOf(seen)
+  #weigh(
+    standings: readonly Standing[],
+    panic: boolean,
+  ): { readonly coming: ReadonlySet<BackendState>; readonly growing: ReadonlySet<BackendState> } {
     const settled = eligibleOf(standings).filter(({ passive }) => passive !== 'trial')
     const isNew = (backend: BackendState): boolean => !this.#settled.has(backend)
-    const comes = panic || settled.every(isNew) ? [] : settled.filter(isNew)
-    for (const backend of comes) this.#ramp.start(backend)
-    const ramping = [...this.#states.values()].filter((backend) => this.#ramp.weigh(backend))
-    this.#handicaps.keep(candidates)
-    const present = new Set(candidates)
-    for (const backend of new Set([...comes, ...ramping]))
-      if (present.has(backend)) this.#handicaps.level(backend, candidates)
+    const coming = new Set(panic || settled.every(isNew) ? [] : settled.filter(isNew))
+    for (const backend of coming) this.#ramp.start(backend)
+    const growing = new Set([...this.#states.values()].filter((backend) => this.#ramp.weigh(backend)))
     this.#settled = new Set(settled)
+    return { coming, growing }
   }
 
   #publish(
@@ -211,5 +213,5 @@ function exclusionOf(state: BackendState): ExclusionReason | undefined {
   if (state.config.weight === 0) return 'weight-zero'
   if (state.active === 'unhealthy') return 'unhealthy'
   if (state.passive === 'ejected') return 'ejected'
-  return undefined
+  return state.noShare ? 'other-group' : undefined
 }

@@ -37,6 +37,9 @@ export class Ramp {
   configure(config: SlowStartConfig | undefined): void {
     this.#config = config
     if (config === undefined) this.#startedUs.clear()
+    // The next step may be due sooner than it was.
+    this.#timer?.cancel()
+    this.#timer = undefined
     this.#schedule()
   }
 
@@ -58,10 +61,9 @@ export class Ramp {
     return backend.ramp < fullRamp
   }
 
+  /** Nobody ramps up any more, whatever comes or recovers while the last requests end. */
   close(): void {
-    this.#timer?.cancel()
-    this.#timer = undefined
-    this.#startedUs.clear()
+    this.configure(undefined)
   }
 
   #rampOf(backend: BackendState): number {
@@ -78,10 +80,6 @@ export class Ramp {
 
   // One timer for all: those that began between two steps take theirs a little late, never early.
   #schedule(): void {
-    if (this.#timer !== undefined && (this.#config === undefined || this.#startedUs.size === 0)) {
-      this.#timer.cancel()
-      this.#timer = undefined
-    }
     if (this.#timer !== undefined || this.#config === undefined || this.#startedUs.size === 0) return
     this.#timer = this.#clock.after(Math.ceil(this.#config.windowMs / steps), () => {
       this.#timer = undefined

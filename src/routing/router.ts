@@ -1,4 +1,5 @@
 // The router: pool, picker and what is in flight, as one.
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { type Backend, type BackendState, hasRoom } from '../backend.ts'
 import type { Json } from '../canonical.ts'
@@ -10,7 +11,7 @@ import type { Observation, Strategy } from '../strategy.ts'
 import { type Affinity, type AffinityConfig, canKeep, createAffinity } from './affinity.ts'
 import type { StrategyFault } from './chooser.ts'
 import { InFlight } from './in-flight.ts'
-import { type Pick, Picker, type Turn } from './picker.ts'
+import { type Pick, Picker, type PickRules, type Turn } from './picker.ts'
 import { Pool, type PoolOptions, type PoolRules } from './pool.ts'
 import { rotation } from './rotation.ts'
 import { type QueueConfig, WaitingRoom } from './waiting.ts'
@@ -78,19 +79,20 @@ export class Router {
     this.inFlight = new InFlight((backend, taken) =>
       taken ? this.pool.picked(backend) : this.pool.capacity.update(backend),
     )
-    this.#picker = new Picker(
-      { ...strategy, affinity: this.#affinity, traceRate: rules.traceRate },
-      { pool: this.pool, random: options.random, onFault: options.onFault },
-    )
+    this.#picker = new Picker(this.#pickRules(strategy), {
+      pool: this.pool,
+      random: options.random,
+      onFault: options.onFault,
+    })
   }
 
   /** Goes by these rules from the next pick on; `sync` must follow. Bindings are forgotten if the affinity is another. */
   configure(rules: RouterRules, strategy: StrategyChoice): void {
-    if (rules.affinity !== this.#rules.affinity) this.#affinity = this.#affinityOf(rules)
+    if (!isDeepStrictEqual(rules.affinity, this.#rules.affinity)) this.#affinity = this.#affinityOf(rules)
     this.#rules = rules
     this.pool.configure(rules)
     this.room.configure(rules.queue)
-    this.#picker.use({ ...strategy, affinity: this.#affinity, traceRate: rules.traceRate })
+    this.#picker.use(this.#pickRules(strategy))
   }
 
   /** Makes the pool hold exactly these backends; returns those that left. */
@@ -125,6 +127,11 @@ export class Router {
     this.pool.close()
   }
 
+  #pickRules(strategy: StrategyChoice): PickRules {
+    const { split, traceRate } = this.#rules
+    return { ...strategy, affinity: this.#affinity, groups: split === undefined ? [''] : Object.keys(split), traceRate }
+  }
+
   #affinityOf({ affinity }: RouterRules): Affinity | undefined {
     if (affinity === undefined) return undefined
     return createAffinity(affinity, this.#options.clock, (fault) => this.#options.onFault('affinity', fault))
@@ -132,7 +139,9 @@ export class Router {
 
   // Who is bound waits for one that may be no candidate: it is draining, or its weight is 0.
   #hasRoom(): boolean {
-    if (this.pool.snapshot.candidates.some(hasRoom)) return true
-    return this.#affinity !== undefined && this.pool.states.some((backend) => canKeep(backend) && hasRoom(backend))
+    const { candidates, panic } = this.pool.snapshot
+    if (candidates.some(hasRoom)) return true
+    if (this.#affinity === undefined) return false
+    return this.pool.states.some((backend) => canKeep(backend, panic) && hasRoom(backend))
   }
 }

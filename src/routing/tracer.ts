@@ -32,7 +32,7 @@ export class PickTracer implements Tracer, Random {
       backend: candidate.config.id,
       handicap: candidate.handicap === 0 ? undefined : candidate.handicap,
       load: loadOf(candidate),
-      memory: memory?.[i],
+      memory: integerOf(memory?.[i]),
       open: draft.admits(candidate),
       weight: candidate.weight,
     }))
@@ -45,11 +45,13 @@ export class PickTracer implements Tracer, Random {
   }
 
   compared(candidate: BackendState, score: number): void {
-    if (this.#compared.length < mostTraced) this.#compared.push({ backend: candidate.config.id, score })
+    const integer = integerOf(score)
+    if (integer === undefined || this.#compared.length === mostTraced) return
+    this.#compared.push({ backend: candidate.config.id, score: integer })
   }
 
   hashed(hash: number): void {
-    this.#hash = hash
+    this.#hash = hash >>> 0
   }
 
   get trace(): Trace {
@@ -61,4 +63,10 @@ export class PickTracer implements Tracer, Random {
       pool: this.#pool,
     }
   }
+}
+
+/** A line holds integers only, and a strategy of the user's own may give anything: fractions are rounded, what is no number is left out. */
+function integerOf(value: unknown): number | undefined {
+  if (typeof value !== 'number' || Number.isNaN(value)) return undefined
+  return Math.round(Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, value)))
 }

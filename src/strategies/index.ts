@@ -35,19 +35,24 @@ export const isNamedStrategy = (name: string): boolean => definitionOf(name) !==
 
 const none = z.strictObject({})
 
+const furtherMembers = ['rebuild', 'observe', 'memory', 'recall'] as const
+
 const isOwn = (value: object): value is Strategy =>
   'pick' in value &&
   typeof value.pick === 'function' &&
   'name' in value &&
   typeof value.name === 'string' &&
-  value.name !== ''
+  value.name !== '' &&
+  furtherMembers.every((name) => ['undefined', 'function'].includes(typeof (value as Partial<Strategy>)[name]))
 
 /** A name, an object with that name and its options, or a strategy of the user's own. */
 export const strategySchema = z.unknown().transform((value, context): NamedStrategy | Strategy => {
   const isObject = typeof value === 'object' && value !== null
   if (isObject && 'pick' in value) {
     if (isOwn(value)) return value
-    context.addIssue('expected a strategy: an object with a `name` and a function `pick`')
+    context.addIssue(
+      'expected a strategy: an object with a `name`, a function `pick`, and functions where it has `rebuild`, `observe`, `memory` or `recall`',
+    )
     return z.NEVER
   }
   const { name, ...options } = isObject ? (value as { name?: unknown }) : { name: value }

@@ -48,7 +48,7 @@ class PeakEwma implements Strategy {
   }
 
   pick(candidates: readonly BackendState[], draft: Draft): BackendState | undefined {
-    const nowUs = this.#asOfUs ?? this.#clock.monoUs()
+    const asOfUs = this.#asOfUs
     this.#asOfUs = undefined
     const first = this.#draw.first(candidates, draft)
     const second = first === -1 ? -1 : this.#draw.second(candidates, draft, first)
@@ -58,6 +58,7 @@ class PeakEwma implements Strategy {
     }
     const a = candidates[first]!
     const b = candidates[second]!
+    const nowUs = asOfUs ?? this.#clock.monoUs()
     const scoreA = scoreOf(this.#costs.read(a, nowUs), loadOf(a) + 1)
     const scoreB = scoreOf(this.#costs.read(b, nowUs), Math.max(1, ((loadOf(b) + 1) * a.weight) / b.weight))
     draft.trace?.compared(a, scoreA)

@@ -149,6 +149,18 @@ it.each<[string, (e: Awaited<ReturnType<typeof edge>>) => unknown]>([
     ({ balancer }) => codeOf(balancer.as({ id: 'o', type: 'user' }).update({ x: 'y'.repeat(100_000) } as never)),
   ],
   [
+    'trace of a pick',
+    ({ balancer }) =>
+      balancer
+        .as({ id: 'o', type: 'user' })
+        .update({
+          backends: Array.from({ length: 512 }, (_, i) => ({ id: `${i}-${'b'.repeat(120)}`, url: 'http://a' })),
+          strategy: 'round-robin',
+          traceRate: 1,
+        })
+        .then(() => balancer.pick()),
+  ],
+  [
     'the name of a strategy',
     ({ balancer }) =>
       balancer

@@ -193,3 +193,46 @@ describe('by key', () => {
     expect(new Set(ids).size).toBe(3)
   })
 })
+
+it.each([{ cookie: { secret } }, { key: { cookie: 'x' } }])('a request that is none costs no pick: %j', (affinity) => {
+  const { balancer } = balanced({ affinity })
+  const throwing = {
+    get headers(): never {
+      throw new Error('none')
+    },
+  }
+  for (const given of [
+    null,
+    5,
+    throwing,
+    { headers: null },
+    { headers: { cookie: null } },
+    { headers: { cookie: [] } },
+  ])
+    expect(balancer.pick(given as unknown as PickRequest).backend).toBeDefined()
+})
+
+it('bindings by key survive an update that says the same of affinity', async () => {
+  const { balancer, ops } = balanced({ affinity: { key: 'path', ttlMs: 5000 } })
+  const bound = balancer.pick({ path: '/a' })
+  await ops.update({ affinity: { key: 'path', ttlMs: 5000 }, traceRate: 0.5 })
+  expect(balancer.pick({ path: '/a' }).decision).toMatchObject({ sticky: 'sticky-kept', backend: bound.backend!.id })
+  await ops.update({ affinity: { key: 'path', ttlMs: 6000 } })
+  expect(balancer.pick({ path: '/a' }).decision.sticky).toBe('sticky-new')
+})
+
+it('in panic a client keeps a backend that is ejected, as it would get no better one', () => {
+  const { balancer } = balanced({
+    affinity: { key: 'path' },
+    panic: { thresholdPercent: 100 },
+    health: { passive: { failures: 1 } },
+  })
+  const bound = balancer.pick({ path: '/a' })
+  bound.done({ result: 'connect-refused' })
+  expect(balancer.snapshot().backends.find(({ id }) => id === bound.backend!.id)!.passive).toBe('ejected')
+  expect(balancer.pick({ path: '/a' }).decision).toMatchObject({
+    backend: bound.backend!.id,
+    panic: true,
+    sticky: 'sticky-kept',
+  })
+})

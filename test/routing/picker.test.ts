@@ -12,6 +12,7 @@ const rulesOf = (strategy: Strategy): PickRules => ({
   create: () => strategy,
   options: undefined,
   affinity: undefined,
+  groups: [''],
   traceRate: 0,
 })
 
@@ -204,13 +205,71 @@ describe('a strategy that misbehaves does not cost the request', () => {
     expect(faults).toEqual([['own', 'no table']])
   })
 
-  it('that gives a reason of its own invention', () => {
+  it.each(['because', 'none-eligible', 'sticky'])('that gives a reason that it cannot have: %s', (reason) => {
     const { picker } = pickerOf(
       own((candidates, draft) => {
-        draft.reason = 'because' as never
+        draft.reason = reason as never
         return candidates[1]
       }),
     )
     expect(picker.pick({}, []).decision).toMatchObject({ backend: 'b', reason: 'custom' })
   })
+})
+
+it('what should be synchronous and rejects is told, and does not end the process', async () => {
+  const unhandled: unknown[] = []
+  const note = (error: unknown): void => void unhandled.push(error)
+  process.on('unhandledRejection', note)
+  const late = async (): Promise<never> => Promise.reject(new Error('late'))
+  const strategy = { name: 'own', pick: late, observe: late, rebuild: late, memory: late } as unknown as Strategy
+  const { pool, picker, faults } = pickerOf(strategy)
+  picker.use({ ...rulesOf(strategy), traceRate: 1 })
+  expect(picker.pick({}, []).backend).toBe(pool.state('a'))
+  picker.observe(pool.state('a')!, { failed: false, latencyUs: 1 })
+  // Rejections are told of once all microtasks are done.
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('unhandledRejection', note)
+  expect(unhandled).toEqual([])
+  expect(faults.filter(([, fault]) => fault === 'late')).toHaveLength(4)
+})
+
+it('a trace holds integers, whatever a strategy gives', () => {
+  const strategy: Strategy = {
+    name: 'own',
+    memory: () => [0.4, Number.NaN],
+    pick([a], draft) {
+      for (const score of [1.6, Number.POSITIVE_INFINITY, Number.NaN]) draft.trace?.compared(a!, score)
+      draft.trace?.hashed(-1.5)
+      return a
+    },
+  }
+  const { picker } = pickerOf(strategy, ['a', 'b'])
+  picker.use({ ...rulesOf(strategy), traceRate: 1 })
+  const { trace } = picker.pick({}, []).decision
+  expect(trace!.compared.map(({ score }) => score)).toEqual([2, Number.MAX_SAFE_INTEGER])
+  expect(trace!.pool!.map(({ memory }) => memory)).toEqual([0, undefined])
+  expect(trace!.hash).toBe(0xffff_ffff)
+})
+
+it('keeps no strategy of a group that is gone', () => {
+  let made = 0
+  const rules = {
+    ...rulesOf(own(([a]) => a)),
+    create: () => {
+      made++
+      return own(([a]) => a)
+    },
+  }
+  const group = (name: string) => Object.freeze({ ...backendOf('a'), group: name })
+  const locality = { overprovisionPercent: 140 }
+  const pool = poolWith([], { locality })
+  const picker = new Picker({ ...rules }, { pool, random: seededRandom(2), onFault: () => undefined })
+  const release = (name: string): void => {
+    pool.configure({ locality, split: { [name]: 1 } })
+    picker.use({ ...rules, groups: [name] })
+    pool.sync([group(name)])
+    expect(picker.pick({}, []).decision.group).toBe(name)
+  }
+  for (const name of ['v1', 'v2', 'v2', 'v1']) release(name)
+  expect(made).toBe(3)
 })

@@ -26,6 +26,24 @@ describe('slow start', () => {
     expect(clock.timers).toBe(0)
   })
 
+  it('goes on by a new window from when that is in force', () => {
+    const clock = fakeClock()
+    const pool = poolWith([backendOf('a')], { slowStart: slowStart({ windowMs: 86_400_000 }) }, clock)
+    pool.sync([backendOf('a'), backendOf('b')])
+    pool.configure({ locality: { overprovisionPercent: 140 }, slowStart: slowStart({ windowMs: 2000 }) })
+    pool.refresh()
+    clock.advance(1000)
+    expect(pool.state('b')!.ramp).toBe(500)
+  })
+
+  it('begins no more once the pool is closed: no timer is left', () => {
+    const clock = fakeClock()
+    const pool = poolWith([backendOf('a')], { slowStart: slowStart({ windowMs: 2000 }) }, clock)
+    pool.close()
+    pool.sync([backendOf('a'), backendOf('b')])
+    expect(clock.timers).toBe(0)
+  })
+
   it('each step is a new snapshot, with a new list for the strategy', () => {
     const clock = fakeClock()
     const pool = poolWith([backendOf('a')], { slowStart: slowStart({ windowMs: 2000 }) }, clock)
@@ -167,5 +185,25 @@ describe('a handicap', () => {
     const pool = busy({ a: 0, b: 0 })
     pool.sync(names('a', 'b', 'c'))
     expect(pool.state('c')!.handicap).toBe(0)
+  })
+
+  it('counts those of the same list only, both for what it begins with and for what pays it off', () => {
+    const zoned = (id: string, zone: string) => Object.freeze({ ...backendOf(id), zone })
+    const before = [zoned('a', 'here'), zoned('x', 'there'), zoned('y', 'there'), zoned('z', 'there')]
+    const pool = poolWith(before, { locality: { zone: 'here', overprovisionPercent: 140 } })
+    pool.state('a')!.inFlight = 4
+    pool.sync([...before, zoned('b', 'here')])
+    const b = pool.state('b')!
+    expect(b.handicap).toBe(4)
+    for (let i = 0; i < 4; i++) pool.picked(pool.state('x')!)
+    expect(b.handicap).toBe(4)
+    for (let i = 0; i < 4; i++) pool.picked(pool.state('a')!)
+    expect(b.handicap).toBe(2)
+  })
+
+  it('many that come at once are each brought level with those that were there', () => {
+    const pool = busy({ a: 4, b: 4 })
+    pool.sync(names('a', 'b', 'c', 'd', 'e', 'f'))
+    expect(pool.states.map(({ handicap }) => handicap)).toEqual([0, 0, 4, 4, 4, 4])
   })
 })

@@ -44,6 +44,7 @@ it.each(variants)(
           create: () => createStrategy(strategy, { clock, random }),
           options: undefined,
           affinity,
+          groups: split === undefined ? [''] : Object.keys(split),
           traceRate: 0,
         },
         { pool, random, onFault: (_, fault) => expect(fault).toBe('none') },
@@ -88,5 +89,10 @@ it.each(variants)(
   },
 )
 
-const isEligible = ({ admin, active, passive, config, capacity }: BackendState): boolean =>
-  admin === 'ready' && config.weight > 0 && active !== 'unhealthy' && passive !== 'ejected' && capacity === 'free'
+const isEligible = ({ admin, active, passive, config, capacity, noShare }: BackendState): boolean =>
+  !noShare &&
+  admin === 'ready' &&
+  config.weight > 0 &&
+  active !== 'unhealthy' &&
+  passive !== 'ejected' &&
+  capacity === 'free'

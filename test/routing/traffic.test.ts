@@ -49,6 +49,35 @@ describe('split', () => {
   })
 })
 
+describe('a group without a share', () => {
+  it.each([{ s: 1 }, { s: 1, x: 0 }])('gets nothing, and is not counted among those that could serve: %j', (split) => {
+    const { balancer } = balanced({ backends: of({ a: { group: 's', maxInFlight: 1 }, b: { group: 'x' } }), split })
+    // However often it fails: nobody else would serve.
+    for (let i = 0; i < 10; i++) balancer.pick().done({ result: 'connect-refused' })
+    expect(balancer.pick().backend!.id).toBe('a')
+    expect(balancer.pick().decision).toMatchObject({
+      candidates: 0,
+      excluded: [
+        { backend: 'b', reason: 'other-group' },
+        { backend: 'a', reason: 'at-capacity' },
+      ],
+      reason: 'none-eligible',
+    })
+    expect(balancer.snapshot().backends[1]).toMatchObject({ eligible: false, excluded: 'other-group' })
+  })
+
+  it('starts slowly when it gets one', async () => {
+    const { balancer, ops } = balanced({
+      backends: of({ a: { group: 's' }, b: { group: 'x' } }),
+      slowStart: { windowMs: 10_000 },
+      split: { s: 1 },
+    })
+    await ops.update({ split: { s: 1, x: 1_000_000 } })
+    const { decision } = balancer.pick()
+    expect(decision).toMatchObject({ backend: 'b', group: 'x', ramp: 100 })
+  })
+})
+
 describe('levels', () => {
   it('fail over when the preferred one is out, and back', () => {
     const { balancer } = balanced({
@@ -154,4 +183,25 @@ it('a backend that starts slowly is picked with its part of the weight, and the 
   expect(mine).toHaveLength(10)
   expect(mine.every(({ ramp }) => ramp === 100)).toBe(true)
   expect(decisions.find(({ backend }) => backend === 'a')!.ramp).toBeUndefined()
+})
+
+it('split, slow start, panic and affinity are switched off by an update', async () => {
+  const {
+    balancer,
+    ops,
+    of: events,
+  } = balanced({
+    backends: of({ a: { group: 's' }, b: { group: 'x' } }),
+    affinity: { key: 'path' },
+    panic: { thresholdPercent: 50 },
+    slowStart: { windowMs: 10_000 },
+    split: { s: 1 },
+  })
+  await ops.update({ affinity: false, panic: false, slowStart: false, split: false })
+  const { decision } = balancer.pick({ path: '/' })
+  expect(decision).toMatchObject({ candidates: 2, excluded: [] })
+  expect([decision.group, decision.sticky, decision.ramp]).toEqual([undefined, undefined, undefined])
+  const [{ config }] = events('config.changed')
+  expect(Object.keys(config.before)).toEqual(expect.arrayContaining(['affinity', 'panic', 'slowStart', 'split']))
+  expect(config.after).toEqual({})
 })

@@ -86,3 +86,12 @@ it('a strategy of the user chooses', () => {
   expect(balancer.snapshot().strategy).toBe('last')
   expect(balancer.pick().decision).toMatchObject({ strategy: 'last', reason: 'custom', backend: 'c:80', candidates: 3 })
 })
+
+it.each(['rebuild', 'observe', 'memory', 'recall'])(
+  'a strategy of the user whose `%s` is no function is refused',
+  (member) => {
+    expect(() => createBalancer({ backends: ['http://a'], strategy: { ...last, [member]: 5 } })).toThrow(
+      /functions where it has/,
+    )
+  },
+)

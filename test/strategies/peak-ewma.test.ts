@@ -430,3 +430,21 @@ describe('a record', () => {
     expect(all.pick().scores.map(([, score]) => score)).toEqual([faded, faded])
   })
 })
+
+it('a traced pick without a choice does not set the time of the next one', () => {
+  const clock = fakeClock()
+  const strategy = made(peakEwma, seededRandom(1), {}, clock)
+  const [a, b] = statesOf(1, 1)
+  strategy.rebuild!([a!])
+  strategy.memory!([a!])
+  expect(strategy.pick([a!], draftOf())).toBe(a)
+  clock.advance(1000)
+  strategy.rebuild!([a!, b!])
+  for (const backend of [a!, b!]) strategy.observe!(backend, { failed: false, latencyUs: 100_000 })
+  clock.advance(10_000)
+  const scores: number[] = []
+  const trace = { compared: (_: BackendState, score: number) => void scores.push(score), hashed: () => undefined }
+  strategy.pick([a!, b!], { ...draftOf(), trace })
+  // After the time in which a cost falls to 1/e.
+  expect(scores[0]! / 1024).toBeCloseTo(100_000 / Math.E, -1)
+})

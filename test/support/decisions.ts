@@ -104,6 +104,7 @@ export function* furtherDecisionsOf(
       create: () => createStrategy(parsed, { clock, random }),
       options: 'pick' in parsed ? undefined : describe(parsed.options),
       affinity: undefined,
+      groups: [''],
       traceRate: 1,
     },
     { pool, random, onFault: (_, fault) => expect(fault).toBe('none') },

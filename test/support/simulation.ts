@@ -82,7 +82,7 @@ async function recovers(strategy: string, n: number, seconds: number, slowStart?
   return { picks, id: 'b0', sinceUs: back[0]!.atUs }
 }
 
-type SlowStart = NonNullable<BalancerOptions['slowStart']>
+type SlowStart = Exclude<BalancerOptions['slowStart'], false | undefined>
 
 /**
  * How many times its share a newcomer got at most, in any window in which that share is at least `expected` picks. The share
