@@ -41,7 +41,10 @@ function replayed({ strategy: name, reason, trace }: RecordedDecision): string |
   if (reason === 'sticky') return trace.compared[0]?.backend
   if (reason === 'custom' || !isNamedStrategy(name)) throw no(`${JSON.stringify(name)} chose by a rule of its own`)
   if (trace.pool === undefined) throw no('its pool was too large to keep')
-  if (trace.pool.every(({ open }) => !open)) return undefined
+  if (trace.pool.every(({ open }) => !open)) {
+    if (reason === 'none-eligible') return undefined
+    throw no('nobody in its pool could be chosen')
+  }
   const states = trace.pool.map(stateOf)
   const draws = [...trace.draws]
   const random: Random = {

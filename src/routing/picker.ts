@@ -66,13 +66,12 @@ export class Picker {
 
   /** Goes by these rules from the next pick on. The strategies stay as they are if `create` is the same one. */
   use(rules: PickRules): void {
-    if (rules.create !== this.#rules.create) {
-      this.#elder = this.#eldest
-      this.#choosers = new Map()
-    }
+    const eldest = this.#eldest
+    if (rules.create !== this.#rules.create) this.#choosers = new Map()
     // Of groups that are gone nothing is kept: names of releases would gather without end.
     for (const key of this.#choosers.keys())
       if (!rules.groups.includes(key.slice(0, key.indexOf(' ')))) this.#choosers.delete(key)
+    if (this.#choosers.size === 0) this.#elder = eldest
     this.#rules = rules
   }
 
