@@ -341,7 +341,7 @@ describe('a retry', () => {
         affinity: { key: { header: 'x-user' } },
         health: { passive: false },
         locality: { zone: 'here' },
-        split: { default: 1, canary: 0 },
+        split: { default: 1_000_000, canary: 1 },
         retry: { retries: 5 },
       },
     )
