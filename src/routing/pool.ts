@@ -145,17 +145,15 @@ export class Pool {
       ? standings.map(({ backend, out }) => ({ backend, out: isHealth(out) ? undefined : out }))
       : standings
     const { coming, growing } = this.#weigh(standings, panic)
+    const wasPanic = this.#snapshot.panic
     this.#publish(seen, mirrored, { panic, eligible, mirrors })
     const lists = this.#snapshot.parts.flatMap(({ tiers }) => tiers.map(({ candidates }) => candidates))
     this.#handicaps.renew(lists, coming, growing)
-    if (panic !== this.#panic) {
-      this.#panic = panic
+    if (panic !== wasPanic) {
       this.#options.onPanic(panic, { eligible, total: servable })
     }
     this.#options.onRefresh()
   }
-
-  #panic = false
 
   /** Counts one pick. */
   picked(backend: BackendState): void {
