@@ -55,28 +55,11 @@ function attemptReport(note: AttemptNote): AttemptReport {
 /** How many exclusions are listed one by one; of more, so many stand for all, and the count is told. */
 const mostExcluded = 32
 
-/** A decision as a line holds it. */
+/** A decision as a line holds it: the very one, which is named, shaped and ordered for that, but for a list that is too long. */
 export function decisionReport(decision: Decision): DecisionReport {
-  const { backend, candidates, excluded } = decision
-  const many = excluded.length > mostExcluded
-  return {
-    backend,
-    candidates,
-    excluded: (many ? sample(excluded) : excluded) as Exclusion[],
-    excluded_count: many ? excluded.length : undefined,
-    group: decision.group,
-    hedge: decision.hedge,
-    panic: decision.panic,
-    priority: decision.priority,
-    ramp: decision.ramp,
-    reason: decision.reason,
-    retry: decision.retry,
-    snapshot: decision.snapshot,
-    sticky: decision.sticky,
-    strategy: decision.strategy,
-    trace: decision.trace as DecisionReport['trace'],
-    zone: decision.zone,
-  }
+  if (decision.excluded.length <= mostExcluded) return decision as DecisionReport
+  const { backend, candidates, excluded, ...rest } = decision
+  return { backend, candidates, excluded: sample(excluded), excluded_count: excluded.length, ...rest } as DecisionReport
 }
 
 // Some of each reason: which reasons there were matters more than every name.
