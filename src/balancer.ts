@@ -7,20 +7,13 @@ import { Trail } from './audit/trail.ts'
 import type { BackendState } from './backend.ts'
 import { behavesAlike, strategyChooser } from './choice.ts'
 import { systemClock, timeLeft, within } from './clock.ts'
-import {
-  type BalancerOptions,
-  describe,
-  describeConfig,
-  mergeConfig,
-  type PoolChanges,
-  type PoolConfig,
-  parseConfig,
-} from './config.ts'
+import { type BalancerOptions, mergeConfig, type PoolChanges, type PoolConfig, parseConfig } from './config.ts'
 import { Deadlines } from './control/deadlines.ts'
 import { createOperator, type Operator } from './control/operator.ts'
 import { Revisions } from './control/revisions.ts'
 import { adminOf } from './control/standing.ts'
 import type { Lease } from './decision.ts'
+import { describe, describeConfig } from './describe.ts'
 import { Discovery } from './discovery/discovery.ts'
 import { type Actor, actorSchema } from './event-parts.ts'
 import type { Emit } from './events.ts'
@@ -32,12 +25,12 @@ import { parseOptions } from './parse.ts'
 import { Hop } from './proxy/hop.ts'
 import type { AdapterPort } from './proxy/ports.ts'
 import { decisionReport } from './proxy/report.ts'
-import { Transports } from './proxy/transports.ts'
 import { systemRandom } from './random.ts'
 import type { PickRequest } from './request.ts'
 import { openLease } from './routing/lease.ts'
 import { Router, type StrategyChoice } from './routing/router.ts'
 import { type BalancerSnapshot, backendSnapshots } from './routing/snapshot.ts'
+import { Transports } from './transports/transports.ts'
 import { version } from './version.ts'
 
 /** Starts at once. Throws {@link BalancerError} `config-invalid`, which lists everything that is wrong. */
@@ -124,11 +117,7 @@ class Wiring implements Balancer {
         closing: () => this.#state !== 'open',
       }),
     )
-    this.port = {
-      handle: (request, response, given = {}) => this.#hop.handle(request, response, given),
-      denies: (address) => this.#denies(address),
-      refused: (fields) => this.#flood.deny(fields),
-    }
+    this.port = this.#hop.adapterPort((fields) => this.#flood.deny(fields))
     const { number, hash, record } = this.#revisions.current
     this.#emit('balancer.started', { balancer: { version, revision: number, hash, config: record } })
     this.#router.sync(this.#discovery.apply(initial))

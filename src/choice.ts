@@ -1,6 +1,7 @@
 // The strategy that a configuration chooses, and whether two configurations behave alike.
 import { isDeepStrictEqual } from 'node:util'
-import { describe, type PoolConfig } from './config.ts'
+import type { PoolConfig } from './config.ts'
+import { describe } from './describe.ts'
 import { isSameDiscovery } from './discovery/discovery.ts'
 import { isSameProbing } from './health/probe-options.ts'
 import type { StrategyChoice } from './routing/router.ts'

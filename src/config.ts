@@ -5,15 +5,13 @@ import type { Audit } from './audit/audit.ts'
 import { type AuditOptions, auditSchema } from './audit/options.ts'
 import { Trail } from './audit/trail.ts'
 import { type BackendOptions, backendsSchema } from './backend.ts'
-import type { Json } from './canonical.ts'
 import type { Clock } from './clock.ts'
 import type { Authorize } from './control/authorize.ts'
-import { adminOf, kept, nothingSet, type PoolPart, standingOf } from './control/standing.ts'
+import { kept, nothingSet, type PoolPart } from './control/standing.ts'
 import { discoverySchema } from './discovery/options.ts'
 import { passiveSchema } from './health/passive.ts'
 import { activeSchema } from './health/probe-options.ts'
 import { parseOptions } from './parse.ts'
-import { connectionsSchema, timeoutsSchema } from './proxy/connections.ts'
 import { mirrorSchema } from './proxy/mirror.ts'
 import type { Random } from './random.ts'
 import { affinitySchema } from './routing/affinity.ts'
@@ -24,8 +22,9 @@ import { slowStartSchema } from './routing/ramp.ts'
 import { retrySchema } from './routing/retry.ts'
 import { traceRateSchema } from './routing/router.ts'
 import { queueSchema } from './routing/waiting.ts'
-import { fingerprint } from './secret.ts'
 import { type StrategyOptions, strategySchema } from './strategies/index.ts'
+import { connectionsSchema } from './transports/pool.ts'
+import { timeoutsSchema } from './transports/settings.ts'
 
 const off = z.literal(false).transform(() => undefined)
 const functionOf = <F>(what: string) => z.custom<F>((value) => typeof value === 'function', `expected ${what}`)
@@ -156,84 +155,4 @@ export function mergeConfig(config: PoolConfig, changes: unknown): PoolConfig {
   const discovers = merged.discovery.length > 0
   const stays = (id: string): boolean => ids.has(id) || (discovers && !had.has(id))
   return Object.freeze({ ...kept(merged, stays), weights: discovers ? config.weights : {} })
-}
-
-/** The configuration as records hold it: backends by id, what an operator set on them beside what was declared. */
-export function describeConfig(config: PoolConfig): { readonly [key: string]: Json } {
-  const { backends: list, discovery, draining, disabled, deadlines, strategy, weights, ...rest } = config
-  const byId = list.map(({ id, address, port, ...backend }) => [id, { ...backend, ...standingOf(config, id) }])
-  return {
-    ...(describe(rest) as { [key: string]: Json }),
-    backends: Object.fromEntries(byId),
-    ...(discovery.length === 0 ? {} : { discovery: describe(discovery), discovered: setOnDiscovered(config) }),
-    strategy:
-      'pick' in strategy
-        ? { custom: true, name: strategy.name }
-        : { name: strategy.name, ...members(strategy.options) },
-  }
-}
-
-/** What operators have set on backends that discovery found, by id. */
-function setOnDiscovered(config: PoolConfig): Json {
-  const { backends: list, draining, disabled, weights } = config
-  const ids = new Set([...draining, ...disabled, ...Object.keys(weights)])
-  for (const { id } of list) ids.delete(id)
-  const set = [...ids].sort().map((id): [string, Json] => [
-    id,
-    {
-      ...(adminOf(config, id) === 'ready' ? {} : standingOf(config, id)),
-      ...(Object.hasOwn(weights, id) ? { weight: weights[id] } : {}),
-    },
-  ])
-  return Object.fromEntries(set)
-}
-
-const members = (value: unknown): { readonly [key: string]: Json } =>
-  (typeof value === 'object' && value !== null ? describe(value) : {}) as { [key: string]: Json }
-
-/** User and password in a URL. */
-const userinfo = /^([A-Za-z][A-Za-z0-9+.-]*:\/\/)[^/?#]*@/
-const mostDepth = 8
-
-/**
- * Any value as a record holds it: functions, strategies and other objects with a life of their own by name, what JSON does
- * not have as text, a `secret` by its fingerprint, of a header its length, and no password of a URL. `of` is the member that it
- * stands under.
- */
-export function describe(value: unknown, depth = 0, of = ''): Json {
-  switch (typeof value) {
-    case 'string':
-      if (of === 'secret') return fingerprint(value)
-      if (of === 'headers') return { length: value.length }
-      return value.replace(userinfo, '$1[removed]@').toWellFormed()
-    case 'boolean':
-      return value
-    case 'number':
-      return Number.isSafeInteger(value) ? value : String(value)
-    case 'function':
-      return `[function ${value.name}]`
-    case 'object':
-      if (value === null) return null
-      if ('pick' in value) return { custom: true, name: String((value as { name?: unknown }).name).toWellFormed() }
-      if (depth === mostDepth) return '[too deep]'
-      if (Symbol.asyncIterator in value) return '[async iterable]'
-      if (Array.isArray(value)) return value.map((item) => describe(item, depth + 1, of))
-      if (value instanceof RegExp) return String(value).toWellFormed()
-      return isPlain(value)
-        ? Object.fromEntries(
-            Object.entries(value).flatMap(([key, member]) =>
-              member === undefined
-                ? []
-                : [[key.toWellFormed(), describe(member, depth + 1, of === 'headers' ? of : key)]],
-            ),
-          )
-        : `[object ${value.constructor?.name ?? ''}]`
-    default:
-      return String(value)
-  }
-}
-
-const isPlain = (value: object): boolean => {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || prototype === Object.prototype
 }

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { exclusionReasons, pickReasons, stickyVerdicts } from './decision.ts'
 import { sourceTypes } from './discovery.ts'
 import { attemptResults } from './outcome.ts'
+import { clientSources } from './request.ts'
 
 /** A count, a size or a duration. Lines hold integers only. */
 export const int = z.int().nonnegative()
@@ -84,7 +85,7 @@ export const attempt = obj({
 })
 export const timing = obj({ queue_us: int, connect_us: int, first_byte_us: int.optional(), total_us: int })
 
-export const client = obj({ address: text, port: int.optional(), source: z.enum(['peer', 'given']) })
+export const client = obj({ address: text, port: int.optional(), source: z.enum(clientSources) })
 export const network = obj({ peer: obj({ address: text, port: int.optional() }) })
 export const requestHead = {
   method: text,

@@ -57,7 +57,7 @@ export const eventTable = {
     lb: withLb({ request_id: text }),
     client,
     network,
-    http: obj({ request: obj(requestHead) }),
+    http: obj({ request: obj(requestHead), route: text.optional() }),
     url,
   }),
   'request.completed': define('traffic', 'info', {
@@ -65,7 +65,7 @@ export const eventTable = {
       request_id: text,
       client_request_id: text.optional(),
       result: z.enum(requestResults),
-      ended_by: z.enum(['backend', 'client', 'balancer']),
+      ended_by: z.enum(['backend', 'client', 'balancer', 'host']),
       detail: text.optional(),
       decision: decision.optional(),
       attempts: z.array(attempt),
@@ -77,6 +77,7 @@ export const eventTable = {
     http: obj({
       request: obj({ ...requestHead, body: obj({ size: int }) }),
       response: obj({ status_code: int.optional(), body: obj({ size: int }) }),
+      route: text.optional(),
     }),
     url,
   }),

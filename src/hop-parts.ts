@@ -6,11 +6,11 @@ import type { PoolConfig } from './config.ts'
 import type { Emit, EventFields } from './events.ts'
 import type { Ending } from './outcome.ts'
 import type { HopParts } from './proxy/hop.ts'
-import type { Transports } from './proxy/transports.ts'
 import { type Random, randomHex } from './random.ts'
 import { ownCookieOf } from './routing/affinity.ts'
 import { Further } from './routing/further.ts'
 import type { Router } from './routing/router.ts'
+import type { Transports } from './transports/transports.ts'
 
 export interface HopSources {
   readonly clock: Clock

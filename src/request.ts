@@ -10,6 +10,16 @@ export interface PickRequest {
   readonly client?: { readonly address?: string | undefined } | undefined
 }
 
+/** How the address of a client is known: from its connection, from what a trusted proxy says, or given by the host. */
+export const clientSources = ['peer', 'forwarded', 'given'] as const
+
+/** Who is taken for the client of a request. */
+export interface Client {
+  readonly address: string
+  readonly port?: number | undefined
+  readonly source: (typeof clientSources)[number]
+}
+
 /** Who is at the other end of a connection. */
 export interface Peer {
   /** Empty where there is none: a unix socket. */

@@ -1,5 +1,5 @@
 // The contract of one attempt: a request to one backend, and its response.
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import type { Backend } from './backend.ts'
 import type { AttemptFailure } from './outcome.ts'
 
@@ -12,6 +12,13 @@ export interface AttemptRequest {
   readonly headers: string[]
   /** Undefined when the request has none. Destroying it must not destroy the client's connection. */
   readonly body: Readable | Buffer | undefined
+  /**
+   * Whether it may be sent once more where a connection that was kept alive turns out to have been closed by the backend
+   * meanwhile (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1): its method is idempotent and it has no body.
+   */
+  readonly repeatable: boolean
+  /** The value of `Upgrade`, where the client asks for another protocol; it and `Connection` are not among the headers. */
+  readonly upgrade?: string | undefined
 }
 
 /** What became of the connection, told once it carries the request. */
@@ -22,6 +29,8 @@ export interface Connected {
   readonly queueUs: number
   /** How long the connection took to open; 0 if reused. */
   readonly connectUs: number
+  /** How many connections that were kept alive turned out to be closed before this one carried the request. */
+  readonly stale?: number
 }
 
 /**
@@ -38,6 +47,11 @@ export interface AttemptHandler {
   onData(chunk: Buffer): boolean
   onEnd(trailers: string[]): void
   onFail(failure: AttemptFailure): void
+  /**
+   * The backend has switched protocols: instead of `onResponse`, and only for a request with `upgrade`. The connection is the
+   * handler's from now on; nothing is called any more, and to cancel does nothing. `head` is what came behind the response.
+   */
+  onUpgrade?(headers: string[], socket: Duplex, head: Buffer): void
 }
 
 /** Ends a running attempt at once, whatever it is waiting for; the connection is closed. `onFail` is not called. */

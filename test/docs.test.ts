@@ -17,7 +17,6 @@ import { passiveSchema } from '../src/health/passive.ts'
 import { activeSchema } from '../src/health/probe-options.ts'
 import { causes } from '../src/health/transition.ts'
 import { requestResults, retryDenials } from '../src/outcome.ts'
-import { connectionsSchema, timeoutsSchema } from '../src/proxy/connections.ts'
 import { mirrorSchema } from '../src/proxy/mirror.ts'
 import { affinitySchema } from '../src/routing/affinity.ts'
 import { hedgeSchema } from '../src/routing/hedge.ts'
@@ -28,6 +27,8 @@ import { retrySchema } from '../src/routing/retry.ts'
 import { queueSchema } from '../src/routing/waiting.ts'
 import { fileSinkSchema } from '../src/sinks/file.ts'
 import { strategies } from '../src/strategies/index.ts'
+import { connectionsSchema } from '../src/transports/pool.ts'
+import { timeoutsSchema } from '../src/transports/settings.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (name: string): string => readFileSync(join(root, name), 'utf8')

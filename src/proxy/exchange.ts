@@ -3,8 +3,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BackendState } from '../backend.ts'
 import type { Ticket } from '../events.ts'
 import type { RequestResult } from '../outcome.ts'
-import { uniqueId } from '../random.ts'
-import { type Peer, peerOf } from '../request.ts'
 import type { AttemptRequest } from '../transport.ts'
 import { answerTo, cut, writeHead, writeHints } from './answer.ts'
 import { Attempts } from './attempts.ts'
@@ -12,6 +10,7 @@ import { bindBy } from './binding.ts'
 import { drain } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
 import { responseHead } from './headers.ts'
+import { type Incoming, incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
 import type { Outlet } from './outlet.ts'
 import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
@@ -30,8 +29,7 @@ class Exchange implements Outlet {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #options: HandleOptions
-  readonly #requestId = uniqueId()
-  readonly #peer: Peer
+  readonly #incoming: Incoming
   readonly #journal: Journal
   readonly #writer: ResponseWriter
   readonly #view: RequestView
@@ -44,9 +42,9 @@ class Exchange implements Outlet {
     this.#request = request
     this.#response = response
     this.#options = options
-    this.#peer = peerOf(request.socket)
-    this.#journal = new Journal(ports, { request, requestId: this.#requestId, peer: this.#peer, options })
-    this.#view = new RequestView(request, this.#peer.address)
+    this.#incoming = incoming(request, options)
+    this.#journal = new Journal(ports, this.#incoming)
+    this.#view = new RequestView(request, this.#incoming.client.address)
     this.#writer = new ResponseWriter(response)
   }
 
@@ -62,31 +60,23 @@ class Exchange implements Outlet {
       this.#journal.fail('internal', 'the response had begun before the balancer got the request')
     if (response.headersSent || response.destroyed || request.socket.destroyed) return this.#closed()
     onceClosed(request, response, () => this.#closed())
-    const rule = this.#ports.denies(this.#peer.address)
+    const rule = this.#ports.denies(this.#incoming.client.address)
     if (rule !== undefined) {
       this.#journal.denied(rule)
       return this.#refuse('denied', rule)
     }
     if (isDistrusted(request.socket)) return this.#refuse('malformed', 'it follows a request that is not well-formed')
-    const { method = '', httpVersion, rawHeaders } = request
-    const looked = inspect(
-      { method, url: this.#options.target ?? request.url ?? '', httpVersion, rawHeaders },
-      this.#ports.via,
-    )
+    const { method = '', httpVersion } = request
+    const { rawHeaders, target } = this.#incoming
+    const url = this.#options.target ?? target
+    const looked = inspect({ method, url, httpVersion, rawHeaders }, this.#ports.via)
     if ('result' in looked) return this.#refuse(looked.result, looked.detail)
     this.#admitted = looked
     if (this.#ports.closing()) return this.#refuse('closing')
     if (looked.body !== 'none' && this.#options.body === undefined && request.readableDidRead)
       return this.#refuse('body-consumed')
     this.#view.path = looked.target
-    this.#sending = new Sending(this.#ports, {
-      request,
-      options: this.#options,
-      admitted: looked,
-      peer: this.#peer,
-      requestId: this.#requestId,
-      view: this.#view,
-    })
+    this.#sending = new Sending(this.#ports, { incoming: this.#incoming, admitted: looked, view: this.#view })
     if (this.#ports.log.refuses) void this.#recordThenSend()
     else this.#send()
   }
@@ -137,7 +127,7 @@ class Exchange implements Outlet {
     // Somebody else has answered meanwhile: `close` will tell.
     if (this.#response.headersSent) return false
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304
-    const head = responseHead(headers, this.#requestId, !bodiless && this.#request.httpVersion !== '1.0')
+    const head = responseHead(headers, this.#incoming.requestId, !bodiless && this.#request.httpVersion !== '1.0')
     const cookie = this.#ports.bind(this.#view, from)
     if (cookie !== undefined) bindBy(cookie, head.headers, this.#response)
     if (this.#ports.closing()) head.headers.push('connection', 'close')
@@ -187,7 +177,7 @@ class Exchange implements Outlet {
     if (result === 'malformed') distrust(this.#request.socket)
     const unread = this.#admitted?.body !== 'none' && !this.#request.complete
     const close = unread || result === 'malformed' || result === 'closing'
-    const { status, reason, head, body } = answerTo(result, this.#requestId, close)
+    const { status, reason, head, body } = answerTo(result, this.#incoming.requestId, close)
     const text = this.#request.method === 'HEAD' ? '' : body
     const answer = (): void => {
       // Somebody else may have answered while it waited for its line.

@@ -2,8 +2,9 @@
 import type { Decision } from '../decision.ts'
 import type { Ticket } from '../events.ts'
 import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
+import type { Incoming } from './incoming.ts'
 import type { Ports } from './ports.ts'
-import { type AttemptNote, completedFields, type RequestFacts, receivedFields } from './report.ts'
+import { type AttemptNote, completedFields, receivedFields } from './report.ts'
 import type { Breakable } from './running.ts'
 
 /**
@@ -12,7 +13,7 @@ import type { Breakable } from './running.ts'
  */
 export class Journal {
   readonly #ports: Ports
-  readonly #facts: RequestFacts
+  readonly #facts: Incoming
   readonly #startUs: number
   #attempts: AttemptNote[] = []
   #won: AttemptNote | undefined
@@ -23,10 +24,12 @@ export class Journal {
   waitedUs = 0
   result: RequestResult | undefined
   detail: string | undefined
+  /** Whether the host answers it by itself, without a hop. */
+  byHost = false
   /** Why no retry followed the attempt that failed last, where one failed last. */
   retryDenied: RetryDenial | undefined
 
-  constructor(ports: Ports, facts: RequestFacts) {
+  constructor(ports: Ports, facts: Incoming) {
     this.#ports = ports
     this.#facts = facts
     this.#startUs = ports.clock.monoUs()
@@ -69,10 +72,10 @@ export class Journal {
 
   /** Records a refusal of the client's address. */
   denied(rule: string): void {
-    const { peer, requestId } = this.#facts
+    const { client, peer, requestId } = this.#facts
     this.#ports.denied({
       access: { rule, phase: 'request' },
-      client: { ...peer, source: 'peer' },
+      client,
       lb: { request_id: requestId },
       network: { peer },
       outcome: 'failure',
@@ -91,6 +94,7 @@ export class Journal {
       decision: settled === undefined ? this.none : settled.decision,
       attempts: this.#attempts,
       settled,
+      byHost: this.byHost,
       waitedUs: this.waitedUs,
       status,
       requestBytes,

@@ -1,5 +1,6 @@
 // What the hop needs from the rest of the balancer: functions that `balancer.ts` hands in.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Decision, StickyVerdict } from '../decision.ts'
@@ -40,6 +41,8 @@ interface Further {
   /** Counts the first attempt, and a further one. */
   first(nowUs: number): void
   extra(nowUs: number): void
+  /** Whether a request of this method may be sent once more although the backend may have seen it. */
+  repeats(method: string): boolean
   /** How many bytes of a request's body are kept for further attempts. */
   keptBytes(method: string): number
   /** Whether a response of this status is set aside where a retry can follow. */
@@ -119,12 +122,21 @@ export interface HandleOptions {
   readonly originalTarget?: string
   /** The body, where something has read it before us. */
   readonly body?: Buffer
+  /** The route under which the host has mounted the balancer, or that it answers by itself: `http.route` in the record. */
+  readonly route?: string
 }
 
 /** What an adapter works with: how requests come in, and how it tells of what never became one. */
 export interface AdapterPort {
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
   handle(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
+  /**
+   * Takes a request over that asks for another protocol (RFC 9110 section 7.8), with its connection: it is answered and
+   * recorded, whatever happens, and what the backend switches to is carried both ways. Never throws.
+   */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: HandleOptions): void
+  /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. */
+  observe(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
   /** The rule that refuses this address, if one does. */
   denies(address: string): string | undefined
   /** Records what was refused before it was a request. */

@@ -2,16 +2,15 @@
 //
 // It is made for every request, so members stand in the order of canonical JSON, and what is absent is undefined: sorting
 // and copying would cost more than all the rest.
-import type { IncomingMessage } from 'node:http'
 import type { BackendState } from '../backend.ts'
 import { type Decision, type Exclusion, exclusionReasons } from '../decision.ts'
 import { failures } from '../errors.ts'
 import { type EventFields, severity } from '../events.ts'
 import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
-import type { Peer } from '../request.ts'
 import type { Connected } from '../transport.ts'
 import { valueIn } from './headers.ts'
-import type { HandleOptions, Ports } from './ports.ts'
+import type { Incoming } from './incoming.ts'
+import type { Ports } from './ports.ts'
 
 type Completed = EventFields<'request.completed'>
 type AttemptReport = Completed['lb']['attempts'][number]
@@ -68,14 +67,6 @@ function sample(excluded: readonly Exclusion[]): Exclusion[] {
   return exclusionReasons.flatMap((reason) => excluded.filter((one) => one.reason === reason).slice(0, each))
 }
 
-/** The facts of a request that stand from its beginning. */
-export interface RequestFacts {
-  readonly request: IncomingMessage
-  readonly requestId: string
-  readonly peer: Peer
-  readonly options: HandleOptions
-}
-
 const traceparent = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}/
 
 function traceOf(raw: readonly string[]): RegExpExecArray | undefined {
@@ -84,8 +75,7 @@ function traceOf(raw: readonly string[]): RegExpExecArray | undefined {
 }
 
 /** `path` is what the backend is asked for; what the client asked for stands beside it where that differs. */
-function urlOf({ request, options }: RequestFacts, ports: Ports): Completed['url'] {
-  const original = options.originalTarget ?? request.url ?? ''
+function urlOf({ target: original, options }: Incoming, ports: Ports): Completed['url'] {
   const asked = ports.redactor.url(original)
   if (options.target === undefined || options.target === original) return asked
   // The query is the same in both, and told already.
@@ -95,16 +85,15 @@ function urlOf({ request, options }: RequestFacts, ports: Ports): Completed['url
     : { original_path: asked.path, path, query: asked.query, query_omitted: asked.query_omitted }
 }
 
-const clientOf = ({ peer: { address, port } }: RequestFacts): Completed['client'] => ({ address, port, source: 'peer' })
-
-export function receivedFields(facts: RequestFacts, ports: Ports): EventFields<'request.received'> {
-  const { request, peer, requestId } = facts
-  const { values, omitted } = ports.redactor.headers(request.rawHeaders)
-  const trace = traceOf(request.rawHeaders)
+export function receivedFields(facts: Incoming, ports: Ports): EventFields<'request.received'> {
+  const { request, rawHeaders, client, peer, requestId } = facts
+  const { values, omitted } = ports.redactor.headers(rawHeaders)
+  const trace = traceOf(rawHeaders)
   return {
-    client: clientOf(facts),
+    client,
     http: {
       request: { header: values, headers_omitted: omitted === 0 ? undefined : omitted, method: request.method ?? '' },
+      route: facts.options.route,
     },
     lb: { request_id: requestId },
     network: { peer },
@@ -124,6 +113,8 @@ export interface Completion {
   readonly attempts: readonly AttemptNote[]
   /** The one whose times are the request's. */
   readonly settled: AttemptNote | undefined
+  /** Whether the host has answered it. */
+  readonly byHost: boolean
   /** How long it waited for a backend with room. */
   readonly waitedUs: number
   readonly status: number | undefined
@@ -133,17 +124,17 @@ export interface Completion {
   readonly endUs: number
 }
 
-export function completedFields(facts: RequestFacts, end: Completion, ports: Ports): Completed {
-  const { request, peer, requestId } = facts
+export function completedFields(facts: Incoming, end: Completion, ports: Ports): Completed {
+  const { request, rawHeaders, client, peer, requestId } = facts
   const { result, decision, attempts, settled, status, startUs } = end
-  const { values, omitted } = ports.redactor.headers(request.rawHeaders)
-  const trace = traceOf(request.rawHeaders)
-  const clientId = valueIn(request.rawHeaders, 'x-request-id')
+  const { values, omitted } = ports.redactor.headers(rawHeaders)
+  const trace = traceOf(rawHeaders)
+  const clientId = valueIn(rawHeaders, 'x-request-id')
   const { config_hash, config_revision, pool } = ports.stamp()
   const connected = settled?.connected
   const failed = result !== 'ok' || (status !== undefined && status >= 500)
   return {
-    client: clientOf(facts),
+    client,
     http: {
       request: {
         body: { size: end.requestBytes },
@@ -152,6 +143,7 @@ export function completedFields(facts: RequestFacts, end: Completion, ports: Por
         method: request.method ?? '',
       },
       response: { body: { size: end.responseBytes }, status_code: status },
+      route: facts.options.route,
     },
     lb: {
       attempts: attempts.map(attemptReport),
@@ -160,7 +152,7 @@ export function completedFields(facts: RequestFacts, end: Completion, ports: Por
       config_revision,
       decision: decision === undefined ? undefined : decisionReport(decision),
       detail: end.detail,
-      ended_by: endedBy(result, attempts.length),
+      ended_by: endedBy(end),
       pool,
       request_id: requestId,
       result,
@@ -181,8 +173,8 @@ export function completedFields(facts: RequestFacts, end: Completion, ports: Por
   }
 }
 
-function endedBy(result: RequestResult, attempts: number): 'backend' | 'client' | 'balancer' {
-  if (result === 'ok') return 'backend'
+function endedBy({ result, attempts, byHost }: Completion): Completed['lb']['ended_by'] {
+  if (result === 'ok') return byHost ? 'host' : 'backend'
   if (result === 'client-gone') return 'client'
-  return attempts > 0 && failures[result].blame === 'backend' ? 'backend' : 'balancer'
+  return attempts.length > 0 && failures[result].blame === 'backend' ? 'backend' : 'balancer'
 }

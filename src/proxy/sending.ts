@@ -1,21 +1,17 @@
 // What is sent on of a request: its head as each backend gets it, its body, and a copy for a mirror where one is drawn.
-import type { IncomingMessage } from 'node:http'
 import type { BackendState } from '../backend.ts'
-import type { Peer } from '../request.ts'
 import type { AttemptRequest } from '../transport.ts'
 import { RequestBody } from './body.ts'
 import type { Copy } from './copy.ts'
 import type { Admitted } from './gate.ts'
+import type { Incoming } from './incoming.ts'
 import { outgoingHeaders } from './outgoing.ts'
-import type { HandleOptions, Ports } from './ports.ts'
+import type { Ports } from './ports.ts'
 import type { RequestView } from './view.ts'
 
 export interface SendingFacts {
-  readonly request: IncomingMessage
-  readonly options: HandleOptions
+  readonly incoming: Incoming
   readonly admitted: Admitted
-  readonly peer: Peer
-  readonly requestId: string
   readonly view: RequestView
 }
 
@@ -42,7 +38,7 @@ export class Sending {
 
   /** Bytes of the body so far. */
   get size(): number {
-    return this.#facts.options.body?.length ?? this.#body?.size ?? 0
+    return this.#facts.incoming.options.body?.length ?? this.#body?.size ?? 0
   }
 
   /** The request as this backend gets it, for an attempt that begins now. */
@@ -50,7 +46,10 @@ export class Sending {
     // Once, however often it is sent on.
     if (!this.#drawn) this.#copy = this.#mirror()
     this.#drawn = true
-    return { ...this.#headFor(backend), body: this.#facts.options.body ?? this.#bodyOf(this.#facts.admitted)?.copy() }
+    return {
+      ...this.#headFor(backend),
+      body: this.#facts.incoming.options.body ?? this.#bodyOf(this.#facts.admitted)?.copy(),
+    }
   }
 
   /** No attempt will follow: nothing is kept for one any more. */
@@ -70,33 +69,33 @@ export class Sending {
   }
 
   #headFor(backend: BackendState): Omit<AttemptRequest, 'body'> {
-    const { request, options, admitted, peer, requestId } = this.#facts
-    const headers = outgoingHeaders(request, {
+    const { incoming, admitted } = this.#facts
+    const { method = 'GET' } = incoming.request
+    const headers = outgoingHeaders(incoming, {
       backend: backend.config,
       admitted,
-      peer,
       keepHost: this.#ports.keepsHost(),
       ownCookie: this.#ports.ownCookie(),
-      requestId,
       via: this.#ports.via,
-      bodyGiven: options.body !== undefined,
     })
-    return { backend: backend.config, method: request.method ?? 'GET', path: admitted.target, headers }
+    const repeatable = admitted.body === 'none' && this.#ports.further.repeats(method)
+    return { backend: backend.config, method, path: admitted.target, headers, repeatable }
   }
 
   #mirror(): Copy | undefined {
     const { mirrors } = this.#ports
     if (!mirrors.draws()) return undefined
-    const { options, admitted, requestId, view } = this.#facts
+    const { incoming, admitted, view } = this.#facts
+    const { options, requestId } = incoming
     const length = options.body?.length ?? admitted.length
     return mirrors.copy({ requestId, view, length, given: options.body, headFor: (backend) => this.#headFor(backend) })
   }
 
   #bodyOf({ body, length = 0 }: Admitted): RequestBody | undefined {
     if (body === 'none') return undefined
-    const most = this.#ports.further.keptBytes(this.#facts.request.method ?? '')
+    const most = this.#ports.further.keptBytes(this.#facts.incoming.request.method ?? '')
     // What is known to be too long is not kept for a while first.
-    this.#body ??= new RequestBody(this.#facts.request, length > most ? 0 : most, this.#copy)
+    this.#body ??= new RequestBody(this.#facts.incoming.request, length > most ? 0 : most, this.#copy)
     return this.#body
   }
 }

@@ -34,6 +34,11 @@ export class Further {
     this.#budget.spend(nowUs)
   }
 
+  /** Whether a request of this method may be sent once more although the backend may have seen it. */
+  repeats(method: string): boolean {
+    return this.#config().retry.methods.includes(method)
+  }
+
   /** How many bytes of a body are worth keeping. */
   keptBytes(method: string): number {
     const { retry, hedge } = this.#config()

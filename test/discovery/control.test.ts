@@ -1,7 +1,8 @@
 // What was discovered beside what is configured: who owns an id, what an operator may do, and when a balancer is ready.
 import { expect, it } from 'vitest'
 import type { BackendOptions } from '../../src/backend.ts'
-import { type BalancerOptions, describeConfig, parseConfig } from '../../src/config.ts'
+import { type BalancerOptions, parseConfig } from '../../src/config.ts'
+import { describeConfig } from '../../src/describe.ts'
 import { openResolver } from '../../src/discovery/lookup.ts'
 import { type DnsOptions, discoverySchema } from '../../src/discovery/options.ts'
 import { dnsServer } from '../support/dns-server.ts'

@@ -126,7 +126,7 @@ function alone(given: Partial<MirrorConfig> = {}) {
       view: {},
       length: 0,
       given: undefined,
-      headFor: ({ config: at }) => ({ backend: at, method: 'GET', path: '/', headers: [] }),
+      headFor: ({ config: at }) => ({ backend: at, method: 'GET', path: '/', headers: [], repeatable: true }),
     })
   return { mirrors, clock, sent, told, copy, backend }
 }

@@ -1,52 +1,27 @@
 // The transport over undici: raw dispatch and raw header lists, one request per connection at a time.
 
 import type { Dispatcher } from 'undici'
-import type { Backend } from '../backend.ts'
-import type { Clock } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import type { AttemptHandler, AttemptRequest, Cancel, Transport } from '../transport.ts'
-import { type Connection, Connections, type ConnectionsConfig, type TimeoutsConfig } from './connections.ts'
 import { failureOf } from './failure.ts'
+import { Pool } from './pool.ts'
+import { Pools } from './pools.ts'
+import type { TransportSettings } from './settings.ts'
+import { UndiciLine } from './undici-line.ts'
 
-export interface UndiciTransportOptions {
-  readonly connections: ConnectionsConfig
-  readonly timeouts: TimeoutsConfig
-  readonly clock: Clock
-}
-
-export function undiciTransport(options: UndiciTransportOptions): Transport {
-  const pools = new Map<string, Connections>()
-  /** Those of backends that left: what is in use there finishes. */
-  const retired = new Set<Connections>()
-  const keyOf = (backend: Backend): string => `${backend.id} ${backend.url} ${backend.serverName ?? ''}`
-  const poolOf = (backend: Backend): Connections => {
-    const key = keyOf(backend)
-    let pool = pools.get(key)
-    if (pool === undefined) {
-      pool = new Connections(backend, options.connections, options.timeouts, options.clock)
-      pools.set(key, pool)
-    }
-    return pool
-  }
+export function undiciTransport(settings: TransportSettings): Transport {
+  const pools = new Pools<UndiciLine>(
+    (backend) =>
+      new Pool((onClosed) => new UndiciLine(backend, settings, onClosed), settings.connections, settings.clock),
+  )
   return {
     name: 'undici',
-    send: (request, handler) => new Attempt(request, handler, poolOf(request.backend)).start(),
-    forget(backend) {
-      const pool = pools.get(keyOf(backend))
-      if (pool === undefined) return
-      pools.delete(keyOf(backend))
-      pool.retire()
-      for (const old of retired) if (old.isEmpty) retired.delete(old)
-      retired.add(pool)
-    },
+    send: (request, handler) => new Attempt(request, handler, pools.of(request.backend)).start(),
+    forget: (backend) => pools.forget(backend),
     get isIdle() {
-      return [...pools.values(), ...retired].every((pool) => pool.isEmpty)
+      return pools.isIdle
     },
-    async close() {
-      await Promise.all([...pools.values(), ...retired].map((pool) => pool.close()))
-      pools.clear()
-      retired.clear()
-    },
+    close: () => pools.close(),
   }
 }
 
@@ -54,8 +29,8 @@ export function undiciTransport(options: UndiciTransportOptions): Transport {
 class Attempt {
   readonly #request: AttemptRequest
   readonly #handler: AttemptHandler
-  readonly #pool: Connections
-  #connection: Connection | undefined
+  readonly #pool: Pool<UndiciLine>
+  #line: UndiciLine | undefined
   #leaveQueue: () => void = () => undefined
   #queueUs = 0
   #connected = false
@@ -63,7 +38,7 @@ class Attempt {
   #bodiless = false
   #over = false
 
-  constructor(request: AttemptRequest, handler: AttemptHandler, pool: Connections) {
+  constructor(request: AttemptRequest, handler: AttemptHandler, pool: Pool<UndiciLine>) {
     this.#request = request
     this.#handler = handler
     this.#pool = pool
@@ -71,7 +46,7 @@ class Attempt {
 
   start(): Cancel {
     this.#leaveQueue = this.#pool.acquire({
-      ready: (connection, queueUs) => this.#dispatch(connection, queueUs),
+      ready: (line, queueUs) => this.#dispatch(line, queueUs),
       fail: (result) => {
         this.#over = true
         this.#handler.onFail({ result, sent: false, detail: result })
@@ -80,8 +55,8 @@ class Attempt {
     return () => this.#cancel()
   }
 
-  #dispatch(connection: Connection, queueUs: number): void {
-    this.#connection = connection
+  #dispatch(line: UndiciLine, queueUs: number): void {
+    this.#line = line
     this.#queueUs = queueUs
     const { backend, method, path, headers, body } = this.#request
     const options = {
@@ -94,7 +69,7 @@ class Attempt {
       // undici would close the connection after each HEAD; llhttp knows that its response has no body.
       reset: false,
     }
-    connection.client.dispatch(
+    line.client.dispatch(
       options as unknown as Dispatcher.DispatchOptions,
       this as unknown as Dispatcher.DispatchHandler,
     )
@@ -102,10 +77,10 @@ class Attempt {
 
   // Called when the connection stands and the request is about to be written.
   onConnect(): void {
-    const connection = this.#connection!
+    const line = this.#line!
     this.#connected = true
-    const reused = connection.requests++ > 0
-    this.#handler.onConnected({ reused, queueUs: this.#queueUs, connectUs: reused ? 0 : (connection.connectUs ?? 0) })
+    const reused = line.requests++ > 0
+    this.#handler.onConnected({ reused, queueUs: this.#queueUs, connectUs: reused ? 0 : (line.connectUs ?? 0) })
   }
 
   onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
@@ -126,16 +101,16 @@ class Attempt {
   onComplete(raw: Buffer[] | null): void {
     if (this.#over) return
     // undici takes a reset for the end of a body that the end of its connection delimits: that is a cut.
-    if (this.#connection!.broken) return this.onError(new Error('reset'))
+    if (this.#line!.broken) return this.onError(new Error('reset'))
     this.#over = true
-    this.#pool.release(this.#connection!)
+    this.#pool.release(this.#line!)
     this.#handler.onEnd((raw ?? []).map((part) => part.toString('latin1')))
   }
 
   onError(error: unknown): void {
     if (this.#over) return
     this.#over = true
-    this.#pool.discard(this.#connection!)
+    this.#pool.discard(this.#line!)
     // undici misses the body whose length a 304 tells, and which never comes (RFC 9110 section 8.6).
     if (this.#bodiless && (error as { code?: unknown }).code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
       this.#handler.onEnd([])
@@ -158,6 +133,6 @@ class Attempt {
     if (this.#over) return
     this.#over = true
     this.#leaveQueue()
-    if (this.#connection !== undefined) this.#pool.discard(this.#connection)
+    if (this.#line !== undefined) this.#pool.discard(this.#line)
   }
 }

@@ -2,12 +2,10 @@
 import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Transport } from '../transport.ts'
-import type { ConnectionsConfig, TimeoutsConfig } from './connections.ts'
+import type { TransportSettings } from './settings.ts'
 import { undiciTransport } from './undici.ts'
 
-interface Settings {
-  readonly connections: ConnectionsConfig
-  readonly timeouts: TimeoutsConfig
+interface Settings extends Omit<TransportSettings, 'clock'> {
   readonly backends: readonly Backend[]
 }
 

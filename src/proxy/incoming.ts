@@ -1,0 +1,40 @@
+// What is known of a request from its first look on: the same for every adapter and every version of HTTP.
+import type { IncomingMessage } from 'node:http'
+import { uniqueId } from '../random.ts'
+import { type Client, type Peer, peerOf } from '../request.ts'
+import type { HandleOptions } from './ports.ts'
+
+export interface Incoming {
+  readonly request: IncomingMessage
+  readonly options: HandleOptions
+  /** Our id of it: `lb.request_id`, and `x-request-id` both ways. */
+  readonly requestId: string
+  /** Who is at the other end of the connection. */
+  readonly peer: Peer
+  /** Who is taken for the client. */
+  readonly client: Client
+  /** Names and values in turn, as the client sent them. */
+  readonly rawHeaders: readonly string[]
+  /** Path and query as the client sent them. */
+  readonly target: string
+  /** Whether the client's connection is TLS. */
+  readonly encrypted: boolean
+  /** The port that the client connected to. */
+  readonly localPort: number | undefined
+}
+
+export function incoming(request: IncomingMessage, options: HandleOptions): Incoming {
+  const { socket, rawHeaders, url = '' } = request
+  const peer = peerOf(socket)
+  return {
+    request,
+    options,
+    requestId: uniqueId(),
+    peer,
+    client: { ...peer, source: 'peer' },
+    rawHeaders,
+    target: options.originalTarget ?? url,
+    encrypted: 'encrypted' in socket,
+    localPort: socket.localPort,
+  }
+}

@@ -1,0 +1,49 @@
+// The pools of a transport: one for each backend, and those of backends that left until they are empty.
+import type { Backend } from '../backend.ts'
+import type { Line, Pool } from './pool.ts'
+
+export class Pools<L extends Line> {
+  readonly #make: (backend: Backend) => Pool<L>
+  readonly #pools = new Map<string, Pool<L>>()
+  /** Those of backends that left: what is in use there finishes. */
+  readonly #retired = new Set<Pool<L>>()
+
+  constructor(make: (backend: Backend) => Pool<L>) {
+    this.#make = make
+  }
+
+  of(backend: Backend): Pool<L> {
+    const key = keyOf(backend)
+    let pool = this.#pools.get(key)
+    if (pool === undefined) {
+      pool = this.#make(backend)
+      this.#pools.set(key, pool)
+    }
+    return pool
+  }
+
+  /** Closes the idle connections of a backend that left; those in use close when they are done. */
+  forget(backend: Backend): void {
+    const key = keyOf(backend)
+    const pool = this.#pools.get(key)
+    if (pool === undefined) return
+    this.#pools.delete(key)
+    pool.retire()
+    for (const old of this.#retired) if (old.isEmpty) this.#retired.delete(old)
+    this.#retired.add(pool)
+  }
+
+  get isIdle(): boolean {
+    return [...this.#pools.values(), ...this.#retired].every((pool) => pool.isEmpty)
+  }
+
+  /** Closes every connection, also those in use. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values(), ...this.#retired].map((pool) => pool.close()))
+    this.#pools.clear()
+    this.#retired.clear()
+  }
+}
+
+/** What tells one way to a backend from another. */
+const keyOf = ({ id, url, serverName = '' }: Backend): string => `${id} ${url} ${serverName}`

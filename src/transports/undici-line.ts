@@ -1,0 +1,61 @@
+// One connection of undici to one backend.
+import { Client } from 'undici'
+import type { Backend } from '../backend.ts'
+import { dial } from './dial.ts'
+import type { ConnectionsConfig, Line } from './pool.ts'
+import type { TransportSettings } from './settings.ts'
+
+export class UndiciLine implements Line {
+  readonly client: Client
+  /** How long the present socket took to open; undefined while there is none. Written by the client's events. */
+  connectUs: number | undefined
+  /** Whether the present socket has failed: then the end of a response may be none. Written by the socket's events. */
+  broken = false
+  /** Requests that the present socket has carried. Written by the attempts. */
+  requests = 0
+
+  constructor(
+    backend: Backend,
+    { clock, connections, timeouts }: TransportSettings,
+    onClosed: (line: UndiciLine) => void,
+  ) {
+    const { connectMs, headerMs, bodyIdleMs } = timeouts
+    let dialledAtUs = clock.monoUs()
+    this.client = new Client(backend.url, {
+      pipelining: 1,
+      ...keepAliveOf(connections),
+      headersTimeout: headerMs,
+      bodyTimeout: bodyIdleMs,
+      connect: (_, callback) => {
+        dialledAtUs = clock.monoUs()
+        dial(backend, { clock, connectMs, protocols: ['http/1.1'] }, (error, socket) => {
+          if (error !== undefined) return callback(error, null)
+          this.broken = false
+          this.connectUs = clock.monoUs() - dialledAtUs
+          this.requests = 0
+          socket.on('error', () => {
+            this.broken = true
+          })
+          callback(null, socket)
+        })
+      },
+    })
+    this.client.on('disconnect', () => {
+      this.connectUs = undefined
+      onClosed(this)
+    })
+  }
+
+  get isOpen(): boolean {
+    return this.connectUs !== undefined
+  }
+
+  async destroy(): Promise<void> {
+    await this.client.destroy().catch(() => undefined)
+  }
+}
+
+const keepAliveOf = ({ keepAliveMs }: ConnectionsConfig) => ({
+  keepAliveTimeout: keepAliveMs,
+  keepAliveMaxTimeout: keepAliveMs,
+})
