@@ -31,9 +31,11 @@ export interface Program {
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>
 }
 
-/** Starts a program; it is killed when the test is over. */
-export function start(path: string, ...args: string[]): Program {
-  const child = spawn(process.execPath, [path, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+/** Starts a program, with flags for Node where a list of them comes first; it is killed when the test is over. */
+export function start(path: string, ...given: readonly (string | readonly string[])[]): Program {
+  const flags = given.filter((one) => typeof one !== 'string').flat()
+  const args = given.filter((one) => typeof one === 'string')
+  const child = spawn(process.execPath, [...flags, path, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   let stdout = ''
   let stderr = ''
