@@ -19,6 +19,8 @@ const byCode: Readonly<Record<string, FailedResult>> = {
   UND_ERR_BODY_TIMEOUT: 'body-timeout',
   UND_ERR_HEADERS_OVERFLOW: 'response-invalid',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'backend-cut',
+  // undici asserts that no backend switches protocols unasked.
+  ERR_ASSERTION: 'response-invalid',
   UND_ERR_CLOSED: 'internal',
   UND_ERR_DESTROYED: 'internal',
   UND_ERR_INVALID_ARG: 'internal',
@@ -64,6 +66,8 @@ function codeOf(error: unknown): string | undefined {
   const { code, cause } = error as { code?: unknown; cause?: unknown }
   // undici leaves the code of its parser's errors empty.
   if (code === undefined && error instanceof Error && error.name === 'HTTPParserError') return 'HPE_INVALID'
+  // Nor has it a code for a response that nobody has asked for: 100, or an upgrade.
+  if (code === 'UND_ERR_SOCKET' && /^bad (?:response|upgrade)$/.test((error as Error).message)) return 'HPE_UNASKED'
   if (typeof code === 'string') return code === 'UND_ERR_SOCKET' ? (codeOf(cause) ?? code) : code
   return codeOf(cause)
 }
