@@ -38,11 +38,10 @@ export function copyOfSources(): Copy {
       const whole = readFileSync(path, 'utf8')
       if (whole.split(guard.cut).length !== 2)
         throw new Error(`${guard.file} holds ${JSON.stringify(guard.cut)} ${whole.split(guard.cut).length - 1} times`)
-      if (without)
-        writeFileSync(
-          path,
-          whole.replace(guard.cut, () => guard.put),
-        )
+      writeFileSync(
+        path,
+        whole.replace(guard.cut, () => guard.put),
+      )
       try {
         return await vitest(dir, guard)
       } finally {
