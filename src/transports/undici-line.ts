@@ -1,4 +1,5 @@
 // One connection of undici to one backend.
+import { isIP, type Socket } from 'node:net'
 import { Client } from 'undici'
 import type { Backend } from '../backend.ts'
 import { dial } from './dial.ts'
@@ -13,11 +14,13 @@ export class UndiciLine implements Line {
   broken = false
   /** Requests that the present socket has carried. Written by the attempts. */
   requests = 0
+  /** The address of the present socket, where the backend is given by a name. Written by the dial. */
+  peerAddress: string | undefined
 
   constructor(
     backend: Backend,
-    { clock, connections, timeouts }: TransportSettings,
-    onClosed: (line: UndiciLine) => void,
+    { clock, connections, timeouts, tls }: TransportSettings,
+    onClosed: (line: UndiciLine, byBackend: boolean) => void,
   ) {
     const { connectMs, headerMs, bodyIdleMs } = timeouts
     let dialledAtUs = clock.monoUs()
@@ -28,11 +31,12 @@ export class UndiciLine implements Line {
       bodyTimeout: bodyIdleMs,
       connect: (_, callback) => {
         dialledAtUs = clock.monoUs()
-        dial(backend, { clock, connectMs, protocols: ['http/1.1'] }, (error, socket) => {
+        dial(backend, { clock, connectMs, protocols: ['http/1.1'], tls }, (error, socket) => {
           if (error !== undefined) return callback(error, null)
           this.broken = false
           this.connectUs = clock.monoUs() - dialledAtUs
           this.requests = 0
+          this.peerAddress = peerOf(backend, socket)
           socket.on('error', () => {
             this.broken = true
           })
@@ -40,9 +44,10 @@ export class UndiciLine implements Line {
         })
       },
     })
-    this.client.on('disconnect', () => {
+    this.client.on('disconnect', (_url, _targets, error: { readonly code?: unknown }) => {
       this.connectUs = undefined
-      onClosed(this)
+      // What undici does itself it calls information.
+      onClosed(this, error.code !== 'UND_ERR_INFO')
     })
   }
 
@@ -58,4 +63,9 @@ export class UndiciLine implements Line {
 const keepAliveOf = ({ keepAliveMs }: ConnectionsConfig) => ({
   keepAliveTimeout: keepAliveMs,
   keepAliveMaxTimeout: keepAliveMs,
+  // How much sooner than the backend says an idle one is closed. When it is used no more is for `idleMsOf` to say.
+  keepAliveTimeoutThreshold: 500,
 })
+
+const peerOf = ({ address, socketPath }: Backend, socket: Socket): string | undefined =>
+  socketPath === undefined && isIP(address) === 0 ? socket.remoteAddress : undefined
