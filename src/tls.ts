@@ -7,14 +7,17 @@ import type { Json } from './canonical.ts'
 import { reasonOf } from './errors.ts'
 import { fingerprint } from './secret.ts'
 
-const bytes = z.instanceof(Uint8Array)
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected a Buffer')
 
 /** Its own rules say what is wrong: what was given may be a key, which such a fault does not show. */
 const pem = z
   .union([z.string(), bytes.transform((given) => Buffer.from(given).toString('latin1'))], {
     error: 'expected PEM, as text or as a Buffer',
   })
-  .refine((text) => text.includes('-----BEGIN '), 'expected PEM, which begins with -----BEGIN')
+  .refine((text) => text.includes('-----BEGIN '), {
+    error: 'expected PEM, which begins with -----BEGIN',
+    abort: true,
+  })
 const pems = z
   .union([pem, z.array(pem).min(1)], { error: 'expected PEM, or a list of it' })
   .transform((given): readonly string[] => (typeof given === 'string' ? [given] : given))

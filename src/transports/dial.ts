@@ -121,8 +121,11 @@ function secure(backend: Backend, { protocols, tls }: DialOptions): TLSSocket {
   socket.on('session', (session: Buffer) => {
     security.session = session
   })
-  socket.once('error', () => {
+  const forget = (): void => {
     security.session = undefined
-  })
+  }
+  // Of the handshake only: one session that is refused must not be tried again.
+  socket.once('error', forget)
+  socket.once('secureConnect', () => socket.off('error', forget))
   return socket
 }

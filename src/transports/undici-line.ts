@@ -10,8 +10,8 @@ export class UndiciLine implements Line {
   readonly client: Client
   /** How long the present socket took to open; undefined while there is none. Written by the client's events. */
   connectUs: number | undefined
-  /** Whether the present socket has failed: then the end of a response may be none. Written by the socket's events. */
-  broken = false
+  /** What the present socket has failed by first: then the end of a response may be none. Written by the socket's events. */
+  fault: Error | undefined
   /** Requests that the present socket has carried. Written by the attempts. */
   requests = 0
   /** The address of the present socket, where the backend is given by a name. Written by the dial. */
@@ -33,12 +33,12 @@ export class UndiciLine implements Line {
         dialledAtUs = clock.monoUs()
         dial(backend, { clock, connectMs, protocols: ['http/1.1'], tls }, (error, socket) => {
           if (error !== undefined) return callback(error, null)
-          this.broken = false
+          this.fault = undefined
           this.connectUs = clock.monoUs() - dialledAtUs
           this.requests = 0
           this.peerAddress = peerOf(backend, socket)
-          socket.on('error', () => {
-            this.broken = true
+          socket.on('error', (fault) => {
+            this.fault ??= fault
           })
           callback(null, socket)
         })

@@ -133,7 +133,7 @@ class Attempt {
   onComplete(raw: Buffer[] | null): void {
     if (this.#over) return
     // undici takes a reset for the end of a body that the end of its connection delimits: that is a cut.
-    if (this.#line!.broken) return this.onError(new Error('reset'))
+    if (this.#line!.fault !== undefined) return this.onError(new Error('reset'))
     this.#over = true
     this.#pool.release(this.#line!, this.#idleMs)
     this.#handler.onEnd((raw ?? []).map((part) => part.toString('latin1')))
@@ -142,7 +142,9 @@ class Attempt {
   onError(error: unknown): void {
     if (this.#over) return
     const line = this.#line!
-    const failure = failureOf(error, { connected: this.#connected, responded: this.#responded })
+    // An alert of TLS is followed by the end of the connection, which is all that undici tells.
+    const cause = (error as { code?: unknown }).code === 'UND_ERR_SOCKET' ? (line.fault ?? error) : error
+    const failure = failureOf(cause, { connected: this.#connected, responded: this.#responded })
     if (isStale({ reused: this.#connected && this.#reused, began: this.#began, result: failure.result })) {
       if (this.#request.repeatable) return this.#again(line)
       this.#pool.stale(line)
