@@ -1,6 +1,7 @@
 // One backend: what the user declares of it, and the state that is kept for as long as it is the same one.
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { type TlsSettings, tlsSchema } from './tls.ts'
 
 const url = z.string().superRefine((text, context) => {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
@@ -39,6 +40,9 @@ export function isHostName(text: string): boolean {
   )
 }
 
+/** What fits into the address of a unix socket on every system (`sun_path`). */
+const mostSocketPath = 103
+
 const declared = z.strictObject({
   /** The name in records and changes. Default: host and port of the URL. */
   id: nameSchema.optional(),
@@ -62,6 +66,14 @@ const declared = z.strictObject({
     .string()
     .refine(isHostName, 'expected a host name, such as shop.example, that is no IP address')
     .optional(),
+  /** The path of the unix socket (or the name of the Windows pipe) that it listens at, in the place of host and port. */
+  socketPath: z
+    .string()
+    .refine((path) => /^(\/|\\\\[.?]\\pipe\\)[^\0]+$/.test(path), 'expected an absolute path')
+    .refine((path) => Buffer.byteLength(path) <= mostSocketPath, `expected at most ${mostSocketPath} bytes`)
+    .optional(),
+  /** TLS to it: what is set here counts before the pool's `tls`, member by member, and an identity as a whole. */
+  tls: tlsSchema.optional(),
 })
 
 /** What backends of one source can have in common. */
@@ -125,6 +137,8 @@ export interface Backend {
   readonly group?: string | undefined
   readonly maxInFlight?: number | undefined
   readonly serverName?: string | undefined
+  readonly socketPath?: string | undefined
+  readonly tls?: TlsSettings | undefined
 }
 
 /** Host and port as the backend's own URL has them, with its name for the host: a URL is an origin, with nothing behind them. */

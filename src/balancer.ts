@@ -87,6 +87,7 @@ class Wiring implements Balancer {
     })
     this.#health = new HealthWatch({
       ...ground,
+      dial: (backend, settle) => this.#transports.dial(backend, settle),
       eligible: () => this.#router.pool.snapshot.eligible,
       refresh: () => this.#router.pool.refresh(),
     })

@@ -23,6 +23,7 @@ import { retrySchema } from './routing/retry.ts'
 import { traceRateSchema } from './routing/router.ts'
 import { queueSchema } from './routing/waiting.ts'
 import { type StrategyOptions, strategySchema } from './strategies/index.ts'
+import { tlsSchema } from './tls.ts'
 import { connectionsSchema } from './transports/pool.ts'
 import { timeoutsSchema } from './transports/settings.ts'
 
@@ -85,6 +86,8 @@ const poolShape = {
     .optional(),
   timeouts: timeoutsSchema.prefault({}),
   connections: connectionsSchema.prefault({}),
+  /** TLS to backends. */
+  tls: tlsSchema.prefault({}),
   /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */
   host: z.enum(['keep', 'backend']).default('keep'),
   /** Which client addresses are served. */

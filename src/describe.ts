@@ -3,11 +3,15 @@ import type { Json } from './canonical.ts'
 import type { PoolConfig } from './config.ts'
 import { adminOf, standingOf } from './control/standing.ts'
 import { fingerprint } from './secret.ts'
+import { describeTls, withheld } from './tls.ts'
 
 /** The configuration as records hold it: backends by id, what an operator set on them beside what was declared. */
 export function describeConfig(config: PoolConfig): { readonly [key: string]: Json } {
   const { backends: list, discovery, draining, disabled, deadlines, strategy, weights, ...rest } = config
-  const byId = list.map(({ id, address, port, ...backend }) => [id, { ...backend, ...standingOf(config, id) }])
+  const byId = list.map(({ id, address, port, tls, ...backend }) => [
+    id,
+    { ...backend, ...(tls === undefined ? {} : { tls: describeTls(tls) }), ...standingOf(config, id) },
+  ])
   return {
     ...(describe(rest) as { [key: string]: Json }),
     backends: Object.fromEntries(byId),
@@ -43,13 +47,15 @@ const mostDepth = 8
 
 /**
  * Any value as a record holds it: functions, strategies and other objects with a life of their own by name, what JSON does
- * not have as text, a `secret` by its fingerprint, of a header its length, and no password of a URL. `of` is the member that it
- * stands under.
+ * not have as text, a `secret` by its fingerprint, `tls` and whatever is PEM likewise, of a header its length, and no password
+ * of a URL. `of` is the member that it stands under.
  */
 export function describe(value: unknown, depth = 0, of = ''): Json {
+  if (of === 'tls') return describeTls(value)
   switch (typeof value) {
     case 'string':
       if (of === 'secret') return fingerprint(value)
+      if (value.includes('-----BEGIN ')) return withheld(value)
       if (of === 'headers') return { length: value.length }
       return value.replace(userinfo, '$1[removed]@').toWellFormed()
     case 'boolean':

@@ -32,6 +32,7 @@ const table = {
   'connect-timeout': { status: 504, blame: 'backend', message: 'the connection was not established in time' },
   'dns-failed': { status: 502, blame: 'backend', message: 'the name of the backend does not resolve' },
   'tls-failed': { status: 502, blame: 'backend', message: 'the TLS handshake with the backend failed' },
+  'certificate-refused': { status: 502, blame: 'backend', message: 'the certificate of the backend does not verify' },
   'backend-reset': { status: 502, blame: 'backend', message: 'the backend closed the connection before its response' },
   'response-invalid': { status: 502, blame: 'backend', message: 'the response of the backend is not valid HTTP' },
   'header-timeout': { status: 504, blame: 'backend', message: 'the backend did not answer in time' },

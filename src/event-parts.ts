@@ -70,13 +70,18 @@ export const decision = obj({
 })
 export const attempt = obj({
   backend: text,
+  /** Of a backend at a unix socket its path; then there is no port. */
   address: text,
-  port: int,
+  port: int.optional(),
+  /** The address of the connection, where the backend is given by a name. */
+  peer_address: text.optional(),
   reason: z.enum(pickReasons),
   result: z.enum(attemptResults),
   detail: text.optional(),
   status_code: int.optional(),
   reused: z.boolean().optional(),
+  /** How many connections that were kept alive turned out to be closed before one carried it. */
+  stale: int.optional(),
   queue_us: int,
   connect_us: int,
   duration_us: int,
@@ -140,4 +145,7 @@ export const declared = obj({
   group: text.optional(),
   maxInFlight: int.optional(),
   serverName: text.optional(),
+  socketPath: text.optional(),
+  /** Keys and certificates by fingerprint and length. */
+  tls: json.optional(),
 })

@@ -10,6 +10,7 @@ const sharedResults = [
   'connect-timeout',
   'dns-failed',
   'tls-failed',
+  'certificate-refused',
   'backend-reset',
   'response-invalid',
   'header-timeout',

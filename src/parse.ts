@@ -91,6 +91,8 @@ function got(input: unknown, path: readonly PropertyKey[], issue: Issue): string
   let at: unknown = input
   for (const part of path) at = (at as Record<PropertyKey, unknown> | null | undefined)?.[part]
   if (at === undefined) return 'nothing'
+  // Here even what is of the wrong kind may be a key or a passphrase.
+  if (path.includes('tls') && typeof at !== 'object') return `a ${typeof at}`
   if (at === null || typeof at === 'number' || typeof at === 'boolean') return String(at)
   if (typeof at === 'string') {
     const secret = issue.code === 'invalid_union' || issue.code === 'custom'

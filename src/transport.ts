@@ -1,4 +1,5 @@
 // The contract of one attempt: a request to one backend, and its response.
+import type { Socket } from 'node:net'
 import type { Duplex, Readable } from 'node:stream'
 import type { Backend } from './backend.ts'
 import type { AttemptFailure } from './outcome.ts'
@@ -31,6 +32,8 @@ export interface Connected {
   readonly connectUs: number
   /** How many connections that were kept alive turned out to be closed before this one carried the request. */
   readonly stale?: number
+  /** The address that the connection has, where the backend is given by a name. */
+  readonly peerAddress?: string | undefined
 }
 
 /**
@@ -38,6 +41,7 @@ export interface Connected {
  * more. What these functions throw makes the attempt fail with `internal`.
  */
 export interface AttemptHandler {
+  /** Called once more where the request is sent again on another connection: then the last facts count. */
   onConnected(facts: Connected): void
   /** A response head of the 1xx class but 100 and 101. `headers` as in a request. */
   onInformation(status: number, headers: string[]): void
@@ -71,3 +75,9 @@ export interface Transport {
   /** Closes every connection, also those in use. */
   close(): Promise<void>
 }
+
+/**
+ * Connects to a backend the way that its traffic goes, and calls `settle` once, with an error or with a socket that carries
+ * errors without a listener of its own. The function it returns gives up: then `settle` is not called.
+ */
+export type Dial = (backend: Backend, settle: (error: Error | undefined, socket: Socket) => void) => () => void

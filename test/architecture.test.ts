@@ -47,6 +47,7 @@ const layers: readonly (readonly string[])[] = [
     'events.ts',
     'strategy.ts',
     'sink.ts',
+    'tls.ts',
     'transport.ts',
   ],
   [

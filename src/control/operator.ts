@@ -176,6 +176,7 @@ const mostDepth = 8
 function asItIs<T>(value: T, key = '', depth = 0): T {
   if (typeof value !== 'object' || value === null || depth > mostDepth) return value
   if ((key === 'strategy' && 'pick' in value) || Symbol.asyncIterator in value) return value
+  if (value instanceof Uint8Array) return Buffer.from(value) as unknown as T
   if (Array.isArray(value)) return Array.from(value, (item) => asItIs(item, '', depth + 1)) as T
   const members = Object.entries(value).map(([name, member]) => [name, asItIs(member, name, depth + 1)])
   return Object.setPrototypeOf(Object.fromEntries(members), Object.getPrototypeOf(value))

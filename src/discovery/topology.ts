@@ -101,7 +101,7 @@ const isSame = (a: Backend, b: Backend): boolean =>
   a === b || JSON.stringify(recordOf(a)) === JSON.stringify(recordOf(b))
 
 /** What was declared of a backend, in one order. */
-function recordOf({ url, weight, priority, zone, group, maxInFlight, serverName }: Backend) {
+function recordOf({ url, weight, priority, zone, group, maxInFlight, serverName, socketPath, tls }: Backend) {
   return {
     url,
     weight,
@@ -110,5 +110,7 @@ function recordOf({ url, weight, priority, zone, group, maxInFlight, serverName 
     ...(group === undefined ? {} : { group }),
     ...(maxInFlight === undefined ? {} : { maxInFlight }),
     ...(serverName === undefined ? {} : { serverName }),
+    ...(socketPath === undefined ? {} : { socketPath }),
+    ...(tls === undefined ? {} : { tls: tls.toJSON() }),
   }
 }

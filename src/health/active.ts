@@ -2,6 +2,7 @@
 import type { ActiveState, BackendState } from '../backend.ts'
 import type { Clock, Timer } from '../clock.ts'
 import { below, type Random } from '../random.ts'
+import type { Dial } from '../transport.ts'
 import { probe } from './probe.ts'
 import type { ActiveConfig } from './probe-options.ts'
 import type { OnTransition, Transition } from './transition.ts'
@@ -32,6 +33,8 @@ export interface Probed {
 export interface ActiveHealthOptions {
   readonly clock: Clock
   readonly random: Random
+  /** How probes connect. */
+  readonly dial: Dial
   /** Told of each probe, before of the change that it makes. */
   readonly onProbe: (probed: Probed) => void
   readonly onTransition: OnTransition
@@ -134,11 +137,11 @@ export class ActiveHealth {
   }
 
   async #run(backend: BackendState, watch: Watch, config: ActiveConfig): Promise<void> {
-    const { clock, onProbe } = this.#options
+    const { clock, dial, onProbe } = this.#options
     const { signal } = watch.stop
     const startUs = clock.monoUs()
     watch.timer = undefined
-    const fault = await probe(backend.config, config, clock, signal)
+    const fault = await probe(backend.config, config, { clock, dial }, signal)
     if (signal.aborted) return
     watch.failures = fault === undefined ? 0 : watch.failures + 1
     watch.successes = fault === undefined ? watch.successes + 1 : 0

@@ -1,8 +1,7 @@
 // A probe by HTTP: one request on a connection of its own, judged by status and body.
-import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { request as httpsRequest } from 'node:https'
-import { isIP } from 'node:net'
+import { type IncomingMessage, request as send } from 'node:http'
 import { authorityOf, type Backend } from '../backend.ts'
+import type { Dial } from '../transport.ts'
 import type { HttpProbe } from './probe-options.ts'
 
 /** How much of a body is looked at, in bytes: enough for a page of health, too little to be a burden. */
@@ -14,20 +13,18 @@ const mostInterim = 16
  * Resolves if the answer is as expected, and rejects with what is not. Redirects are answers like others. The signal ends
  * everything: the connection is destroyed, whatever it is doing.
  */
-export function httpProbe(backend: Backend, config: HttpProbe, signal: AbortSignal): Promise<void> {
+export function httpProbe(backend: Backend, config: HttpProbe, signal: AbortSignal, dial: Dial): Promise<void> {
   const { path, method, statuses, body } = config
-  const { url, address } = backend
-  const send = url.startsWith('https:') ? httpsRequest : httpRequest
   return new Promise((resolve, reject) => {
     const fail = (fault: string): void => reject(new Error(fault))
     const failed = (error: NodeJS.ErrnoException): void => fail(error.code ?? error.message)
+    let giveUp = (): void => undefined
     const request = send({
-      // No keep-alive: a probe must see whether the backend still accepts connections.
-      agent: false,
-      host: address,
-      port: config.port ?? backend.port,
-      // Verified by the name of the backend, as traffic is, and not by the `Host` that is sent.
-      servername: backend.serverName ?? (isIP(address) === 0 ? address : ''),
+      // Without an agent, and so without keep-alive: a probe must see whether the backend still accepts connections.
+      createConnection: (_, done) => {
+        giveUp = dial(backend, (error, socket) => done(error ?? null, socket))
+        return undefined
+      },
       path,
       method,
       headers: { 'user-agent': 'auditlb-probe', ...config.headers, host: config.host ?? authorityOf(backend) },
@@ -50,7 +47,10 @@ export function httpProbe(backend: Backend, config: HttpProbe, signal: AbortSign
     request.on('information', () => {
       if (++interim > mostInterim) fail('too many interim responses')
     })
-    signal.addEventListener('abort', () => request.destroy())
+    signal.addEventListener('abort', () => {
+      giveUp()
+      request.destroy()
+    })
     request.end()
   })
 }

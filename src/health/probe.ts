@@ -2,6 +2,7 @@
 import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
+import type { Dial } from '../transport.ts'
 import { httpProbe } from './probe-http.ts'
 import type { ActiveConfig } from './probe-options.ts'
 import { tcpProbe } from './probe-tcp.ts'
@@ -16,7 +17,7 @@ const mostReason = 1024
 export function probe(
   backend: Backend,
   config: ActiveConfig,
-  clock: Clock,
+  { clock, dial }: { readonly clock: Clock; readonly dial: Dial },
   stopped: AbortSignal,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
@@ -32,14 +33,19 @@ export function probe(
     const timer = clock.after(timeoutMs, () => settle(`no answer within ${timeoutMs} ms`))
     stopped.addEventListener('abort', stop)
     // A promise of our own: a function may throw at once, or return something that only looks like a promise.
-    new Promise((done) => done(start(backend, config, over.signal))).then(
+    new Promise((done) => done(start(backend, config, dial, over.signal))).then(
       () => settle(undefined),
       (error: unknown) => settle(reasonOf(error).slice(0, mostReason).toWellFormed()),
     )
   })
 }
 
-function start(backend: Backend, config: ActiveConfig, signal: AbortSignal): Promise<void> | void {
+function start(backend: Backend, config: ActiveConfig, dial: Dial, signal: AbortSignal): Promise<void> | void {
   if ('probe' in config) return config.probe(backend, signal)
-  return config.type === 'tcp' ? tcpProbe(backend, config.port, signal) : httpProbe(backend, config, signal)
+  const at = reachedAt(backend, config.port)
+  return config.type === 'tcp' ? tcpProbe(at, signal) : httpProbe(at, config, signal, dial)
 }
+
+// Another port is one of the host, also where traffic goes by a unix socket.
+const reachedAt = (backend: Backend, port: number | undefined): Backend =>
+  port === undefined ? backend : { ...backend, port, socketPath: undefined }

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import { type Emit, severity } from '../events.ts'
 import { type Ending, isBackendFault } from '../outcome.ts'
 import type { Random } from '../random.ts'
+import type { Dial } from '../transport.ts'
 import { ActiveHealth, type Probed } from './active.ts'
 import { CapacityHealth } from './capacity.ts'
 import { type PassiveConfig, PassiveHealth } from './passive.ts'
@@ -21,6 +22,8 @@ export interface HealthConfig {
 export interface HealthWatchOptions {
   readonly clock: Clock
   readonly random: Random
+  /** How probes connect: as traffic does. */
+  readonly dial: Dial
   /** How many backends are eligible now, those on trial among them, with panic left out of account. */
   readonly eligible: () => number
   /** Brings the pool up to date after a change. */
@@ -40,11 +43,11 @@ export class HealthWatch {
 
   constructor(options: HealthWatchOptions) {
     this.#options = options
-    const { clock, random, eligible, emit } = options
+    const { clock, random, dial, eligible, emit } = options
     const onTransition = (transition: Transition): void => this.#changed(transition)
     const onProbe = (probed: Probed): void => this.#probed(probed)
     this.#summary = new HealthSummary(clock, (fields) => void emit('health.summary', fields))
-    this.#active = new ActiveHealth({ clock, random, onProbe, onTransition })
+    this.#active = new ActiveHealth({ clock, random, dial, onProbe, onTransition })
     this.#passive = new PassiveHealth({ clock, eligible, onTransition, onRoom: options.refresh })
     // Who is full is asked at the pick: the pool does not change by it.
     this.#capacity = new CapacityHealth(clock, (transition) => this.#tell(transition))

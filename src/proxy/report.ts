@@ -33,20 +33,22 @@ export interface AttemptNote {
 }
 
 function attemptReport(note: AttemptNote): AttemptReport {
-  const { id, address, port } = note.backend.config
+  const { id, address, port, socketPath } = note.backend.config
   const { connected } = note
   return {
-    address,
+    address: socketPath ?? address,
     backend: id,
     connect_us: connected?.connectUs ?? 0,
     detail: note.detail,
     duration_us: note.endUs - note.startUs,
     hedge: note.decision.hedge,
-    port,
+    peer_address: connected?.peerAddress,
+    port: socketPath === undefined ? port : undefined,
     queue_us: connected?.queueUs ?? 0,
     reason: note.decision.reason,
     result: note.result ?? 'internal',
     reused: connected?.reused,
+    stale: connected?.stale === 0 ? undefined : connected?.stale,
     status_code: note.status,
   }
 }

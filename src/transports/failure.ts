@@ -1,5 +1,6 @@
 // Foreign error codes, mapped to our results in one place.
 import type { AttemptFailure, FailedResult } from '../outcome.ts'
+import { HandshakeError } from './dial.ts'
 
 const byCode: Readonly<Record<string, FailedResult>> = {
   ECONNREFUSED: 'connect-refused',
@@ -39,8 +40,16 @@ export function failureOf(error: unknown, progress: Progress): AttemptFailure {
   // undici has one code for whatever happens to a socket: its message says what did.
   const told = code === 'UND_ERR_SOCKET' ? undefined : code
   const detail = told ?? (error instanceof Error ? error.message : String(error))
-  return { result: resultOf(code, progress), sent: progress.connected, detail }
+  const result = error instanceof HandshakeError ? handshakeResultOf(code) : resultOf(code, progress)
+  return { result, sent: progress.connected, detail }
 }
+
+const handshakeResultOf = (code: string | undefined): FailedResult =>
+  code === 'ETIMEDOUT'
+    ? 'connect-timeout'
+    : code !== undefined && isVerdict(code)
+      ? 'certificate-refused'
+      : 'tls-failed'
 
 function resultOf(code: string | undefined, progress: Progress): FailedResult {
   const known = code === undefined ? undefined : byCode[code]
@@ -52,12 +61,18 @@ function resultOf(code: string | undefined, progress: Progress): FailedResult {
     return known
   }
   if (code !== undefined && /^HPE_/.test(code)) return 'response-invalid'
-  if (!progress.connected) return code !== undefined && isTls(code) ? 'tls-failed' : 'connect-failed'
-  return progress.responded ? 'backend-cut' : 'backend-reset'
+  if (progress.responded) return 'backend-cut'
+  // What the backend thinks of our certificate it may say after its part of the handshake (RFC 8446 section 4.4.2.4). Keys
+  // and ciphers that OpenSSL does not take are refused before there is a connection.
+  if (code !== undefined && /^(ERR_TLS|ERR_SSL|ERR_OSSL|EPROTO)/.test(code)) return 'tls-failed'
+  return progress.connected ? 'backend-reset' : 'connect-failed'
 }
 
-const isTls = (code: string): boolean =>
-  /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|HOSTNAME_MISMATCH|CRL_)/.test(code)
+/** The codes of what is wrong with a certificate: those of OpenSSL's verification, and of the name. */
+const isVerdict = (code: string): boolean =>
+  /^(ERR_TLS_CERT_|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERROR_IN_|HOSTNAME_|INVALID_(CA|PURPOSE)|PATH_LENGTH_|UNSPECIFIED)/.test(
+    code,
+  )
 
 // When all addresses of a name fail, Node reports them as an AggregateError: the first one tells.
 function codeOf(error: unknown): string | undefined {

@@ -5,6 +5,8 @@ import type { Line, Pool } from './pool.ts'
 export class Pools<L extends Line> {
   readonly #make: (backend: Backend) => Pool<L>
   readonly #pools = new Map<string, Pool<L>>()
+  /** The same by the object, which nearly always is the same one. */
+  #known = new WeakMap<Backend, Pool<L>>()
   /** Those of backends that left: what is in use there finishes. */
   readonly #retired = new Set<Pool<L>>()
 
@@ -13,12 +15,15 @@ export class Pools<L extends Line> {
   }
 
   of(backend: Backend): Pool<L> {
+    const known = this.#known.get(backend)
+    if (known !== undefined) return known
     const key = keyOf(backend)
     let pool = this.#pools.get(key)
     if (pool === undefined) {
       pool = this.#make(backend)
       this.#pools.set(key, pool)
     }
+    this.#known.set(backend, pool)
     return pool
   }
 
@@ -28,6 +33,7 @@ export class Pools<L extends Line> {
     const pool = this.#pools.get(key)
     if (pool === undefined) return
     this.#pools.delete(key)
+    this.#known = new WeakMap()
     pool.retire()
     for (const old of this.#retired) if (old.isEmpty) this.#retired.delete(old)
     this.#retired.add(pool)
@@ -41,9 +47,14 @@ export class Pools<L extends Line> {
   async close(): Promise<void> {
     await Promise.all([...this.#pools.values(), ...this.#retired].map((pool) => pool.close()))
     this.#pools.clear()
+    this.#known = new WeakMap()
     this.#retired.clear()
   }
 }
 
 /** What tells one way to a backend from another. */
-const keyOf = ({ id, url, serverName = '' }: Backend): string => `${id} ${url} ${serverName}`
+const keyOf = ({ id, url, serverName, socketPath, tls }: Backend): string =>
+  JSON.stringify([id, url, serverName, socketPath, tls])
+
+/** Whether the connections of one can carry the requests of the other. */
+export const isSameWay = (a: Backend, b: Backend): boolean => a === b || keyOf(a) === keyOf(b)

@@ -1,6 +1,7 @@
 // What every transport is made from.
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
+import type { TlsSettings } from '../tls.ts'
 import type { ConnectionsConfig } from './pool.ts'
 
 export const timeoutsSchema = z.strictObject({
@@ -20,5 +21,7 @@ type TimeoutsConfig = z.output<typeof timeoutsSchema>
 export interface TransportSettings {
   readonly connections: ConnectionsConfig
   readonly timeouts: TimeoutsConfig
+  /** For backends that have none of their own. */
+  readonly tls: TlsSettings
   readonly clock: Clock
 }

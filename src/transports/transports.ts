@@ -1,7 +1,9 @@
 // The transport in force: made anew when its settings change, while the old one finishes what it carries.
 import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
-import type { Transport } from '../transport.ts'
+import type { Dial, Transport } from '../transport.ts'
+import { dial } from './dial.ts'
+import { isSameWay } from './pools.ts'
 import type { TransportSettings } from './settings.ts'
 import { undiciTransport } from './undici.ts'
 
@@ -29,11 +31,18 @@ export class Transports {
   apply(next: Settings): void {
     const before = this.#settings
     this.#settings = next
-    const stays = ({ id, url, serverName }: Backend): boolean =>
-      next.backends.some((one) => one.id === id && one.url === url && one.serverName === serverName)
-    const renewed = next.timeouts !== before.timeouts || next.connections !== before.connections
+    const stays = (backend: Backend): boolean => next.backends.some((one) => isSameWay(one, backend))
+    const renewed =
+      next.timeouts !== before.timeouts || next.connections !== before.connections || next.tls !== before.tls
     for (const backend of before.backends) if (renewed || !stays(backend)) this.current.forget(backend)
     if (renewed) this.#all = [...this.#all.filter((transport) => !transport.isIdle), this.#make(next)]
+  }
+
+  /** Connects as the traffic over HTTP/1.1 does, for who is not of it. */
+  readonly dial: Dial = (backend, settle) => {
+    const { timeouts, tls } = this.#settings
+    const options = { clock: this.#clock, connectMs: timeouts.connectMs, protocols: ['http/1.1'], tls }
+    return dial(backend, options, settle)
   }
 
   /** Closes every connection, also those in use. */
@@ -41,7 +50,7 @@ export class Transports {
     await Promise.all(this.#all.map((transport) => transport.close()))
   }
 
-  #make({ connections, timeouts }: Settings): Transport {
-    return undiciTransport({ connections, timeouts, clock: this.#clock })
+  #make({ connections, timeouts, tls }: Settings): Transport {
+    return undiciTransport({ connections, timeouts, tls, clock: this.#clock })
   }
 }

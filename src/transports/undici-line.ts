@@ -1,4 +1,5 @@
 // One connection of undici to one backend.
+import { isIP, type Socket } from 'node:net'
 import { Client } from 'undici'
 import type { Backend } from '../backend.ts'
 import { dial } from './dial.ts'
@@ -9,15 +10,17 @@ export class UndiciLine implements Line {
   readonly client: Client
   /** How long the present socket took to open; undefined while there is none. Written by the client's events. */
   connectUs: number | undefined
-  /** Whether the present socket has failed: then the end of a response may be none. Written by the socket's events. */
-  broken = false
+  /** What the present socket has failed by first: then the end of a response may be none. Written by the socket's events. */
+  fault: Error | undefined
   /** Requests that the present socket has carried. Written by the attempts. */
   requests = 0
+  /** The address of the present socket, where the backend is given by a name. Written by the dial. */
+  peerAddress: string | undefined
 
   constructor(
     backend: Backend,
-    { clock, connections, timeouts }: TransportSettings,
-    onClosed: (line: UndiciLine) => void,
+    { clock, connections, timeouts, tls }: TransportSettings,
+    onClosed: (line: UndiciLine, byBackend: boolean) => void,
   ) {
     const { connectMs, headerMs, bodyIdleMs } = timeouts
     let dialledAtUs = clock.monoUs()
@@ -28,21 +31,23 @@ export class UndiciLine implements Line {
       bodyTimeout: bodyIdleMs,
       connect: (_, callback) => {
         dialledAtUs = clock.monoUs()
-        dial(backend, { clock, connectMs, protocols: ['http/1.1'] }, (error, socket) => {
+        dial(backend, { clock, connectMs, protocols: ['http/1.1'], tls }, (error, socket) => {
           if (error !== undefined) return callback(error, null)
-          this.broken = false
+          this.fault = undefined
           this.connectUs = clock.monoUs() - dialledAtUs
           this.requests = 0
-          socket.on('error', () => {
-            this.broken = true
+          this.peerAddress = peerOf(backend, socket)
+          socket.on('error', (fault) => {
+            this.fault ??= fault
           })
           callback(null, socket)
         })
       },
     })
-    this.client.on('disconnect', () => {
+    this.client.on('disconnect', (_url, _targets, error: { readonly code?: unknown }) => {
       this.connectUs = undefined
-      onClosed(this)
+      // What undici does itself it calls information.
+      onClosed(this, error.code !== 'UND_ERR_INFO')
     })
   }
 
@@ -58,4 +63,9 @@ export class UndiciLine implements Line {
 const keepAliveOf = ({ keepAliveMs }: ConnectionsConfig) => ({
   keepAliveTimeout: keepAliveMs,
   keepAliveMaxTimeout: keepAliveMs,
+  // How much sooner than the backend says an idle one is closed. When it is used no more is for `idleMsOf` to say.
+  keepAliveTimeoutThreshold: 500,
 })
+
+const peerOf = ({ address, socketPath }: Backend, socket: Socket): string | undefined =>
+  socketPath === undefined && isIP(address) === 0 ? socket.remoteAddress : undefined

@@ -8,6 +8,7 @@ import { ActiveHealth, type Probed } from '../../src/health/active.ts'
 import { activeSchema } from '../../src/health/probe-options.ts'
 import type { Transition } from '../../src/health/transition.ts'
 import { seededRandom } from '../../src/random.ts'
+import { dialling } from '../support/dialling.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { statesOf } from '../support/pool.ts'
 
@@ -22,6 +23,7 @@ function active(count = 1) {
   const asked: { id: string; atMs: number }[] = []
   const answers = new Map<string, (signal: AbortSignal) => Promise<void> | void>()
   const health = new ActiveHealth({
+    dial: dialling,
     clock,
     random: seededRandom(7),
     onProbe: (one) => void probed.push(one),
@@ -108,6 +110,7 @@ it('an initial state is told, and those that are unhealthy by it are so before a
   const a = active(3)
   const heard: string[][] = []
   const health = new ActiveHealth({
+    dial: dialling,
     clock: a.clock,
     random: seededRandom(1),
     onProbe: () => undefined,
@@ -278,6 +281,7 @@ it('who stops it while a change is told is heard: nothing is probed after that',
   const clock = fakeClock()
   const states = statesOf(1)
   const health: ActiveHealth = new ActiveHealth({
+    dial: dialling,
     clock,
     random: seededRandom(1),
     onProbe: () => undefined,

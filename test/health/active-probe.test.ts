@@ -19,6 +19,7 @@ import {
   type TestBackend,
 } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
+import { dialling } from '../support/dialling.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { selfSigned } from '../support/tls.ts'
 import { until } from '../support/until.ts'
@@ -30,7 +31,12 @@ const long = 600_000
 async function found(to: TestBackend | string, options: Options = {}): Promise<string | undefined> {
   const url = typeof to === 'string' ? to : to.url
   const config = activeSchema.parse({ timeoutMs: long, ...options })
-  const fault = await probe(backendSchema.parse(url), config, systemClock, new AbortController().signal)
+  const fault = await probe(
+    backendSchema.parse(url),
+    config,
+    { clock: systemClock, dial: dialling },
+    new AbortController().signal,
+  )
   if (typeof to !== 'string') await until(() => to.sockets.size === 0)
   return fault
 }
@@ -94,7 +100,12 @@ it('an expression with a memory finds the same each time', async () => {
   const config = activeSchema.parse({ body: /ok/g })
   for (let i = 0; i < 3; i++)
     expect(
-      await probe(backendSchema.parse(backend.url), config, systemClock, new AbortController().signal),
+      await probe(
+        backendSchema.parse(backend.url),
+        config,
+        { clock: systemClock, dial: dialling },
+        new AbortController().signal,
+      ),
     ).toBeUndefined()
 })
 
@@ -204,7 +215,7 @@ const ask = (
   fn: (backend: Backend, signal: AbortSignal) => unknown,
   clock = fakeClock(),
   signal = new AbortController().signal,
-) => probe(one, activeSchema.parse({ probe: fn as ProbeFunction, timeoutMs: 100 }), clock, signal)
+) => probe(one, activeSchema.parse({ probe: fn as ProbeFunction, timeoutMs: 100 }), { clock, dial: dialling }, signal)
 
 const brokenThenable = Object.defineProperty({}, 'then', {
   get(): never {
@@ -275,7 +286,12 @@ it('a probe that is stopped has found nothing, and leaves nothing', async () => 
   const stop = new AbortController()
   const kinds: Options[] = [{}, { type: 'tcp' }, { probe: () => new Promise(() => undefined) }]
   const under = kinds.map((kind) =>
-    probe(backendSchema.parse(backend.url), activeSchema.parse({ ...kind, timeoutMs: long }), clock, stop.signal),
+    probe(
+      backendSchema.parse(backend.url),
+      activeSchema.parse({ ...kind, timeoutMs: long }),
+      { clock, dial: dialling },
+      stop.signal,
+    ),
   )
   await until(() => backend.accepted() === 2)
   stop.abort()

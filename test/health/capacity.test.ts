@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { newBackendState } from '../../src/backend.ts'
 import { HealthWatch } from '../../src/health/watch.ts'
 import { seededRandom } from '../../src/random.ts'
+import { dialling } from '../support/dialling.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { backendOf } from '../support/pool.ts'
 
@@ -13,6 +14,7 @@ function capacity() {
   // biome-ignore lint/suspicious/noExplicitAny: the fields of an event.
   const told: any[] = []
   const watch = new HealthWatch({
+    dial: dialling,
     clock,
     random: seededRandom(1),
     eligible: () => 1,

@@ -5,6 +5,7 @@ import { type BackendState, hasRoom } from '../../src/backend.ts'
 import { passiveSchema } from '../../src/health/passive.ts'
 import { HealthWatch } from '../../src/health/watch.ts'
 import { seededRandom } from '../../src/random.ts'
+import { dialling } from '../support/dialling.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { statesOf } from '../support/pool.ts'
 
@@ -166,6 +167,7 @@ it('goes as the model does, never takes more than the cap nor the last, and deci
     const model = new Model(backends, options)
     const told: string[] = []
     const watch = new HealthWatch({
+      dial: dialling,
       clock,
       random: seededRandom(1),
       eligible: () => backends.filter((one) => couldServe(one) && one.passive !== 'ejected').length,

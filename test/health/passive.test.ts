@@ -7,6 +7,7 @@ import { passiveSchema } from '../../src/health/passive.ts'
 import { HealthWatch } from '../../src/health/watch.ts'
 import type { AttemptResult } from '../../src/outcome.ts'
 import { seededRandom } from '../../src/random.ts'
+import { dialling } from '../support/dialling.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { statesOf } from '../support/pool.ts'
 import { until } from '../support/until.ts'
@@ -426,6 +427,7 @@ it('never ejects the last that is eligible, also where others are not for reason
   let elsewhere = 3
   let refreshed = 0
   const watch = new HealthWatch({
+    dial: dialling,
     clock,
     random: seededRandom(1),
     eligible: () => 4 - elsewhere - (backend.passive === 'ejected' ? 1 : 0),
@@ -450,6 +452,7 @@ it('what began before a trial does not take its room; what has lasted for the fi
   const [backend, other] = statesOf(1, 1) as [BackendState, BackendState]
   const clock = fakeClock()
   const watch = new HealthWatch({
+    dial: dialling,
     clock,
     random: seededRandom(1),
     eligible: () => [backend, other].filter(({ passive }) => passive !== 'ejected').length,

@@ -108,8 +108,8 @@ describe('a backend', () => {
     const server = createHttpsServer(selfSigned(), (_request, response) => response.end('never'))
     closeAfterTest(server)
     const port = await listen(server)
-    await fails(await edge([`https://localhost:${port}`]), 502, 'tls-failed')
-    await fails(await edge([`https://127.0.0.1:${port}`]), 502, 'tls-failed')
+    await fails(await edge([`https://localhost:${port}`]), 502, 'certificate-refused')
+    await fails(await edge([`https://127.0.0.1:${port}`]), 502, 'certificate-refused')
   })
 
   it('that does not speak TLS: 502', async () => {

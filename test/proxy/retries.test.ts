@@ -480,7 +480,7 @@ describe('the time of all attempts', () => {
 })
 
 describe('a request on a connection that went stale', () => {
-  it('goes to another backend, and the record tells that the connection was reused', async () => {
+  it('goes to another backend where a fresh connection fares no better, and the record tells of both', async () => {
     let requests = 0
     // Answers the first request, and closes at the second: as a server does whose keep-alive time is over.
     const stale = await rawBackend((socket) => {
@@ -492,6 +492,6 @@ describe('a request on a connection that went stale', () => {
     const got = [(await send(port)).body, (await send(port)).body, (await send(port)).body]
     expect(got).toEqual(['stale', 'other', 'other'])
     const second = (await completed(3))[1]!
-    expect(second.lb.attempts).toMatchObject([{ result: 'backend-reset', reused: true }, { result: 'ok' }])
+    expect(second.lb.attempts).toMatchObject([{ result: 'backend-reset', reused: false, stale: 1 }, { result: 'ok' }])
   })
 })
