@@ -28,4 +28,6 @@ export const behavesAlike = (a: PoolConfig, b: PoolConfig): boolean =>
   isSameStrategy(a.strategy, b.strategy) &&
   isSameProbing(a.health.active, b.health.active) &&
   isSameDiscovery(a.discovery, b.discovery) &&
-  isDeepStrictEqual(a.affinity, b.affinity)
+  isDeepStrictEqual(a.affinity, b.affinity) &&
+  isDeepStrictEqual(a.trustProxy, b.trustProxy) &&
+  isDeepStrictEqual(a.headers, b.headers)

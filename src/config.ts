@@ -1,6 +1,7 @@
 // The whole configuration, assembled from the parts' own schemas.
 import { z } from 'zod'
 import { accessSchema } from './access/addresses.ts'
+import { trustSchema } from './access/trust.ts'
 import type { Audit } from './audit/audit.ts'
 import { type AuditOptions, auditSchema } from './audit/options.ts'
 import { Trail } from './audit/trail.ts'
@@ -12,7 +13,11 @@ import { discoverySchema } from './discovery/options.ts'
 import { passiveSchema } from './health/passive.ts'
 import { activeSchema } from './health/probe-options.ts'
 import { parseOptions } from './parse.ts'
+import { forwardedSchema } from './proxy/forwarded.ts'
+import { headersSchema } from './proxy/header-rules.ts'
 import { mirrorSchema } from './proxy/mirror.ts'
+import { hostSchema } from './proxy/outgoing-options.ts'
+import { pathSchema } from './proxy/path-rules.ts'
 import type { Random } from './random.ts'
 import { affinitySchema } from './routing/affinity.ts'
 import { hedgeSchema } from './routing/hedge.ts'
@@ -88,8 +93,16 @@ const poolShape = {
   connections: connectionsSchema.prefault({}),
   /** TLS to backends. */
   tls: tlsSchema.prefault({}),
-  /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */
-  host: z.enum(['keep', 'backend']).default('keep'),
+  /** The `Host` that backends get: the client's, that of their own URL, or always the same one. Default `keep`. */
+  host: hostSchema.default('keep'),
+  /** Which headers tell backends where a request comes from: `X-Forwarded-*`, `Forwarded`, both or none. Default `x-forwarded`. */
+  forwarded: forwardedSchema.default('x-forwarded'),
+  /** Rules for headers that pass. */
+  headers: headersSchema.prefault({}),
+  /** Rules for the path that backends are asked for, in the order in which they are applied. Default none. */
+  path: pathSchema.default([]),
+  /** Which proxies in front are believed when they say who the client is. Default nobody. */
+  trustProxy: trustSchema.prefault(false),
   /** Which client addresses are served. */
   access: accessSchema.prefault({}),
 }

@@ -2,12 +2,13 @@
 import type { Json } from './canonical.ts'
 import type { PoolConfig } from './config.ts'
 import { adminOf, standingOf } from './control/standing.ts'
+import type { HeaderRule } from './proxy/header-rules.ts'
 import { fingerprint } from './secret.ts'
 import { describeTls, withheld } from './tls.ts'
 
 /** The configuration as records hold it: backends by id, what an operator set on them beside what was declared. */
 export function describeConfig(config: PoolConfig): { readonly [key: string]: Json } {
-  const { backends: list, discovery, draining, disabled, deadlines, strategy, weights, ...rest } = config
+  const { backends: list, discovery, draining, disabled, deadlines, strategy, weights, headers, ...rest } = config
   const byId = list.map(({ id, address, port, tls, ...backend }) => [
     id,
     { ...backend, ...(tls === undefined ? {} : { tls: describeTls(tls) }), ...standingOf(config, id) },
@@ -15,12 +16,23 @@ export function describeConfig(config: PoolConfig): { readonly [key: string]: Js
   return {
     ...(describe(rest) as { [key: string]: Json }),
     backends: Object.fromEntries(byId),
+    headers: { request: headers.request.map(describeRule), response: headers.response.map(describeRule) },
     ...(discovery.length === 0 ? {} : { discovery: describe(discovery), discovered: setOnDiscovered(config) }),
     strategy:
       'pick' in strategy
         ? { custom: true, name: strategy.name }
         : { name: strategy.name, ...members(strategy.options) },
   }
+}
+
+/** A rule for headers: names as they are, and the lengths of what may hold a secret. */
+function describeRule(rule: HeaderRule): Json {
+  const isName = (key: string): boolean => key in { set: 0, add: 0, remove: 0, rename: 0, replace: 0 }
+  const members = Object.entries(rule).map(([key, value]): [string, Json] => {
+    const plain = isName(key) || (key === 'to' && 'rename' in rule)
+    return [key, plain ? describe(value) : describe(value, 0, 'headers')]
+  })
+  return Object.fromEntries(members)
 }
 
 /** What operators have set on backends that discovery found, by id. */

@@ -1,8 +1,10 @@
 // What the hop gets from the other parts of a balancer.
+import { compileTrust, type TrustConfig } from './access/trust.ts'
 import type { Trail } from './audit/trail.ts'
 import type { BackendState } from './backend.ts'
 import type { Clock } from './clock.ts'
 import type { PoolConfig } from './config.ts'
+import { reasonOf } from './errors.ts'
 import type { Emit, EventFields } from './events.ts'
 import type { Ending } from './outcome.ts'
 import type { HopParts } from './proxy/hop.ts'
@@ -49,7 +51,11 @@ export function hopParts(sources: HopSources): HopParts {
     transport: () => transports.current,
     mirror: () => config().mirror,
     timeouts: () => config().timeouts,
-    keepsHost: () => config().host === 'keep',
+    outgoing: config,
+    trust: madeOf(
+      () => config().trustProxy,
+      (given) => trustOf(given, (error) => trail.tellOnce('trustProxy', reasonOf(error))),
+    ),
     denies: sources.denies,
     denied: sources.denied,
     closing: sources.closing,
@@ -62,4 +68,19 @@ export function hopParts(sources: HopSources): HopParts {
       durable: (ticket) => trail.durable(ticket),
     },
   }
+}
+
+/** What is made of a part of the configuration: anew when that part is another one. */
+function madeOf<P, M>(part: () => P, make: (part: P) => M): () => M {
+  let last: { readonly of: P; readonly made: M } | undefined
+  return () => {
+    const of = part()
+    if (last === undefined || last.of !== of) last = { of, made: make(of) }
+    return last.made
+  }
+}
+
+function trustOf(config: TrustConfig, onFault: (error: unknown) => void) {
+  const trusts = compileTrust(config, onFault)
+  return trusts === undefined || config === false ? undefined : { trusts, header: config.header }
 }

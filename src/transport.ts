@@ -20,6 +20,8 @@ export interface AttemptRequest {
   readonly repeatable: boolean
   /** The value of `Upgrade`, where the client asks for another protocol; it and `Connection` are not among the headers. */
   readonly upgrade?: string | undefined
+  /** Calls this as a part of the request's trace, where the host traces: to be used for all that tells of the request. */
+  readonly within?: ((act: () => void) => void) | undefined
 }
 
 /** What became of the connection, told once it carries the request. */

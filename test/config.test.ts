@@ -99,7 +99,7 @@ it('lists every problem at once, each with its place and what was expected', () 
       '  retry.retries: expected at most 10, got 99',
       '  retry.methods[0]: expected a method in capitals, got "get"',
       '  timeouts.headerMs: expected a number, got null',
-      '  host: expected "keep" or "backend", got "client"',
+      '  host: expected "keep" or "backend", or an object with `name`, got text',
       '  access.deny[0]: expected an IP address or a CIDR range, got "10.0.0.0/99"',
       '  name: expected 1 to 64 of the characters A-Z a-z 0-9 . _ -, got "my pool"',
       '  control.authorize: expected a function (actor, change) => boolean, got text',

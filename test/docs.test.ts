@@ -5,6 +5,7 @@ import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { accessSchema } from '../src/access/addresses.ts'
+import { trustSchema } from '../src/access/trust.ts'
 import { auditSchema } from '../src/audit/options.ts'
 import { backendSchema } from '../src/backend.ts'
 import { exclusionReasons, pickReasons, stickyVerdicts } from '../src/decision.ts'
@@ -17,7 +18,9 @@ import { passiveSchema } from '../src/health/passive.ts'
 import { activeSchema } from '../src/health/probe-options.ts'
 import { causes } from '../src/health/transition.ts'
 import { requestResults, retryDenials } from '../src/outcome.ts'
+import { headersSchema } from '../src/proxy/header-rules.ts'
 import { mirrorSchema } from '../src/proxy/mirror.ts'
+import { hostSchema } from '../src/proxy/outgoing-options.ts'
 import { affinitySchema } from '../src/routing/affinity.ts'
 import { hedgeSchema } from '../src/routing/hedge.ts'
 import { localitySchema } from '../src/routing/plan.ts'
@@ -181,11 +184,14 @@ describe('docs/configuration.md', () => {
     audit: auditSchema,
     connections: connectionsSchema,
     discovery: discoverySchema,
+    headers: headersSchema,
     hedge: hedgeSchema,
+    host: hostSchema,
     mirror: mirrorSchema,
     queue: queueSchema,
     retry: retrySchema,
     timeouts: timeoutsSchema,
+    trustProxy: trustSchema,
   }
   const top = [...keysIn('src/config.ts', 'poolShape'), ...keysIn('src/config.ts', 'balancerSchema')]
   const inner = [

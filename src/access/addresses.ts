@@ -1,4 +1,4 @@
-// The address list: who may connect.
+// The address list: who is served.
 import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
 
@@ -30,7 +30,7 @@ export function compileAccess(config: AccessConfig): AccessCheck {
   }
 }
 
-function listOf(ranges: readonly string[]): BlockList | undefined {
+export function listOf(ranges: readonly string[]): BlockList | undefined {
   if (ranges.length === 0) return undefined
   const list = new BlockList()
   for (const text of ranges) {
@@ -40,12 +40,12 @@ function listOf(ranges: readonly string[]): BlockList | undefined {
   return list
 }
 
-function contains(list: BlockList, address: string): boolean {
+export function contains(list: BlockList, address: string): boolean {
   const family = isIP(address)
   return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }
 
-function parseRange(text: string): { address: string; prefix: number; family: 'ipv4' | 'ipv6' } | undefined {
+export function parseRange(text: string): { address: string; prefix: number; family: 'ipv4' | 'ipv6' } | undefined {
   const [address = '', suffix, ...more] = text.split('/')
   const family = isIP(address)
   const most = family === 4 ? 32 : 128

@@ -9,9 +9,10 @@ import { Attempts } from './attempts.ts'
 import { bindBy } from './binding.ts'
 import { drain } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
-import { responseHead } from './headers.ts'
+import { interimHead, responseHead } from './headers.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
+import { type Outgoing, outgoing } from './outgoing.ts'
 import type { Outlet } from './outlet.ts'
 import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
@@ -34,6 +35,7 @@ class Exchange implements Outlet {
   readonly #writer: ResponseWriter
   readonly #view: RequestView
   #admitted: Admitted | undefined
+  #outgoing: Outgoing | undefined
   #sending: Sending | undefined
   #attempts: Attempts | undefined
 
@@ -42,7 +44,7 @@ class Exchange implements Outlet {
     this.#request = request
     this.#response = response
     this.#options = options
-    this.#incoming = incoming(request, options)
+    this.#incoming = incoming(request, options, ports.trust())
     this.#journal = new Journal(ports, this.#incoming)
     this.#view = new RequestView(request, this.#incoming.client.address)
     this.#writer = new ResponseWriter(response)
@@ -75,8 +77,12 @@ class Exchange implements Outlet {
     if (this.#ports.closing()) return this.#refuse('closing')
     if (looked.body !== 'none' && this.#options.body === undefined && request.readableDidRead)
       return this.#refuse('body-consumed')
-    this.#view.path = looked.target
-    this.#sending = new Sending(this.#ports, { incoming: this.#incoming, admitted: looked, view: this.#view })
+    const sent = outgoing(this.#incoming, { admitted: looked, ports: this.#ports, view: this.#view })
+    if ('result' in sent) return this.#refuse(sent.result, sent.detail)
+    this.#outgoing = sent
+    this.#journal.target = sent.target
+    const facts = { incoming: this.#incoming, admitted: looked, outgoing: sent, view: this.#view }
+    this.#sending = new Sending(this.#ports, facts)
     if (this.#ports.log.refuses) void this.#recordThenSend()
     else this.#send()
   }
@@ -114,7 +120,7 @@ class Exchange implements Outlet {
 
   onHints(headers: string[]): void {
     // A client of HTTP/1.0 would take it for the response (RFC 9110 section 15.2).
-    if (this.#request.httpVersion !== '1.0') writeHints(this.#response, headers)
+    if (this.#request.httpVersion !== '1.0') writeHints(this.#response, interimHead(headers))
   }
 
   onHead(
@@ -128,6 +134,12 @@ class Exchange implements Outlet {
     if (this.#response.headersSent) return false
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304
     const head = responseHead(headers, this.#incoming.requestId, !bodiless && this.#request.httpVersion !== '1.0')
+    const fault = this.#outgoing?.changeResponse(head, status)
+    if (fault !== undefined) {
+      this.#attempts?.cancel('internal', fault)
+      this.#refuse('internal', fault)
+      return false
+    }
     const cookie = this.#ports.bind(this.#view, from)
     if (cookie !== undefined) bindBy(cookie, head.headers, this.#response)
     if (this.#ports.closing()) head.headers.push('connection', 'close')

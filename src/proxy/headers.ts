@@ -1,5 +1,4 @@
 // Headers: one pass over the raw list, out of which comes what goes on.
-import { authorityOf, type Backend } from '../backend.ts'
 import { withoutCookie } from './binding.ts'
 
 /**
@@ -19,16 +18,32 @@ const hopByHop = [
   'http2-settings',
 ]
 
-/** Said anew by us, as all `X-Forwarded-*` are: what a client says of itself here would be believed. `expect` is answered by us. */
-const replaced = ['host', 'expect', 'trailer', 'forwarded', 'x-real-ip', 'x-request-id', 'x-mirrored']
+/** Said anew by us, whoever said them: what a client says of itself here would be believed. `expect` is answered by us. */
+const replaced = [
+  'host',
+  'expect',
+  'trailer',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-request-id',
+  'x-mirrored',
+]
 
+/** What is done with a field: those with a name of their own are looked at one by one. `vouched` goes on from who is believed. */
 type Kind =
   | 'end-to-end'
   | 'hop-by-hop'
   | 'replaced'
+  | 'vouched'
+  | 'trace'
+  | 'te'
   | 'via'
   | 'cookie'
   | 'content-length'
+  | 'content-encoding'
   | 'transfer-encoding'
   | 'trailer'
 
@@ -54,11 +69,16 @@ function fieldOf(name: string): Field {
 }
 
 function requestKind(lower: string): Kind {
+  if (lower === 'te') return lower
   if (hopByHop.includes(lower)) return 'hop-by-hop'
   // Where headers become variables (CGI, WSGI) an underscore is a dash: `X_Forwarded_For` would pass for ours.
   const dashed = lower.replaceAll('_', '-')
-  if (replaced.includes(dashed) || dashed.startsWith('x-forwarded-')) return 'replaced'
-  return lower === 'via' || lower === 'cookie' || lower === 'content-length' ? lower : 'end-to-end'
+  if (replaced.includes(dashed)) return 'replaced'
+  if (dashed === 'x-real-ip' || dashed.startsWith('x-forwarded-')) return lower === dashed ? 'vouched' : 'replaced'
+  if (lower === 'traceparent' || lower === 'tracestate') return 'trace'
+  return lower === 'via' || lower === 'cookie' || lower === 'content-length' || lower === 'content-encoding'
+    ? lower
+    : 'end-to-end'
 }
 
 function responseKind(lower: string): Kind {
@@ -69,50 +89,69 @@ function responseKind(lower: string): Kind {
 }
 
 export interface RequestHeaderFacts {
+  /** The `Host` that goes on. */
   readonly host: string
-  readonly backend: Backend
-  readonly keepHost: boolean
   /** The name of a cookie that is ours: it does not go on. */
   readonly ownCookie: string | undefined
   /** Whether the request's length is known: then its Content-Length goes on, otherwise the body is chunked. */
   readonly hasLength: boolean
-  readonly peerAddress: string
-  readonly encrypted: boolean
-  /** Port that the client connected to. */
-  readonly localPort: number | undefined
-  readonly requestId: string
-  /** Our name in `Via`. */
-  readonly via: string
-  readonly httpVersion: string
+  /** Whether the body was read by somebody before us, who has decoded it. */
+  readonly decoded: boolean
+  /** Whether the peer is believed: what it says besides where the request comes from goes on too. */
+  readonly vouches: boolean
+  /** Whether the trace is said anew. */
+  readonly traced: boolean
 }
 
-/** The head of the request as the backend gets it. */
-export function requestHeaders(raw: readonly string[], facts: RequestHeaderFacts): string[] {
+export interface StrippedHead {
+  /** Names and values in turn, `Host` first. */
+  readonly headers: string[]
+  /** The members of `Via` so far, each with a comma behind it. */
+  readonly via: string
+}
+
+/** What of a request's head goes on, without what we add to it. */
+export function strippedHead(raw: readonly string[], facts: RequestHeaderFacts): StrippedHead {
   const nominated = nominatedBy(raw)
-  const out = ['host', facts.keepHost ? facts.host : authorityOf(facts.backend)]
+  const headers = ['host', facts.host]
   let via = ''
+  let trailers = false
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const { lower, request: kind } = fieldOf(raw[i]!)
+    if (kind === 'end-to-end') {
+      if (nominated?.has(lower) !== true) headers.push(raw[i]!, raw[i + 1]!)
+      continue
+    }
+    if (kind === 'te') {
+      trailers ||= asksForTrailers(raw[i + 1]!)
+      continue
+    }
     if (kind === 'hop-by-hop' || kind === 'replaced' || nominated?.has(lower) === true) continue
     if (kind === 'cookie' && facts.ownCookie !== undefined) {
       const value = withoutCookie(raw[i + 1]!, facts.ownCookie)
-      if (value !== '') out.push(raw[i]!, value)
+      if (value !== '') headers.push(raw[i]!, value)
     } else if (kind === 'via') via += `${raw[i + 1]}, `
-    else if (kind !== 'content-length' || facts.hasLength) out.push(raw[i]!, raw[i + 1]!)
+    else if (goesOn(kind, facts)) headers.push(raw[i]!, raw[i + 1]!)
   }
-  out.push('via', `${via}${facts.httpVersion} ${facts.via}`)
-  out.push('x-forwarded-proto', facts.encrypted ? 'https' : 'http')
-  // A client of a unix socket has no address, and one of HTTP/1.0 may name no host.
-  if (facts.peerAddress !== '') out.push('x-forwarded-for', facts.peerAddress)
-  if (facts.host !== '') out.push('x-forwarded-host', facts.host)
-  if (facts.localPort !== undefined) out.push('x-forwarded-port', String(facts.localPort))
-  out.push('x-request-id', facts.requestId)
-  return out
+  // The one member that means something to who is behind a proxy: gRPC asks for it.
+  if (trailers) headers.push('te', 'trailers')
+  return { headers, via }
 }
 
+function goesOn(kind: Kind, facts: RequestHeaderFacts): boolean {
+  if (kind === 'content-length') return facts.hasLength
+  if (kind === 'content-encoding') return !facts.decoded
+  if (kind === 'vouched') return facts.vouches
+  return kind !== 'trace' || !facts.traced
+}
+
+/** Whether `TE` holds `trailers` (RFC 9110 section 10.1.4). */
+const asksForTrailers = (value: string): boolean =>
+  value.split(',').some((part) => part.trim().toLowerCase() === 'trailers')
+
 export interface ResponseHead {
-  /** Names and values in turn, as the client gets them. */
-  readonly headers: string[]
+  /** Names and values in turn, as the client gets them. Rules put others in their place. */
+  headers: string[]
   /** The length that the backend gave. */
   readonly length: number | undefined
 }
@@ -155,6 +194,19 @@ export function trailersOf(raw: readonly string[]): [string, string][] {
   }
   return out
 }
+
+/** The head of an interim response as it goes on: without what is for one connection only. */
+export function interimHead(raw: readonly string[]): string[] {
+  const nominated = nominatedBy(raw)
+  return raw.filter((_, i) => {
+    const { lower, response } = fieldOf(raw[i - (i % 2)]!)
+    return response === 'end-to-end' && nominated?.has(lower) !== true
+  })
+}
+
+/** What messages are framed with, and what is for one connection only: not for anybody to set. */
+export const isFraming = (lower: string): boolean =>
+  hopByHop.includes(lower) || lower === 'content-length' || lower === 'trailer' || lower === 'expect'
 
 /** Names and values in turn, without the fields of this name. */
 export function without(raw: readonly string[], name: string): string[] {

@@ -59,7 +59,7 @@ export class Hop {
       handle: (request, response, given = {}) => this.handle(request, response, given),
       upgrade: (request, socket, head, given = {}) => this.upgrade(request, socket, head, given),
       observe: (request, response, given = {}) => this.observe(request, response, given),
-      denies: (address) => this.#ports.denies(address),
+      denies: (address) => (this.#ports.trust()?.trusts(address, 0) === true ? undefined : this.#ports.denies(address)),
       refused,
     }
   }

@@ -2,39 +2,54 @@
 import type { IncomingMessage } from 'node:http'
 import { uniqueId } from '../random.ts'
 import { type Client, type Peer, peerOf } from '../request.ts'
+import { type Said, saidIn, type Trust } from './forwarded.ts'
 import type { HandleOptions } from './ports.ts'
+import { activeTrace, sentTrace, type Trace } from './trace.ts'
 
 export interface Incoming {
   readonly request: IncomingMessage
   readonly options: HandleOptions
-  /** Our id of it: `lb.request_id`, and `x-request-id` both ways. */
+  /** Our id of it, or that of a peer that is believed: `lb.request_id`, and `x-request-id` both ways. */
   readonly requestId: string
   /** Who is at the other end of the connection. */
   readonly peer: Peer
   /** Who is taken for the client. */
   readonly client: Client
+  /** What the peer says of the client, where the peer is believed. */
+  readonly said: Said | undefined
+  /** The trace that it belongs to. */
+  readonly trace: Trace | undefined
   /** Names and values in turn, as the client sent them. */
   readonly rawHeaders: readonly string[]
   /** Path and query as the client sent them. */
   readonly target: string
-  /** Whether the client's connection is TLS. */
+  /** Whether the connection is TLS. */
   readonly encrypted: boolean
-  /** The port that the client connected to. */
+  /** The port that the peer connected to. */
   readonly localPort: number | undefined
 }
 
-export function incoming(request: IncomingMessage, options: HandleOptions): Incoming {
+/** `trust` is undefined where nobody is believed. */
+export function incoming(request: IncomingMessage, options: HandleOptions, trust: Trust | undefined): Incoming {
   const { socket, rawHeaders, url = '' } = request
   const peer = peerOf(socket)
+  const said = trust?.trusts(peer.address, 0) === true ? saidIn(rawHeaders, trust) : undefined
   return {
     request,
     options,
-    requestId: uniqueId(),
+    requestId: said?.requestId ?? uniqueId(),
     peer,
-    client: { ...peer, source: 'peer' },
+    client: clientOf(peer, said),
+    said,
+    trace: activeTrace() ?? sentTrace(rawHeaders),
     rawHeaders,
     target: options.originalTarget ?? url,
     encrypted: 'encrypted' in socket,
     localPort: socket.localPort,
   }
+}
+
+function clientOf(peer: Peer, said: Said | undefined): Client {
+  const first = said?.chain[0]
+  return first === undefined ? { ...peer, source: 'peer' } : { ...first, source: 'forwarded' }
 }

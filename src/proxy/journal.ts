@@ -26,6 +26,8 @@ export class Journal {
   detail: string | undefined
   /** Whether the host answers it by itself, without a hop. */
   byHost = false
+  /** Path and query as backends are asked, where the request came that far. */
+  target: string | undefined
   /** Why no retry followed the attempt that failed last, where one failed last. */
   retryDenied: RetryDenial | undefined
 
@@ -67,7 +69,7 @@ export class Journal {
 
   /** Records that the request came in. */
   received(): Ticket {
-    return this.#ports.emit('request.received', receivedFields(this.#facts, this.#ports))
+    return this.#ports.emit('request.received', receivedFields(this.#facts, this.target, this.#ports))
   }
 
   /** Records a refusal of the client's address. */
@@ -89,6 +91,7 @@ export class Journal {
     const settled = this.#won ?? this.#attempts[this.#attempts.length - 1]
     const completion = {
       result: this.result ?? 'internal',
+      target: this.target,
       detail: this.detail,
       retryDenied: this.retryDenied,
       decision: settled === undefined ? this.none : settled.decision,

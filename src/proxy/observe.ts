@@ -12,7 +12,7 @@ export function observe(
   response: ServerResponse,
   options: HandleOptions,
 ): Incoming {
-  const facts = incoming(request, options)
+  const facts = incoming(request, options, ports.trust())
   const journal = new Journal(ports, facts)
   journal.byHost = true
   const sent = countSent(response)

@@ -8,7 +8,9 @@ import type { Emit, EventFields, Ticket } from '../events.ts'
 import type { AttemptResult, Ending, RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
 import type { Transport } from '../transport.ts'
+import type { Trust } from './forwarded.ts'
 import type { Mirrors } from './mirror.ts'
+import type { OutgoingConfig } from './outgoing-options.ts'
 import type { Running } from './running.ts'
 
 type Values = Record<string, string[] | { length: number }>
@@ -92,7 +94,10 @@ export interface Ports {
   denies(address: string): string | undefined
   /** Records a denial. */
   denied(fields: EventFields<'access.denied'>): void
-  keepsHost(): boolean
+  /** How requests are changed on their way, by the configuration in force. */
+  outgoing(): OutgoingConfig
+  /** Who is believed about the client; undefined for nobody. */
+  trust(): Trust | undefined
   closing(): boolean
   emit: Emit
   /** The configuration in force, for the record. */
@@ -137,7 +142,7 @@ export interface AdapterPort {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: HandleOptions): void
   /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. */
   observe(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
-  /** The rule that refuses this address, if one does. */
+  /** The rule by which a connection from this address is refused, if one does. A proxy that is believed is not: its clients are. */
   denies(address: string): string | undefined
   /** Records what was refused before it was a request. */
   refused(fields: EventFields<'access.denied'>): void

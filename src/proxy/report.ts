@@ -69,28 +69,26 @@ function sample(excluded: readonly Exclusion[]): Exclusion[] {
   return exclusionReasons.flatMap((reason) => excluded.filter((one) => one.reason === reason).slice(0, each))
 }
 
-const traceparent = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}/
-
-function traceOf(raw: readonly string[]): RegExpExecArray | undefined {
-  const value = valueIn(raw, 'traceparent')
-  return value === undefined ? undefined : (traceparent.exec(value) ?? undefined)
-}
-
 /** `path` is what the backend is asked for; what the client asked for stands beside it where that differs. */
-function urlOf({ target: original, options }: Incoming, ports: Ports): Completed['url'] {
+function urlOf({ target: original, options }: Incoming, sent: string | undefined, ports: Ports): Completed['url'] {
   const asked = ports.redactor.url(original)
-  if (options.target === undefined || options.target === original) return asked
+  // Rules have the last word, a mount the one before.
+  const forwarded = sent ?? options.target
+  if (forwarded === undefined || forwarded === original) return asked
   // The query is the same in both, and told already.
-  const { path } = ports.redactor.url(options.target.split('?', 1)[0]!)
+  const { path } = ports.redactor.url(forwarded.split('?', 1)[0]!)
   return path === asked.path
     ? asked
     : { original_path: asked.path, path, query: asked.query, query_omitted: asked.query_omitted }
 }
 
-export function receivedFields(facts: Incoming, ports: Ports): EventFields<'request.received'> {
-  const { request, rawHeaders, client, peer, requestId } = facts
+export function receivedFields(
+  facts: Incoming,
+  target: string | undefined,
+  ports: Ports,
+): EventFields<'request.received'> {
+  const { request, rawHeaders, client, peer, requestId, trace } = facts
   const { values, omitted } = ports.redactor.headers(rawHeaders)
-  const trace = traceOf(rawHeaders)
   return {
     client,
     http: {
@@ -99,13 +97,15 @@ export function receivedFields(facts: Incoming, ports: Ports): EventFields<'requ
     },
     lb: { request_id: requestId },
     network: { peer },
-    span_id: trace?.[2],
-    trace_id: trace?.[1],
-    url: urlOf(facts, ports),
+    span_id: trace?.spanId,
+    trace_id: trace?.traceId,
+    url: urlOf(facts, target, ports),
   }
 }
 
 export interface Completion {
+  /** Path and query as backends are asked, where the request came that far. */
+  readonly target: string | undefined
   readonly result: RequestResult
   readonly detail: string | undefined
   readonly retryDenied: RetryDenial | undefined
@@ -127,10 +127,9 @@ export interface Completion {
 }
 
 export function completedFields(facts: Incoming, end: Completion, ports: Ports): Completed {
-  const { request, rawHeaders, client, peer, requestId } = facts
+  const { request, rawHeaders, client, peer, requestId, trace } = facts
   const { result, decision, attempts, settled, status, startUs } = end
   const { values, omitted } = ports.redactor.headers(rawHeaders)
-  const trace = traceOf(rawHeaders)
   const clientId = valueIn(rawHeaders, 'x-request-id')
   const { config_hash, config_revision, pool } = ports.stamp()
   const connected = settled?.connected
@@ -149,7 +148,7 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
     },
     lb: {
       attempts: attempts.map(attemptReport),
-      client_request_id: clientId?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128),
+      client_request_id: clientId === requestId ? undefined : clientId?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128),
       config_hash,
       config_revision,
       decision: decision === undefined ? undefined : decisionReport(decision),
@@ -169,9 +168,9 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
     network: { peer },
     outcome: failed ? 'failure' : 'success',
     severity: failed ? severity.warn : severity.info,
-    span_id: trace?.[2],
-    trace_id: trace?.[1],
-    url: urlOf(facts, ports),
+    span_id: trace?.spanId,
+    trace_id: trace?.traceId,
+    url: urlOf(facts, end.target, ports),
   }
 }
 

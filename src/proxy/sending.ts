@@ -5,13 +5,14 @@ import { RequestBody } from './body.ts'
 import type { Copy } from './copy.ts'
 import type { Admitted } from './gate.ts'
 import type { Incoming } from './incoming.ts'
-import { outgoingHeaders } from './outgoing.ts'
+import type { Outgoing } from './outgoing.ts'
 import type { Ports } from './ports.ts'
 import type { RequestView } from './view.ts'
 
 export interface SendingFacts {
   readonly incoming: Incoming
   readonly admitted: Admitted
+  readonly outgoing: Outgoing
   readonly view: RequestView
 }
 
@@ -69,17 +70,9 @@ export class Sending {
   }
 
   #headFor(backend: BackendState): Omit<AttemptRequest, 'body'> {
-    const { incoming, admitted } = this.#facts
-    const { method = 'GET' } = incoming.request
-    const headers = outgoingHeaders(incoming, {
-      backend: backend.config,
-      admitted,
-      keepHost: this.#ports.keepsHost(),
-      ownCookie: this.#ports.ownCookie(),
-      via: this.#ports.via,
-    })
-    const repeatable = admitted.body === 'none' && this.#ports.further.repeats(method)
-    return { backend: backend.config, method, path: admitted.target, headers, repeatable }
+    const { admitted, outgoing } = this.#facts
+    const head = outgoing.headFor(backend.config)
+    return { ...head, repeatable: admitted.body === 'none' && this.#ports.further.repeats(head.method) }
   }
 
   #mirror(): Copy | undefined {

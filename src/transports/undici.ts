@@ -9,6 +9,7 @@ import { Pool } from './pool.ts'
 import { Pools } from './pools.ts'
 import type { TransportSettings } from './settings.ts'
 import { isStale } from './stale.ts'
+import { dispatchTraced } from './trace-once.ts'
 import { UndiciLine } from './undici-line.ts'
 
 export function undiciTransport(settings: TransportSettings): Transport {
@@ -86,10 +87,8 @@ class Attempt {
       // undici would close the connection after each HEAD; llhttp knows that its response has no body.
       reset: false,
     }
-    line.client.dispatch(
-      options as unknown as Dispatcher.DispatchOptions,
-      this as unknown as Dispatcher.DispatchHandler,
-    )
+    const handler = this as unknown as Dispatcher.DispatchHandler
+    dispatchTraced(this.#request, () => line.client.dispatch(options as unknown as Dispatcher.DispatchOptions, handler))
   }
 
   // Called when the connection stands and the request is about to be written.

@@ -60,7 +60,7 @@ describe('a request', () => {
     await rawExchange(
       port,
       'GET / HTTP/1.1\r\nHost: a\r\nConnection: x-one, , close\r\nconnection:,X-Two,\r\nKeep-Alive: timeout=5\r\n' +
-        'Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic x\r\nTE: trailers\r\nUpgrade: h2c\r\n' +
+        'Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic x\r\nTE: gzip;q=0.5\r\nUpgrade: h2c\r\n' +
         'HTTP2-Settings: AAMAAABkAAQAAP__\r\nTrailer: x-t\r\nX-One: 1\r\nX-Two: 2\r\nX-Three: 3\r\n\r\n',
     )
     const names = namesOf(backend.seen[0]!.rawHeaders).map((name) => name.toLowerCase())
