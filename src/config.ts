@@ -12,6 +12,7 @@ import { discoverySchema } from './discovery/options.ts'
 import { passiveSchema } from './health/passive.ts'
 import { activeSchema } from './health/probe-options.ts'
 import { parseOptions } from './parse.ts'
+import { limitsSchema } from './proxy/limits.ts'
 import { mirrorSchema } from './proxy/mirror.ts'
 import type { Random } from './random.ts'
 import { affinitySchema } from './routing/affinity.ts'
@@ -85,6 +86,8 @@ const poolShape = {
     .optional(),
   timeouts: timeoutsSchema.prefault({}),
   connections: connectionsSchema.prefault({}),
+  /** How large requests may be. */
+  limits: limitsSchema.prefault({}),
   /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */
   host: z.enum(['keep', 'backend']).default('keep'),
   /** Which client addresses are served. */

@@ -49,6 +49,7 @@ export function hopParts(sources: HopSources): HopParts {
     transport: () => transports.current,
     mirror: () => config().mirror,
     timeouts: () => config().timeouts,
+    limits: () => config().limits,
     keepsHost: () => config().host === 'keep',
     denies: sources.denies,
     denied: sources.denied,

@@ -17,6 +17,7 @@ import { passiveSchema } from '../src/health/passive.ts'
 import { activeSchema } from '../src/health/probe-options.ts'
 import { causes } from '../src/health/transition.ts'
 import { requestResults, retryDenials } from '../src/outcome.ts'
+import { limitsSchema } from '../src/proxy/limits.ts'
 import { mirrorSchema } from '../src/proxy/mirror.ts'
 import { affinitySchema } from '../src/routing/affinity.ts'
 import { hedgeSchema } from '../src/routing/hedge.ts'
@@ -182,6 +183,7 @@ describe('docs/configuration.md', () => {
     connections: connectionsSchema,
     discovery: discoverySchema,
     hedge: hedgeSchema,
+    limits: limitsSchema,
     mirror: mirrorSchema,
     queue: queueSchema,
     retry: retrySchema,
