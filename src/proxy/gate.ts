@@ -83,7 +83,7 @@ export function inspect(head: RequestHead, via: string, limits: LimitsConfig): R
       case 14:
         if (name.toLowerCase() !== 'content-length') break
         if (length !== undefined) return malformed('more than one Content-Length')
-        if (!/^\d{1,15}$/.test(value)) return malformed('a Content-Length that is not a number')
+        if (!/^(?:0|[1-9]\d{0,14})$/.test(value)) return malformed('a Content-Length that is not a number')
         length = value
         break
       case 17:
