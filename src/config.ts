@@ -15,6 +15,7 @@ import { activeSchema } from './health/probe-options.ts'
 import { parseOptions } from './parse.ts'
 import { forwardedSchema } from './proxy/forwarded.ts'
 import { headersSchema } from './proxy/header-rules.ts'
+import { limitsSchema } from './proxy/limits.ts'
 import { mirrorSchema } from './proxy/mirror.ts'
 import { hostSchema } from './proxy/outgoing-options.ts'
 import { pathSchema } from './proxy/path-rules.ts'
@@ -103,6 +104,8 @@ const poolShape = {
   path: pathSchema.default([]),
   /** Which proxies in front are believed when they say who the client is. Default nobody. */
   trustProxy: trustSchema.prefault(false),
+  /** How large requests may be. */
+  limits: limitsSchema.prefault({}),
   /** Which client addresses are served. */
   access: accessSchema.prefault({}),
 }

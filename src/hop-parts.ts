@@ -56,6 +56,7 @@ export function hopParts(sources: HopSources): HopParts {
       () => config().trustProxy,
       (given) => trustOf(given, (error) => trail.tellOnce('trustProxy', reasonOf(error))),
     ),
+    limits: () => config().limits,
     denies: sources.denies,
     denied: sources.denied,
     closing: sources.closing,

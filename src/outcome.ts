@@ -20,6 +20,8 @@ const sharedResults = [
   'body-timeout',
   'drain-deadline',
   'client-gone',
+  'client-timeout',
+  'too-large',
   'internal',
 ] as const
 
@@ -30,6 +32,8 @@ export const attemptResults = [...sharedResults, 'hedge-lost'] as const
 export const requestResults = [
   ...sharedResults,
   'malformed',
+  'target-too-long',
+  'headers-too-large',
   'denied',
   'expectation-failed',
   'loop',

@@ -19,6 +19,7 @@ import { activeSchema } from '../src/health/probe-options.ts'
 import { causes } from '../src/health/transition.ts'
 import { requestResults, retryDenials } from '../src/outcome.ts'
 import { headersSchema } from '../src/proxy/header-rules.ts'
+import { limitsSchema } from '../src/proxy/limits.ts'
 import { mirrorSchema } from '../src/proxy/mirror.ts'
 import { hostSchema } from '../src/proxy/outgoing-options.ts'
 import { affinitySchema } from '../src/routing/affinity.ts'
@@ -187,6 +188,7 @@ describe('docs/configuration.md', () => {
     headers: headersSchema,
     hedge: hedgeSchema,
     host: hostSchema,
+    limits: limitsSchema,
     mirror: mirrorSchema,
     queue: queueSchema,
     retry: retrySchema,

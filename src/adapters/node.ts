@@ -10,6 +10,7 @@ import type { Server as HttpsServer } from 'node:https'
 import type { DropArgument, Socket } from 'node:net'
 import type { Balancer } from '../face.ts'
 import { peerOf } from '../request.ts'
+import { continueOnRead } from './shared/continues.ts'
 
 export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -24,7 +25,11 @@ export function nodeHandler(balancer: Balancer): NodeHandler {
  * request without Host is refused by the balancer, with a record, and not by Node in silence.
  */
 export function createServer(balancer: Balancer, options: ServerOptions = {}): Server {
-  return attach(createHttpServer({ requireHostHeader: false, ...options }, nodeHandler(balancer)), balancer)
+  // A slow upload may take hours as long as it goes on: the balancer ends those that stall.
+  const { requestTimeout = 0 } = options
+  const headersTimeout = requestTimeout === 0 ? 60_000 : Math.min(60_000, requestTimeout)
+  const defaults = { requireHostHeader: false, requestTimeout, headersTimeout }
+  return attach(createHttpServer({ ...defaults, ...options }, nodeHandler(balancer)), balancer)
 }
 
 /**
@@ -58,6 +63,7 @@ export function attach<S extends Server | HttpsServer>(server: S, balancer: Bala
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
     server.emit('request', request, response),
   )
+  server.on('checkContinue', continueOnRead(server))
   server.on('dropRequest', (_request: IncomingMessage, socket: Socket) => refused('requests-per-socket', socket))
   server.on('drop', (dropped?: DropArgument) => refused('max-connections', dropped ?? {}))
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: Socket) => {

@@ -1,11 +1,18 @@
 // The body of a request on its way to backends: counted, kept as far as it may be sent again, apart from the client's connection.
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import { type BodyBounds, BodyWatch } from './body-watch.ts'
 
 /** Who sees a body as it streams past. */
 export interface BodyTap {
   onBodyData(chunk: Buffer): void
   onBodyEnd(): void
+}
+
+export interface BodyReading {
+  /** Who sees it as it streams past. */
+  readonly tap?: BodyTap | undefined
+  readonly bounds?: BodyBounds | undefined
 }
 
 /**
@@ -16,6 +23,7 @@ export interface BodyTap {
 export class RequestBody {
   readonly #request: IncomingMessage
   readonly #tap: BodyTap | undefined
+  readonly #watch: BodyWatch | undefined
   /** What was read, from its start; undefined once a part of it is gone. */
   #kept: Buffer[] | undefined
   #room: number
@@ -28,10 +36,11 @@ export class RequestBody {
   size = 0
 
   /** `bound`: how many bytes are kept. */
-  constructor(request: IncomingMessage, bound: number, tap?: BodyTap) {
+  constructor(request: IncomingMessage, bound: number, { tap, bounds }: BodyReading = {}) {
     this.#request = request
     this.#room = bound
     this.#tap = tap
+    this.#watch = bounds && new BodyWatch(bounds)
     if (bound > 0) this.#kept = []
   }
 
@@ -59,6 +68,7 @@ export class RequestBody {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#watch?.end()
     this.free()
     this.#reader?.destroy()
     if (!this.#begun) return
@@ -87,6 +97,7 @@ export class RequestBody {
     }
     if (reader !== this.#latest) return
     this.#reader = reader
+    this.#watch?.waits()
     request.resume()
   }
 
@@ -94,26 +105,34 @@ export class RequestBody {
   left(reader: BodyCopy): void {
     if (this.#reader !== reader) return
     this.#reader = undefined
+    this.#rest()
+  }
+
+  #rest(): void {
+    this.#watch?.rests()
     this.#request.pause()
   }
 
   readonly #onData = (chunk: Buffer): void => {
     this.size += chunk.length
+    if (this.#watch?.took(chunk.length) === false) return
     this.#tap?.onBodyData(chunk)
     this.#room -= chunk.length
     if (this.#room < 0 || this.#kept === undefined) this.#kept = undefined
     else this.#kept.push(chunk)
-    if (this.#reader?.push(chunk) !== true) this.#request.pause()
+    if (this.#reader?.push(chunk) !== true) this.#rest()
   }
 
   readonly #onEnd = (): void => {
     this.#ended = true
+    this.#watch?.end()
     this.#reader?.push(null)
     this.#tap?.onBodyEnd()
   }
 
   readonly #onClose = (): void => {
     if (this.#request.complete) return
+    this.#watch?.end()
     this.free()
     this.#reader?.destroy(new Error('the client left within its request'))
   }
@@ -144,18 +163,4 @@ class BodyCopy extends Readable {
     this.#body.left(this)
     callback(error)
   }
-}
-
-/** How much of a body that nobody wants is read to the end, so that its connection can be used again. */
-const drainBytes = 256 * 1024
-
-/** Reads the rest of a request whose response is complete, up to a bound; more than that closes the connection. */
-export function drain(request: IncomingMessage): void {
-  if (request.complete || request.destroyed) return
-  let left = drainBytes
-  request.on('data', (chunk: Buffer) => {
-    left -= chunk.length
-    if (left < 0) request.destroy()
-  })
-  request.resume()
 }

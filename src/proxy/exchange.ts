@@ -7,14 +7,15 @@ import type { AttemptRequest } from '../transport.ts'
 import { answerTo, cut, writeHead, writeHints } from './answer.ts'
 import { Attempts } from './attempts.ts'
 import { bindBy } from './binding.ts'
-import { drain } from './body.ts'
-import { type Admitted, inspect } from './gate.ts'
+import type { OnBodyFault } from './body-watch.ts'
+import { drain } from './drain.ts'
+import { type Admitted, inspect, type RequestHead } from './gate.ts'
 import { interimHead, responseHead } from './headers.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
 import { type Outgoing, outgoing } from './outgoing.ts'
 import type { Outlet } from './outlet.ts'
-import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
+import { distrust, distrustOf, onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
 import { Sending } from './sending.ts'
 import { RequestView } from './view.ts'
@@ -67,11 +68,9 @@ class Exchange implements Outlet {
       this.#journal.denied(rule)
       return this.#refuse('denied', rule)
     }
-    if (isDistrusted(request.socket)) return this.#refuse('malformed', 'it follows a request that is not well-formed')
-    const { method = '', httpVersion } = request
-    const { rawHeaders, target } = this.#incoming
-    const url = this.#options.target ?? target
-    const looked = inspect({ method, url, httpVersion, rawHeaders }, this.#ports.via)
+    const distrusted = distrustOf(request)
+    if (distrusted !== undefined) return this.#refuse('malformed', distrusted)
+    const looked = this.#look()
     if ('result' in looked) return this.#refuse(looked.result, looked.detail)
     this.#admitted = looked
     if (this.#ports.closing()) return this.#refuse('closing')
@@ -81,10 +80,27 @@ class Exchange implements Outlet {
     if ('result' in sent) return this.#refuse(sent.result, sent.detail)
     this.#outgoing = sent
     this.#journal.target = sent.target
-    const facts = { incoming: this.#incoming, admitted: looked, outgoing: sent, view: this.#view }
-    this.#sending = new Sending(this.#ports, facts)
+    this.#sending = new Sending(this.#ports, {
+      incoming: this.#incoming,
+      admitted: looked,
+      outgoing: sent,
+      view: this.#view,
+      onBodyFault: this.#onBodyFault,
+    })
     if (this.#ports.log.refuses) void this.#recordThenSend()
     else this.#send()
+  }
+
+  #look(): ReturnType<typeof inspect> {
+    const { method = '', httpVersion, stream, upgrade } = this.#request as IncomingMessage & Partial<RequestHead>
+    const { rawHeaders, target: original } = this.#incoming
+    const { target: url = original, body } = this.#options
+    const limits = this.#ports.limits()
+    const head = { method, url, original, httpVersion, rawHeaders, stream, upgrade: upgrade === true }
+    const looked = inspect(head, this.#ports.via, limits)
+    const { bodyBytes = Infinity } = limits
+    if ('result' in looked || body === undefined || body.length <= bodyBytes) return looked
+    return { result: 'too-large', detail: `${body.length} bytes` }
   }
 
   // Nothing is forwarded that was not recorded first.
@@ -145,7 +161,8 @@ class Exchange implements Outlet {
     if (this.#ports.closing()) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
     this.#sending?.free()
-    this.#writer.begin(resume, this.#ports.log.waits && !bodiless ? head.length : undefined)
+    const holdAt = this.#ports.log.waits && !bodiless ? head.length : undefined
+    this.#writer.begin(resume, holdAt, bodiless || head.length === 0)
     return true
   }
 
@@ -170,7 +187,12 @@ class Exchange implements Outlet {
   #finish(trailers: readonly string[]): void {
     this.#sending?.close()
     this.#writer.end(trailers)
-    drain(this.#request)
+    drain(this.#request, this.#response, this.#ports.clock)
+  }
+
+  readonly #onBodyFault: OnBodyFault = (result, detail) => {
+    this.#attempts?.cancel(result, detail)
+    this.onFail(result, detail)
   }
 
   onFail(failed: Exclude<RequestResult, 'ok'>, detail: string | undefined): void {
@@ -186,9 +208,10 @@ class Exchange implements Outlet {
     this.#journal.fail(result, detail)
     const response = this.#response
     if (response.closed || response.headersSent) return cut(response)
-    if (result === 'malformed') distrust(this.#request.socket)
+    if (untrusted.has(result)) distrust(this.#request, 'it follows a request that is not well-formed')
     const unread = this.#admitted?.body !== 'none' && !this.#request.complete
-    const close = unread || result === 'malformed' || result === 'closing'
+    if (unread) distrust(this.#request, 'it follows a request whose body was not taken')
+    const close = unread || untrusted.has(result) || result === 'closing'
     const { status, reason, head, body } = answerTo(result, this.#incoming.requestId, close)
     const text = this.#request.method === 'HEAD' ? '' : body
     const answer = (): void => {
@@ -196,7 +219,7 @@ class Exchange implements Outlet {
       if (response.headersSent) return
       writeHead(response, status, reason, head)
       this.#writer.own(text)
-      drain(this.#request)
+      drain(this.#request, response, this.#ports.clock)
     }
     this.#sending?.close()
     const { log } = this.#ports
@@ -225,5 +248,8 @@ class Exchange implements Outlet {
     return this.#journal.completed(status, this.#sending?.size ?? 0, size)
   }
 }
+
+/** Results after which nobody can tell, or nobody has looked, where the next request on the connection begins. */
+const untrusted: ReadonlySet<RequestResult> = new Set(['malformed', 'target-too-long', 'headers-too-large'])
 
 const ignore = (): void => undefined

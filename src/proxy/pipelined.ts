@@ -32,8 +32,19 @@ function waitingOn(socket: Socket): Set<() => void> {
   return all
 }
 
-const distrusted = new WeakSet<Socket>()
+const distrusted = new WeakMap<Socket, string>()
 
-/** After a request that is not well-formed nobody can tell where the next one on its connection begins. */
-export const distrust = (socket: Socket): void => void distrusted.add(socket)
-export const isDistrusted = (socket: Socket): boolean => distrusted.has(socket)
+/** Whether it came as a stream of HTTP/2: whatever becomes of it, the others of its connection are whole. */
+export const isStream = (request: IncomingMessage): boolean => 'stream' in request
+
+/**
+ * After a request that is not well-formed nobody can tell where the next one on its connection begins, and after one whose
+ * answer closes it nobody would get another. Of several reasons the first one is kept.
+ */
+export function distrust(request: IncomingMessage, why: string): void {
+  if (!isStream(request) && !distrusted.has(request.socket)) distrusted.set(request.socket, why)
+}
+
+/** Why a request is not to be looked at, because of what came before it on its connection. */
+export const distrustOf = (request: IncomingMessage): string | undefined =>
+  isStream(request) ? undefined : distrusted.get(request.socket)

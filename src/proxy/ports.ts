@@ -9,6 +9,7 @@ import type { AttemptResult, Ending, RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
 import type { Transport } from '../transport.ts'
 import type { Trust } from './forwarded.ts'
+import type { LimitsConfig } from './limits.ts'
 import type { Mirrors } from './mirror.ts'
 import type { OutgoingConfig } from './outgoing-options.ts'
 import type { Running } from './running.ts'
@@ -89,7 +90,12 @@ export interface Ports {
   transport(): Transport
   readonly further: Further
   /** Those of the attempts and of the request, in ms, where they are set. */
-  timeouts(): { readonly tryMs?: number | undefined; readonly totalMs?: number | undefined }
+  timeouts(): {
+    readonly tryMs?: number | undefined
+    readonly totalMs?: number | undefined
+    readonly requestIdleMs: number
+  }
+  limits(): LimitsConfig
   /** The rule that refuses this address, if one does. */
   denies(address: string): string | undefined
   /** Records a denial. */

@@ -2,6 +2,7 @@
 import type { BackendState } from '../backend.ts'
 import type { AttemptRequest } from '../transport.ts'
 import { RequestBody } from './body.ts'
+import type { OnBodyFault } from './body-watch.ts'
 import type { Copy } from './copy.ts'
 import type { Admitted } from './gate.ts'
 import type { Incoming } from './incoming.ts'
@@ -14,6 +15,8 @@ export interface SendingFacts {
   readonly admitted: Admitted
   readonly outgoing: Outgoing
   readonly view: RequestView
+  /** Called once where the body is too large or stalls: it is not read on. */
+  readonly onBodyFault: OnBodyFault
 }
 
 export class Sending {
@@ -86,9 +89,13 @@ export class Sending {
 
   #bodyOf({ body, length = 0 }: Admitted): RequestBody | undefined {
     if (body === 'none') return undefined
-    const most = this.#ports.further.keptBytes(this.#facts.incoming.request.method ?? '')
+    if (this.#body !== undefined) return this.#body
+    const { clock, further, limits, timeouts } = this.#ports
+    const { incoming, onBodyFault: onFault } = this.#facts
+    const most = further.keptBytes(incoming.request.method ?? '')
+    const bounds = { clock, mostBytes: limits().bodyBytes, idleMs: timeouts().requestIdleMs, onFault }
     // What is known to be too long is not kept for a while first.
-    this.#body ??= new RequestBody(this.#facts.incoming.request, length > most ? 0 : most, this.#copy)
+    this.#body = new RequestBody(incoming.request, length > most ? 0 : most, { tap: this.#copy, bounds })
     return this.#body
   }
 }

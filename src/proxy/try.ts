@@ -16,6 +16,9 @@ export interface Course {
   onFail(one: Try, failure: AttemptFailure): void
 }
 
+/** How many interim responses there may be before the response: some tell of progress, and none must do so without end. */
+const mostInterim = 100
+
 export class Try implements AttemptHandler, AttemptNote {
   readonly backend: BackendState
   readonly decision: Decision
@@ -24,6 +27,7 @@ export class Try implements AttemptHandler, AttemptNote {
   #cancel: Cancel | undefined
   #body: AttemptRequest['body']
   #over = false
+  #interim = 0
   /** Runs until the head of the response comes, where an attempt has a time of its own. Written by the course. */
   timer: Timer | undefined
   connected: Connected | undefined
@@ -68,6 +72,8 @@ export class Try implements AttemptHandler, AttemptNote {
   }
 
   onInformation(status: number, headers: string[]): void {
+    if (++this.#interim > mostInterim)
+      return this.fail({ result: 'response-invalid', sent: true, detail: `more than ${mostInterim} interim responses` })
     if (status === 103) this.#course.onHints(headers)
   }
 

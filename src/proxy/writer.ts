@@ -1,6 +1,6 @@
 // The body of a response on its way to the client: counted, with backpressure, its last byte held where it must wait.
 import type { ServerResponse } from 'node:http'
-import { trailersOf } from './headers.ts'
+import { sendableTrailers } from './trailers.ts'
 
 export class ResponseWriter {
   readonly #response: ServerResponse
@@ -10,6 +10,7 @@ export class ResponseWriter {
   #held: Buffer | undefined
   #paused = false
   #watched = false
+  #ended = false
   /** Bytes of the body so far. */
   size = 0
 
@@ -17,9 +18,17 @@ export class ResponseWriter {
     this.#response = response
   }
 
-  begin(resume: () => void, holdAt: number | undefined): void {
+  /** The head is set. `whole`: nothing follows it, so that it is the end of the response too. */
+  begin(resume: () => void, holdAt: number | undefined, whole: boolean): void {
     this.#resume = resume
     this.#holdAt = holdAt
+    // Node keeps a head until the body begins. What came with it goes out with it; otherwise the head goes alone, for the
+    // body may be long in coming.
+    if (!whole) queueMicrotask(() => this.#flush())
+  }
+
+  #flush(): void {
+    if (this.size === 0 && !this.#ended && !this.#response.destroyed) this.#response.flushHeaders()
   }
 
   /** Returns false when the client is slower than the backend: `resume` is called once it has caught up. */
@@ -44,7 +53,8 @@ export class ResponseWriter {
   }
 
   end(trailers: readonly string[]): void {
-    if (trailers.length > 0) this.#response.addTrailers(trailersOf(trailers))
+    this.#ended = true
+    if (trailers.length > 0) this.#response.addTrailers(sendableTrailers(trailers))
     if (this.#held === undefined) this.#response.end()
     else this.#response.end(this.#held)
   }

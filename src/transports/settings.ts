@@ -11,6 +11,8 @@ export const timeoutsSchema = z.strictObject({
   headerMs: z.int().min(1).max(3_600_000).default(60_000),
   /** Between two parts of the response's body, in ms. Default 60,000. */
   bodyIdleMs: z.int().min(1).max(3_600_000).default(60_000),
+  /** Between two parts of the request's body, while the client is waited for, in ms; then 408. Default 60,000. */
+  requestIdleMs: z.int().min(1).max(3_600_000).default(60_000),
   /** For one attempt, from the pick to the head of the response, in ms; then another one follows. Default off. */
   tryMs: z.int().min(1).max(3_600_000).optional(),
   /** For all attempts of a request together, until the head of the response, in ms. Default off. */

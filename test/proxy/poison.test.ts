@@ -24,7 +24,8 @@ describe('a request that other proxies fall over', () => {
   })) {
     it(`passes: ${name}`, async () => {
       const backend = await answering()
-      const { port, completed } = await edge([backend], { connections: { max: 1 } })
+      const limits = { targetBytes: 16_384, headers: 1000 }
+      const { port, completed } = await edge([backend], { connections: { max: 1 }, limits })
       expect(await rawExchange(port, text)).toMatch(/HTTP\/1\.1 200 OK\r\n/)
       expect(await send(port)).toMatchObject({ status: 200 })
       const events = await completed(2)
