@@ -13,6 +13,7 @@ import { passiveSchema } from './health/passive.ts'
 import { activeSchema } from './health/probe-options.ts'
 import { parseOptions } from './parse.ts'
 import { mirrorSchema } from './proxy/mirror.ts'
+import { upgradesSchema } from './proxy/upgrade.ts'
 import type { Random } from './random.ts'
 import { affinitySchema } from './routing/affinity.ts'
 import { hedgeSchema } from './routing/hedge.ts'
@@ -84,6 +85,8 @@ const poolShape = {
     .union([off, hedgeSchema], { error: 'expected false, or an object with `delayMs` or `percentile`' })
     .optional(),
   timeouts: timeoutsSchema.prefault({}),
+  /** Switches to another protocol, WebSocket above all. On unless `false`: then `Upgrade` is ignored. */
+  upgrades: z.union([off, upgradesSchema], { error: 'expected false, or an object of upgrade options' }).prefault({}),
   connections: connectionsSchema.prefault({}),
   /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */
   host: z.enum(['keep', 'backend']).default('keep'),

@@ -1,10 +1,11 @@
 // The journal of one request: what is known of it so far, and its record, written exactly once.
+import type { BackendState } from '../backend.ts'
 import type { Decision } from '../decision.ts'
 import type { Ticket } from '../events.ts'
 import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
 import type { Incoming } from './incoming.ts'
 import type { Ports } from './ports.ts'
-import { type AttemptNote, completedFields, receivedFields } from './report.ts'
+import { type AttemptNote, completedFields, receivedFields, type TunnelReport } from './report.ts'
 import type { Breakable } from './running.ts'
 
 /**
@@ -26,6 +27,8 @@ export class Journal {
   detail: string | undefined
   /** Whether the host answers it by itself, without a hop. */
   byHost = false
+  /** What the tunnel carried that it became, once that is over. */
+  tunnel: TunnelReport | undefined
   /** Why no retry followed the attempt that failed last, where one failed last. */
   retryDenied: RetryDenial | undefined
 
@@ -70,6 +73,20 @@ export class Journal {
     return this.#ports.emit('request.received', receivedFields(this.#facts, this.#ports))
   }
 
+  /** Records that client and backend have switched protocols. */
+  switched(attempt: { readonly backend: BackendState }, protocol: string): void {
+    const { client, requestId } = this.#facts
+    this.#ports.emit('tunnel.opened', {
+      client,
+      lb: {
+        backend: attempt.backend.config.id,
+        duration_us: this.#ports.clock.monoUs() - this.#startUs,
+        protocol,
+        request_id: requestId,
+      },
+    })
+  }
+
   /** Records a refusal of the client's address. */
   denied(rule: string): void {
     const { client, peer, requestId } = this.#facts
@@ -95,6 +112,7 @@ export class Journal {
       attempts: this.#attempts,
       settled,
       byHost: this.byHost,
+      tunnel: this.tunnel,
       waitedUs: this.waitedUs,
       status,
       requestBytes,
