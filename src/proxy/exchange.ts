@@ -115,7 +115,7 @@ class Exchange implements Outlet {
   }
 
   get whole(): boolean {
-    return this.#sending!.whole
+    return !this.once && this.#sending!.whole
   }
 
   get once(): boolean {

@@ -16,7 +16,7 @@ export const upgradesSchema = z.strictObject({
   /** Most tunnels at a time, those that are being opened included; further ones are refused. Default unlimited. */
   maxOpen: z.int().min(1).max(1_000_000).optional(),
   /** How long a tunnel may carry nothing in either direction, in ms; `false` for ever. Default 600,000. */
-  idleMs: z.union([never, z.int().min(1).max(604_800_000)], { error: 'expected false, or ms' }).default(600_000),
+  idleMs: z.union([never, z.int().min(1).max(604_800_000)], { error: 'expected false, or ms' }).prefault(600_000),
 })
 export type UpgradesConfig = z.output<typeof upgradesSchema>
 

@@ -35,7 +35,10 @@ interface Client {
   readonly closed: Promise<{ code: number; reason: string }>
 }
 
-async function client(port: number, ...given: [protocols?: string[], options?: WebSocket.ClientOptions]): Promise<Client> {
+async function client(
+  port: number,
+  ...given: [protocols?: string[], options?: WebSocket.ClientOptions]
+): Promise<Client> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/chat?room=1`, ...given)
   onTestFinished(() => socket.terminate())
   const messages: Message[] = []
@@ -62,7 +65,11 @@ it('carries texts, binaries, fragments and 10 MB, each as it was', async () => {
   socket.close(4001, 'done')
   expect(await closed).toEqual({ code: 4001, reason: 'done' })
   const { lb, http, outcome } = await one()
-  expect({ http: http.response.status_code, outcome, result: lb.result }).toEqual({ http: 101, outcome: 'success', result: 'ok' })
+  expect({ http: http.response.status_code, outcome, result: lb.result }).toEqual({
+    http: 101,
+    outcome: 'success',
+    result: 'ok',
+  })
   expect(lb.attempts).toMatchObject([{ result: 'ok', status_code: 101 }])
   expect(lb.tunnel).toMatchObject({ protocol: 'websocket' })
   expect(lb.tunnel!.received_bytes).toBeGreaterThan(10_000_000)
