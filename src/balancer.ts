@@ -172,6 +172,7 @@ class Wiring implements Balancer {
       hash,
       strategy: config.strategy.name,
       inFlight: this.#router.inFlight.total,
+      tunnels: this.#hop.tunnels,
       waiting: this.#router.room.size,
       panic: this.#router.pool.snapshot.panic,
       backends: backendSnapshots(this.#router.pool.states, this.#router.pool.snapshot, (id) =>
@@ -200,6 +201,7 @@ class Wiring implements Balancer {
     const cutOff = this.#router.inFlight.total
     this.#health.close()
     this.#hop.closeMirrors()
+    this.#hop.closeTunnels()
     await this.#transports.close()
     // What was cut off has its record once its client's connection is closed too.
     if (cutOff > 0) await within(this.#clock, this.#router.inFlight.empty(), 1000, undefined)
@@ -221,6 +223,7 @@ class Wiring implements Balancer {
     for (const state of left) this.#health.forget(state)
     this.#transports.apply({ ...next, backends: this.#discovery.members })
     this.#deadlines.apply(next)
+    this.#hop.upgradesChanged()
     for (const state of this.#router.pool.states) if (state.admin === 'disabled') this.#hop.cut(state)
   }
 

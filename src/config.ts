@@ -19,6 +19,7 @@ import { limitsSchema } from './proxy/limits.ts'
 import { mirrorSchema } from './proxy/mirror.ts'
 import { hostSchema } from './proxy/outgoing-options.ts'
 import { pathSchema } from './proxy/path-rules.ts'
+import { upgradesSchema } from './proxy/upgrade.ts'
 import type { Random } from './random.ts'
 import { affinitySchema } from './routing/affinity.ts'
 import { hedgeSchema } from './routing/hedge.ts'
@@ -91,6 +92,8 @@ const poolShape = {
     .union([off, hedgeSchema], { error: 'expected false, or an object with `delayMs` or `percentile`' })
     .optional(),
   timeouts: timeoutsSchema.prefault({}),
+  /** Switches to another protocol, WebSocket above all. On unless `false`: then `Upgrade` is ignored. */
+  upgrades: z.union([off, upgradesSchema], { error: 'expected false, or an object of upgrade options' }).prefault({}),
   connections: connectionsSchema.prefault({}),
   /** TLS to backends. */
   tls: tlsSchema.prefault({}),

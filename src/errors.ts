@@ -24,6 +24,7 @@ const table = {
   'no-backend': { status: 503, blame: 'backend', message: 'no backend is eligible' },
   'capacity-full': { status: 503, blame: 'balancer', message: 'too many requests wait for a backend with room' },
   'capacity-timeout': { status: 503, blame: 'balancer', message: 'no backend had room in time' },
+  'tunnels-full': { status: 503, blame: 'balancer', message: 'too many tunnels are open' },
   closing: { status: 503, blame: 'balancer', message: 'the balancer is closing' },
   'audit-unavailable': { status: 503, blame: 'balancer', message: 'what cannot be recorded is not served' },
   'body-consumed': { status: 500, blame: 'caller', message: 'the request body was read before the balancer got it' },
@@ -52,6 +53,7 @@ const table = {
   // After the response began: the connection to the client is destroyed, so that it sees the cut.
   'backend-cut': { status: 502, blame: 'backend', message: 'the backend closed the connection within its response' },
   'body-timeout': { status: 504, blame: 'backend', message: 'the backend stalled within its response' },
+  'tunnel-idle': { status: 0, blame: 'balancer', message: 'the tunnel carried nothing for too long' },
   // Calls of the library.
   'config-invalid': { status: 0, blame: 'caller', message: 'the configuration is not valid' },
   'backend-unknown': { status: 0, blame: 'caller', message: 'there is no such backend' },

@@ -90,6 +90,16 @@ export const attempt = obj({
 })
 export const timing = obj({ queue_us: int, connect_us: int, first_byte_us: int.optional(), total_us: int })
 
+/** What a request carried that became a tunnel. */
+export const tunnel = obj({
+  protocol: text,
+  /** From the client, and to it. */
+  received_bytes: int,
+  sent_bytes: int,
+  duration_us: int,
+  closed_by: z.enum(['client', 'backend', 'balancer']),
+})
+
 export const client = obj({ address: text, port: int.optional(), source: z.enum(clientSources) })
 export const network = obj({ peer: obj({ address: text, port: int.optional() }) })
 export const requestHead = {

@@ -19,6 +19,7 @@ import {
   source,
   text,
   timing,
+  tunnel,
   url,
 } from './event-parts.ts'
 import { attemptResults, requestResults, retryDenials } from './outcome.ts'
@@ -71,6 +72,7 @@ export const eventTable = {
       attempts: z.array(attempt),
       retry_denied: z.enum(retryDenials).optional(),
       timing,
+      tunnel: tunnel.optional(),
     }),
     client,
     network,
@@ -80,6 +82,10 @@ export const eventTable = {
       route: text.optional(),
     }),
     url,
+  }),
+  'tunnel.opened': define('traffic', 'info', {
+    lb: withLb({ request_id: text, backend: text, protocol: text, duration_us: int }),
+    client,
   }),
   'request.mirrored': define('traffic', 'info', {
     lb: withLb({

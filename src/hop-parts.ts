@@ -50,6 +50,7 @@ export function hopParts(sources: HopSources): HopParts {
     further: new Further(clock, config),
     transport: () => transports.current,
     mirror: () => config().mirror,
+    upgrades: () => config().upgrades,
     timeouts: () => config().timeouts,
     outgoing: config,
     trust: madeOf(

@@ -11,6 +11,7 @@ import type { DropArgument, Socket } from 'node:net'
 import type { Balancer } from '../face.ts'
 import { peerOf } from '../request.ts'
 import { continueOnRead } from './shared/continues.ts'
+import { type Mounts, mountsOf, takeUpgrades } from './shared/mounts.ts'
 
 export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -35,9 +36,13 @@ export function createServer(balancer: Balancer, options: ServerOptions = {}): S
 /**
  * Records what a server refuses before any handler sees it, as `access.denied` of the phase `connection`: addresses that may
  * not connect (they are cut off at once), requests that are not HTTP, failed TLS handshakes, connections and requests beyond
- * the server's own limits, CONNECT. Returns the server.
+ * the server's own limits, CONNECT. Takes over upgrades to other protocols: all of them, or with balancers by path those below
+ * these paths, which are stripped. Returns the server.
  */
-export function attach<S extends Server | HttpsServer>(server: S, balancer: Balancer): S {
+export function attach<S extends Server | HttpsServer>(server: S, target: Balancer | Mounts): S {
+  const mounts = mountsOf(target)
+  takeUpgrades(server, mounts)
+  const { balancer } = mounts[0]!
   const refused = (rule: string, socket: Parameters<typeof peerOf>[0], detail?: string): void =>
     record(balancer, rule, socket, detail)
   server.on('connection', (socket: Socket) => {

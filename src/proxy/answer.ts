@@ -1,5 +1,6 @@
 // What the client gets: the head of a response, or an answer of our own.
 import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { failures } from '../errors.ts'
 import { type RequestResult, statusOf } from '../outcome.ts'
 
@@ -104,8 +105,15 @@ export function answerTo(result: Exclude<RequestResult, 'ok'>, requestId: string
  * chunks say how long a body is (HTTP/1.0), an orderly end would pass for its end.
  */
 export function cut(response: ServerResponse): void {
-  // What `resetAndDestroy` sets too; but that would end the connection in order first, where a write is pending. Node can
-  // reset plain TCP only, and looks at this nowhere else.
-  if (response.socket !== null) Object.assign(response.socket, { resetAndClosing: true })
+  if (response.socket !== null) reset(response.socket)
   response.destroy()
+}
+
+/**
+ * Closes a connection by a reset, whatever is still to be sent on it. This is what `resetAndDestroy` sets too; but that would
+ * end the connection in order first, where a write is pending. Node can reset plain TCP only, and looks at this nowhere else.
+ */
+export function reset(socket: Duplex): void {
+  Object.assign(socket, { resetAndClosing: true })
+  socket.destroy()
 }

@@ -7,9 +7,8 @@ import type { AttemptFailure, AttemptResult, RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
 import { Held } from './held.ts'
 import type { Journal } from './journal.ts'
-import type { Outlet } from './outlet.ts'
+import type { Outlet, Switched } from './outlet.ts'
 import type { Ports, Turn } from './ports.ts'
-import { retryAfterMs } from './retry-after.ts'
 import { Search, type Seeker } from './search.ts'
 import { type Course, Try } from './try.ts'
 
@@ -66,16 +65,15 @@ export class Attempts implements Course, Seeker {
 
   onFound(backend: BackendState, decision: Decision, turn: Turn | undefined): void {
     const { clock, further } = this.#ports
-    const nowUs = clock.monoUs()
-    const one = new Try(this, backend, decision, nowUs)
+    const one = new Try(this, backend, decision, clock)
     this.#ports.take(backend)
     if (turn === undefined) {
       // A list of one: to push on an empty list makes room for 17.
       this.#running = [one]
-      further.first(nowUs)
+      further.first(one.startUs)
     } else {
       this.#running.push(one)
-      further.extra(nowUs)
+      further.extra(one.startUs)
     }
     this.#journal.began(one)
     this.#setTimers(one)
@@ -85,12 +83,7 @@ export class Attempts implements Course, Seeker {
   #setTimers(one: Try): void {
     const { clock, further } = this.#ports
     const { tryMs } = this.#ports.timeouts()
-    if (tryMs !== undefined) {
-      const detail = `no response within ${tryMs} ms`
-      one.timer = clock.after(tryMs, () =>
-        one.fail({ result: 'try-timeout', sent: one.connected !== undefined, detail }),
-      )
-    }
+    if (tryMs !== undefined) one.limit(tryMs)
     this.#hedgeTimer?.cancel()
     const delayMs = further.hedgeDelayMs(this.#view.method ?? '', this.#hedges)
     if (delayMs !== undefined) this.#hedgeTimer = clock.after(delayMs, () => this.#hedge())
@@ -133,7 +126,8 @@ export class Attempts implements Course, Seeker {
   #denial(result: AttemptResult, sent: boolean): RetryDenial | undefined {
     if (this.#ports.closing()) return 'closing'
     const { method = '' } = this.#view
-    const { replayable } = this.#outlet
+    const { replayable, once } = this.#outlet
+    if (sent && once) return 'method'
     return this.#ports.further.denial({ method, result, sent, retries: this.#retries, replayable })
   }
 
@@ -142,13 +136,17 @@ export class Attempts implements Course, Seeker {
   }
 
   onHead(one: Try, status: number, reason: string, headers: string[], resume: () => void): void {
-    const { clock, further } = this.#ports
-    one.headUs = clock.monoUs()
-    if (status === 503 || status === 429) one.retryAfterMs = retryAfterMs(headers, clock.now())
-    if (further.setsAside(status) && this.#setAside(new Held(one, status, reason, headers, resume))) return
+    if (this.#ports.further.setsAside(status) && this.#setAside(new Held(one, status, reason, headers, resume))) return
     if (this.#outlet.onHead(one, status, reason, headers, resume)) this.#won(one)
     // Who has answered instead ends the request too, and with it this attempt.
     else one.cancel()
+  }
+
+  onSwitch(one: Try, switched: Switched): void {
+    const tunnel = this.#outlet.onSwitch(one, switched)
+    if (tunnel === undefined) return one.cancel()
+    this.#won(one)
+    one.carry(tunnel)
   }
 
   #won(one: Try): void {

@@ -16,13 +16,14 @@ import { Journal } from './journal.ts'
 import { type Outgoing, outgoing } from './outgoing.ts'
 import type { Outlet } from './outlet.ts'
 import { distrust, distrustOf, onceClosed } from './pipelined.ts'
-import type { HandleOptions, Ports } from './ports.ts'
+import type { Ports } from './ports.ts'
 import { Sending } from './sending.ts'
+import type { Options } from './upgrading.ts'
 import { RequestView } from './view.ts'
 import { ResponseWriter } from './writer.ts'
 
 /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
-export function handle(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions): void {
+export function handle(ports: Ports, request: IncomingMessage, response: ServerResponse, options: Options): void {
   new Exchange(ports, request, response, options).start()
 }
 
@@ -30,7 +31,7 @@ class Exchange implements Outlet {
   readonly #ports: Ports
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
-  readonly #options: HandleOptions
+  readonly #options: Options
   readonly #incoming: Incoming
   readonly #journal: Journal
   readonly #writer: ResponseWriter
@@ -40,7 +41,7 @@ class Exchange implements Outlet {
   #sending: Sending | undefined
   #attempts: Attempts | undefined
 
-  constructor(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions) {
+  constructor(ports: Ports, request: IncomingMessage, response: ServerResponse, options: Options) {
     this.#ports = ports
     this.#request = request
     this.#response = response
@@ -74,21 +75,27 @@ class Exchange implements Outlet {
     if ('result' in looked) return this.#refuse(looked.result, looked.detail)
     this.#admitted = looked
     if (this.#ports.closing()) return this.#refuse('closing')
+    const refusal = this.#options.upgrading?.refusal(looked, (detail) => this.#flooded(detail))
+    if (refusal !== undefined) return this.#refuse(refusal.result, refusal.detail)
     if (looked.body !== 'none' && this.#options.body === undefined && request.readableDidRead)
       return this.#refuse('body-consumed')
     const sent = outgoing(this.#incoming, { admitted: looked, ports: this.#ports, view: this.#view })
     if ('result' in sent) return this.#refuse(sent.result, sent.detail)
     this.#outgoing = sent
     this.#journal.target = sent.target
+    const upgrade = this.#options.upgrading?.asked
     this.#sending = new Sending(this.#ports, {
       incoming: this.#incoming,
       admitted: looked,
       outgoing: sent,
       view: this.#view,
+      upgrade,
       onBodyFault: this.#onBodyFault,
     })
-    if (this.#ports.log.refuses) void this.#recordThenSend()
-    else this.#send()
+    if (this.#ports.log.refuses) return void this.#recordThenSend()
+    // It may last for days: its record would come too late.
+    if (upgrade !== undefined) this.#journal.received()
+    this.#send()
   }
 
   #look(): ReturnType<typeof inspect> {
@@ -131,7 +138,11 @@ class Exchange implements Outlet {
   }
 
   get whole(): boolean {
-    return this.#sending!.whole
+    return !this.once && this.#sending!.whole
+  }
+
+  get once(): boolean {
+    return this.#options.upgrading?.asked !== undefined
   }
 
   onHints(headers: string[]): void {
@@ -158,12 +169,21 @@ class Exchange implements Outlet {
     }
     const cookie = this.#ports.bind(this.#view, from)
     if (cookie !== undefined) bindBy(cookie, head.headers, this.#response)
-    if (this.#ports.closing()) head.headers.push('connection', 'close')
+    if (this.#ports.closing() || this.#options.upgrading !== undefined) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
     this.#sending?.free()
     const holdAt = this.#ports.log.waits && !bodiless ? head.length : undefined
     this.#writer.begin(resume, holdAt, bodiless || head.length === 0)
     return true
+  }
+
+  onSwitch(...[from, switched]: Parameters<Outlet['onSwitch']>): ReturnType<Outlet['onSwitch']> {
+    if (this.#response.headersSent) return undefined
+    const { upgrading } = this.#options
+    const facts = { incoming: this.#incoming, journal: this.#journal, response: this.#response }
+    return upgrading?.open({ ...facts, cookie: this.#ports.bind(this.#view, from) }, from, switched, () =>
+      this.#closed(),
+    )
   }
 
   onData(chunk: Buffer): boolean {
@@ -172,6 +192,7 @@ class Exchange implements Outlet {
 
   onEnd(trailers: readonly string[]): void {
     this.#journal.result = 'ok'
+    if (this.#options.upgrading?.tunnel !== undefined) return this.#closed()
     const { log } = this.#ports
     if (!log.waits) return this.#finish(trailers)
     // The last byte waits until its line is on disk. If that fails the client sees a cut, unless the host chose to serve
@@ -200,7 +221,8 @@ class Exchange implements Outlet {
     const result = failed === 'internal' && this.#ports.closing() ? 'closing' : failed
     if (!this.#response.headersSent) return this.#refuse(result, detail)
     this.#journal.fail(result, detail)
-    cut(this.#response)
+    if (this.#options.upgrading?.tunnel !== undefined) this.#closed()
+    else cut(this.#response)
   }
 
   // Answers by ourselves. After a refusal of what is not well-formed the connection cannot be trusted any more.
@@ -211,7 +233,7 @@ class Exchange implements Outlet {
     if (untrusted.has(result)) distrust(this.#request, 'it follows a request that is not well-formed')
     const unread = this.#admitted?.body !== 'none' && !this.#request.complete
     if (unread) distrust(this.#request, 'it follows a request whose body was not taken')
-    const close = unread || untrusted.has(result) || result === 'closing'
+    const close = this.#options.upgrading !== undefined || unread || untrusted.has(result) || result === 'closing'
     const { status, reason, head, body } = answerTo(result, this.#incoming.requestId, close)
     const text = this.#request.method === 'HEAD' ? '' : body
     const answer = (): void => {
@@ -228,23 +250,33 @@ class Exchange implements Outlet {
     else log.durable(ticket).then(answer, answer)
   }
 
+  // A client that talks in the new protocol before it was switched to is not well-formed.
+  #flooded(detail: string): void {
+    if (this.#journal.result !== undefined || this.#response.headersSent) return
+    this.#attempts?.cancel('client-gone', detail)
+    this.#refuse('malformed', detail)
+  }
+
   // The one place where every request ends: all of its response was handed to the system, or the connection closed before.
   #closed(): void {
     const journal = this.#journal
-    const finished = this.#response.writableFinished
+    const tunnel = this.#options.upgrading?.tunnel
+    const finished = this.#response.writableFinished || (tunnel !== undefined && journal.result === 'ok')
     if (journal.result === undefined || (journal.result === 'ok' && !finished)) {
       const result = finished ? 'internal' : 'client-gone'
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)
       this.#attempts?.cancel(result, journal.detail ?? result)
     }
     this.#sending?.end()
+    this.#options.upgrading?.over()
     this.#record()
     this.#ports.closed()
   }
 
   #record(answered?: number, size = this.#writer.size): Ticket | undefined {
     const sent = this.#response.headersSent ? this.#response.statusCode : answered
-    const status = this.#journal.result === 'client-gone' ? 499 : sent
+    const gone = this.#journal.result === 'client-gone' && this.#options.upgrading?.tunnel === undefined
+    const status = gone ? 499 : sent
     return this.#journal.completed(status, this.#sending?.size ?? 0, size)
   }
 }

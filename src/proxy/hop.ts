@@ -1,6 +1,5 @@
 // The hop as a whole: what runs on each backend, the copies, and the door by which requests come in.
 import { type IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { BackendState } from '../backend.ts'
 import type { Random } from '../random.ts'
@@ -8,11 +7,15 @@ import type { PickRequest } from '../request.ts'
 import { handle } from './exchange.ts'
 import { type MirrorConfig, Mirrors } from './mirror.ts'
 import { observe } from './observe.ts'
-import type { AdapterPort, HandleOptions, Ports } from './ports.ts'
+import type { AdapterPort, HandleOptions, Ports, UpgradeOptions } from './ports.ts'
 import { Running } from './running.ts'
+import { Tunnels } from './tunnel.ts'
+import { askedUpgrade } from './upgrade.ts'
+import { inTurn, UpgradeSocket } from './upgrade-socket.ts'
+import { Upgrading } from './upgrading.ts'
 
 /** What the hop needs from the rest of the balancer. */
-export interface HopParts extends Omit<Ports, 'running' | 'mirrors'> {
+export interface HopParts extends Omit<Ports, 'running' | 'mirrors' | 'tunnels'> {
   readonly random: Random
   /** The options in force; undefined if nothing is mirrored. */
   mirror(): MirrorConfig | undefined
@@ -32,7 +35,7 @@ export class Hop {
       config: () => parts.mirror(),
       pick: (request) => parts.pickMirror(request),
     })
-    this.#ports = { ...parts, running, mirrors }
+    this.#ports = { ...parts, running, mirrors, tunnels: new Tunnels() }
   }
 
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
@@ -41,11 +44,28 @@ export class Hop {
   }
 
   /** Takes a request over that asks for another protocol, with its connection. Never throws. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: HandleOptions): void {
-    const response = new ServerResponse(request)
-    response.assignSocket(socket as Socket)
-    if (head.length > 0) socket.unshift(head)
-    handle(this.#ports, request, response, options)
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: UpgradeOptions): void {
+    const taken = new UpgradeSocket(socket, head)
+    inTurn(socket, options.response, () => {
+      const response = options.response ?? new ServerResponse(request)
+      taken.answerBy(response)
+      handle(this.#ports, request, response, { ...options, upgrading: new Upgrading(this.#ports, request, taken) })
+    })
+  }
+
+  /** How many tunnels are open. */
+  get tunnels(): number {
+    return this.#ports.tunnels.size
+  }
+
+  /** Must be called when the options of upgrades have changed. */
+  upgradesChanged(): void {
+    this.#ports.tunnels.watchIdle()
+  }
+
+  /** Cuts off all tunnels. */
+  closeTunnels(): void {
+    this.#ports.tunnels.breakOff()
   }
 
   /** Records a request that the host answers by itself. Never throws. */
@@ -58,6 +78,7 @@ export class Hop {
     return {
       handle: (request, response, given = {}) => this.handle(request, response, given),
       upgrade: (request, socket, head, given = {}) => this.upgrade(request, socket, head, given),
+      upgrades: (request) => askedUpgrade(this.#ports.upgrades(), request) !== undefined,
       observe: (request, response, given = {}) => this.observe(request, response, given),
       denies: (address) => (this.#ports.trust()?.trusts(address, 0) === true ? undefined : this.#ports.denies(address)),
       refused,

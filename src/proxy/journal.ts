@@ -1,10 +1,11 @@
 // The journal of one request: what is known of it so far, and its record, written exactly once.
+import type { BackendState } from '../backend.ts'
 import type { Decision } from '../decision.ts'
 import type { Ticket } from '../events.ts'
 import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
 import type { Incoming } from './incoming.ts'
 import type { Ports } from './ports.ts'
-import { type AttemptNote, completedFields, receivedFields } from './report.ts'
+import { type AttemptNote, completedFields, receivedFields, type TunnelReport } from './report.ts'
 import type { Breakable } from './running.ts'
 
 /**
@@ -28,6 +29,8 @@ export class Journal {
   byHost = false
   /** Path and query as backends are asked, where the request came that far. */
   target: string | undefined
+  /** What the tunnel carried that it became, once that is over. */
+  tunnel: TunnelReport | undefined
   /** Why no retry followed the attempt that failed last, where one failed last. */
   retryDenied: RetryDenial | undefined
 
@@ -72,6 +75,20 @@ export class Journal {
     return this.#ports.emit('request.received', receivedFields(this.#facts, this.target, this.#ports))
   }
 
+  /** Records that client and backend have switched protocols. */
+  switched(attempt: { readonly backend: BackendState }, protocol: string): void {
+    const { client, requestId } = this.#facts
+    this.#ports.emit('tunnel.opened', {
+      client,
+      lb: {
+        backend: attempt.backend.config.id,
+        duration_us: this.#ports.clock.monoUs() - this.#startUs,
+        protocol,
+        request_id: requestId,
+      },
+    })
+  }
+
   /** Records a refusal of the client's address. */
   denied(rule: string): void {
     const { client, peer, requestId } = this.#facts
@@ -98,6 +115,7 @@ export class Journal {
       attempts: this.#attempts,
       settled,
       byHost: this.byHost,
+      tunnel: this.tunnel,
       waitedUs: this.waitedUs,
       status,
       requestBytes,

@@ -13,6 +13,8 @@ import type { LimitsConfig } from './limits.ts'
 import type { Mirrors } from './mirror.ts'
 import type { OutgoingConfig } from './outgoing-options.ts'
 import type { Running } from './running.ts'
+import type { Tunnels } from './tunnel.ts'
+import type { UpgradesConfig } from './upgrade.ts'
 
 type Values = Record<string, string[] | { length: number }>
 
@@ -87,6 +89,9 @@ export interface Ports {
   }
   readonly running: Running
   readonly mirrors: Mirrors
+  readonly tunnels: Tunnels
+  /** The options of upgrades; undefined if none is taken. */
+  upgrades(): UpgradesConfig | undefined
   transport(): Transport
   readonly further: Further
   /** Those of the attempts and of the request, in ms, where they are set. */
@@ -137,6 +142,12 @@ export interface HandleOptions {
   readonly route?: string
 }
 
+/** How an adapter hands in a request that asks for another protocol. */
+export interface UpgradeOptions extends HandleOptions {
+  /** What to answer by, where the host has made a response for its own hooks: headers that are set on it go along. */
+  readonly response?: ServerResponse
+}
+
 /** What an adapter works with: how requests come in, and how it tells of what never became one. */
 export interface AdapterPort {
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
@@ -145,7 +156,9 @@ export interface AdapterPort {
    * Takes a request over that asks for another protocol (RFC 9110 section 7.8), with its connection: it is answered and
    * recorded, whatever happens, and what the backend switches to is carried both ways. Never throws.
    */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: HandleOptions): void
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: UpgradeOptions): void
+  /** Whether what this request asks for in `Upgrade` may be; if not, it is to be handed in as any other request. Never throws. */
+  upgrades(request: IncomingMessage): boolean
   /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. */
   observe(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
   /** The rule by which a connection from this address is refused, if one does. A proxy that is believed is not: its clients are. */

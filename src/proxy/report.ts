@@ -14,6 +14,7 @@ import type { Ports } from './ports.ts'
 
 type Completed = EventFields<'request.completed'>
 type AttemptReport = Completed['lb']['attempts'][number]
+export type TunnelReport = NonNullable<Completed['lb']['tunnel']>
 type DecisionReport = NonNullable<Completed['lb']['decision']>
 
 /** What is known of an attempt. */
@@ -117,6 +118,8 @@ export interface Completion {
   readonly settled: AttemptNote | undefined
   /** Whether the host has answered it. */
   readonly byHost: boolean
+  /** Where it became a tunnel. */
+  readonly tunnel: TunnelReport | undefined
   /** How long it waited for a backend with room. */
   readonly waitedUs: number
   readonly status: number | undefined
@@ -164,6 +167,7 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
         queue_us: end.waitedUs + (connected?.queueUs ?? 0),
         total_us: end.endUs - startUs,
       },
+      tunnel: end.tunnel,
     },
     network: { peer },
     outcome: failed ? 'failure' : 'success',
@@ -174,7 +178,8 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
   }
 }
 
-function endedBy({ result, attempts, byHost }: Completion): Completed['lb']['ended_by'] {
+function endedBy({ result, attempts, byHost, tunnel }: Completion): Completed['lb']['ended_by'] {
+  if (tunnel !== undefined) return tunnel.closed_by
   if (result === 'ok') return byHost ? 'host' : 'backend'
   if (result === 'client-gone') return 'client'
   return attempts.length > 0 && failures[result].blame === 'backend' ? 'backend' : 'balancer'

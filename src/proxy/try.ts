@@ -1,16 +1,23 @@
 // One attempt on a backend while it runs: it passes on what comes until it is over, and knows how to break it off.
-import { Readable } from 'node:stream'
+import { type Duplex, Readable } from 'node:stream'
 import type { BackendState } from '../backend.ts'
-import type { Timer } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { Decision } from '../decision.ts'
+import { reasonOf } from '../errors.ts'
 import type { AttemptFailure, AttemptResult } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel, Connected, Transport } from '../transport.ts'
+import { reset } from './answer.ts'
+import type { Switched } from './outlet.ts'
 import type { AttemptNote } from './report.ts'
+import { retryAfterMs } from './retry-after.ts'
+import type { Tunnel } from './tunnel.ts'
 
-/** Who is told of an attempt, and decides. What `onHead` throws makes the attempt fail. */
+/** Who is told of an attempt, and decides. What `onHead` and `onSwitch` throw makes the attempt fail. */
 export interface Course {
   onHints(headers: string[]): void
   onHead(one: Try, status: number, reason: string, headers: string[], resume: () => void): void
+  /** The backend has switched protocols: what follows is for who takes the connection. */
+  onSwitch(one: Try, switched: Switched): void
   onData(one: Try, chunk: Buffer): boolean
   onEnd(one: Try, trailers: string[]): void
   onFail(one: Try, failure: AttemptFailure): void
@@ -24,26 +31,27 @@ export class Try implements AttemptHandler, AttemptNote {
   readonly decision: Decision
   readonly startUs: number
   readonly #course: Course
+  readonly #clock: Clock
   #cancel: Cancel | undefined
   #body: AttemptRequest['body']
   #over = false
   #interim = 0
-  /** Runs until the head of the response comes, where an attempt has a time of its own. Written by the course. */
-  timer: Timer | undefined
+  /** Runs until the head of the response comes, where an attempt has a time of its own. */
+  #timer: Timer | undefined
   connected: Connected | undefined
   status: number | undefined
-  /** Written by the course. */
   headUs: number | undefined
   retryAfterMs: number | undefined
   result: AttemptResult | undefined
   detail: string | undefined
   endUs = 0
 
-  constructor(course: Course, backend: BackendState, decision: Decision, startUs: number) {
+  constructor(course: Course, backend: BackendState, decision: Decision, clock: Clock) {
     this.#course = course
+    this.#clock = clock
     this.backend = backend
     this.decision = decision
-    this.startUs = startUs
+    this.startUs = clock.monoUs()
   }
 
   send(transport: Transport, request: AttemptRequest): void {
@@ -51,6 +59,20 @@ export class Try implements AttemptHandler, AttemptNote {
     const cancel = transport.send(request, this)
     // It may have failed at once, and another one may be under way already.
     if (!this.#over) this.#cancel = cancel
+  }
+
+  /** Fails it if no head of a response comes within this time. */
+  limit(ms: number): void {
+    const detail = `no response within ${ms} ms`
+    this.#timer = this.#clock.after(ms, () =>
+      this.fail({ result: 'try-timeout', sent: this.connected !== undefined, detail }),
+    )
+  }
+
+  /** Has become a tunnel: it lasts as long as that. */
+  carry(tunnel: Tunnel): void {
+    this.#cancel = () => tunnel.breakOff('broken-off')
+    tunnel.start()
   }
 
   /** Breaks it off; nothing is told of it any more. */
@@ -78,9 +100,20 @@ export class Try implements AttemptHandler, AttemptNote {
   }
 
   onResponse(status: number, reason: string, headers: string[], resume: () => void): void {
-    this.timer?.cancel()
-    this.status = status
+    this.#head(status)
+    if (status === 503 || status === 429) this.retryAfterMs = retryAfterMs(headers, this.#clock.now())
     this.#course.onHead(this, status, reason, headers, resume)
+  }
+
+  onUpgrade(headers: string[], socket: Duplex, head: Buffer): void {
+    this.#head(101)
+    socket.on('error', () => undefined)
+    this.#cancel = () => reset(socket)
+    try {
+      this.#course.onSwitch(this, { headers, socket, head })
+    } catch (error) {
+      this.fail({ result: 'response-invalid', sent: true, detail: reasonOf(error) })
+    }
   }
 
   onData(chunk: Buffer): boolean {
@@ -97,10 +130,16 @@ export class Try implements AttemptHandler, AttemptNote {
     this.#course.onFail(this, failure)
   }
 
+  #head(status: number): void {
+    this.#timer?.cancel()
+    this.status = status
+    this.headUs = this.#clock.monoUs()
+  }
+
   // What is left of the body nobody will ask for.
   #end(): void {
     this.#over = true
-    this.timer?.cancel()
+    this.#timer?.cancel()
     if (this.#body instanceof Readable) this.#body.destroy()
   }
 }

@@ -37,6 +37,8 @@ export interface BalancerSnapshot {
   readonly strategy: string
   /** Open requests and leases. */
   readonly inFlight: number
+  /** Tunnels that are open: requests that have switched to another protocol, each of them in flight. */
+  readonly tunnels: number
   /** Requests that wait for a backend with room. */
   readonly waiting: number
   /** Whether health is left out of account. */

@@ -3,6 +3,7 @@ import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Dial, Transport } from '../transport.ts'
 import { dial } from './dial.ts'
+import { httpTransport } from './http.ts'
 import { isSameWay } from './pools.ts'
 import type { TransportSettings } from './settings.ts'
 import { undiciTransport } from './undici.ts'
@@ -51,6 +52,20 @@ export class Transports {
   }
 
   #make({ connections, timeouts, tls }: Settings): Transport {
-    return undiciTransport({ connections, timeouts, tls, clock: this.#clock })
+    const settings = { connections, timeouts, tls, clock: this.#clock }
+    return withUpgrades(undiciTransport(settings), httpTransport(settings))
   }
 }
+
+/** What asks for another protocol goes by one transport, and everything else by another. */
+const withUpgrades = (main: Transport, upgrades: Transport): Transport => ({
+  name: main.name,
+  send: (request, handler) => (request.upgrade === undefined ? main : upgrades).send(request, handler),
+  forget: (backend) => main.forget(backend),
+  get isIdle() {
+    return main.isIdle && upgrades.isIdle
+  },
+  close: async () => {
+    await Promise.all([main.close(), upgrades.close()])
+  },
+})
