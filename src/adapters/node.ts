@@ -1,17 +1,10 @@
 // The adapter for Node's own servers: a handler, a server, and the records of what never reaches a handler.
-import {
-  createServer as createHttpServer,
-  type IncomingMessage,
-  type Server,
-  type ServerOptions,
-  type ServerResponse,
-} from 'node:http'
-import type { Server as HttpsServer } from 'node:https'
-import type { DropArgument, Socket } from 'node:net'
+import { createServer as createHttpServer, type Server, type ServerOptions } from 'node:http'
 import type { Balancer } from '../face.ts'
-import { peerOf } from '../request.ts'
+import type { AnyRequest, AnyResponse } from '../proxy/ports.ts'
+import { type AnyServer, watchConnections } from './shared/connections.ts'
 
-export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void
+export type NodeHandler = (request: AnyRequest, response: AnyResponse) => void
 
 /** A request listener that hands every request to the balancer. */
 export function nodeHandler(balancer: Balancer): NodeHandler {
@@ -32,72 +25,7 @@ export function createServer(balancer: Balancer, options: ServerOptions = {}): S
  * not connect (they are cut off at once), requests that are not HTTP, failed TLS handshakes, connections and requests beyond
  * the server's own limits, CONNECT. Returns the server.
  */
-export function attach<S extends Server | HttpsServer>(server: S, balancer: Balancer): S {
-  const refused = (rule: string, socket: Parameters<typeof peerOf>[0], detail?: string): void =>
-    record(balancer, rule, socket, detail)
-  server.on('connection', (socket: Socket) => {
-    const rule = balancer.port.denies(peerOf(socket).address)
-    if (rule === undefined) return
-    refused(rule, socket)
-    socket.destroy()
-  })
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    // A client that went away did nothing wrong, and one whose connection we closed has its record.
-    if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed || socket.writableEnded) {
-      socket.destroy()
-      return
-    }
-    refused('malformed', socket, error.code ?? error.message)
-    answer(socket, statusOf(error.code))
-  })
-  server.on('connect', (_request: IncomingMessage, socket: Socket) => {
-    refused('malformed', socket, 'CONNECT')
-    answer(socket, '400 Bad Request')
-  })
-  // Node answers 417 by itself, in silence: the gate does it with a record.
-  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
-    server.emit('request', request, response),
-  )
-  server.on('dropRequest', (_request: IncomingMessage, socket: Socket) => refused('requests-per-socket', socket))
-  server.on('drop', (dropped?: DropArgument) => refused('max-connections', dropped ?? {}))
-  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (error.code !== 'ECONNRESET') refused('tls-handshake', socket, error.code ?? error.message)
-  })
+export function attach<S extends AnyServer>(server: S, balancer: Balancer): S {
+  watchConnections(server, [balancer])
   return server
 }
-
-function record(
-  balancer: Balancer,
-  rule: string,
-  socket: Parameters<typeof peerOf>[0],
-  detail: string | undefined,
-): void {
-  const peer = peerOf(socket)
-  balancer.port.refused({
-    access: { rule, phase: 'connection', ...(detail === undefined ? {} : { detail }) },
-    client: { ...peer, source: 'peer' },
-    network: { peer },
-    outcome: 'failure',
-  })
-}
-
-function statusOf(code: string | undefined): string {
-  if (code === 'HPE_HEADER_OVERFLOW') return '431 Request Header Fields Too Large'
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return '408 Request Timeout'
-  return '400 Bad Request'
-}
-
-/** Node's own note of the response that a connection carries now; without it an answer could land within another one. */
-type Carrying = { readonly _httpMessage?: { readonly headersSent: boolean } | null }
-
-function answer(socket: Socket, status: string): void {
-  const begun = (socket as Carrying)._httpMessage?.headersSent === true
-  if (begun || !socket.writable) socket.destroy()
-  else
-    socket
-      .on('error', ignore)
-      .end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy())
-}
-
-// A socket that Node has handed over by CONNECT has no other handler: a reset must not end the process.
-const ignore = (): void => undefined

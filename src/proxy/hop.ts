@@ -8,7 +8,7 @@ import type { PickRequest } from '../request.ts'
 import { handle } from './exchange.ts'
 import { type MirrorConfig, Mirrors } from './mirror.ts'
 import { observe } from './observe.ts'
-import type { AdapterPort, HandleOptions, Ports } from './ports.ts'
+import type { AdapterPort, AnyRequest, AnyResponse, HandleOptions, Ports } from './ports.ts'
 import { Running } from './running.ts'
 
 /** What the hop needs from the rest of the balancer. */
@@ -36,8 +36,8 @@ export class Hop {
   }
 
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
-  handle(request: IncomingMessage, response: ServerResponse, options: HandleOptions): void {
-    handle(this.#ports, request, response, options)
+  handle(request: AnyRequest, response: AnyResponse, options: HandleOptions): void {
+    handle(this.#ports, request as IncomingMessage, response as ServerResponse, options)
   }
 
   /** Takes a request over that asks for another protocol, with its connection. Never throws. */
@@ -49,8 +49,8 @@ export class Hop {
   }
 
   /** Records a request that the host answers by itself. Never throws. */
-  observe(request: IncomingMessage, response: ServerResponse, options: HandleOptions): void {
-    observe(this.#ports, request, response, options)
+  observe(request: AnyRequest, response: AnyResponse, options: HandleOptions): void {
+    observe(this.#ports, request as IncomingMessage, response as ServerResponse, options)
   }
 
   /** What adapters work with. */

@@ -1,5 +1,6 @@
 // What the hop needs from the rest of the balancer: functions that `balancer.ts` hands in.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
@@ -122,21 +123,28 @@ export interface HandleOptions {
   readonly originalTarget?: string
   /** The body, where something has read it before us. */
   readonly body?: Buffer
-  /** The route under which the host has mounted the balancer, or that it answers by itself: `http.route` in the record. */
-  readonly route?: string
+  /**
+   * The route under which the host has mounted the balancer, or that it answers by itself: `http.route` in the record. A
+   * function is called when the record is made: a framework may find the route after us.
+   */
+  readonly route?: string | (() => string | undefined)
 }
+
+/** A request and its response as Node's servers hand them over, in HTTP/1 or through the compatibility API of HTTP/2. */
+export type AnyRequest = IncomingMessage | Http2ServerRequest
+export type AnyResponse = ServerResponse | Http2ServerResponse
 
 /** What an adapter works with: how requests come in, and how it tells of what never became one. */
 export interface AdapterPort {
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
-  handle(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
+  handle(request: AnyRequest, response: AnyResponse, options?: HandleOptions): void
   /**
    * Takes a request over that asks for another protocol (RFC 9110 section 7.8), with its connection: it is answered and
    * recorded, whatever happens, and what the backend switches to is carried both ways. Never throws.
    */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: HandleOptions): void
   /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. */
-  observe(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
+  observe(request: AnyRequest, response: AnyResponse, options?: HandleOptions): void
   /** The rule that refuses this address, if one does. */
   denies(address: string): string | undefined
   /** Records what was refused before it was a request. */
