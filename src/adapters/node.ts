@@ -1,5 +1,15 @@
 // The adapter for Node's own servers: a handler, a server, and the records of what never reaches a handler.
 import { createServer as createHttpServer, type Server, type ServerOptions } from 'node:http'
+import {
+  createServer as createHttp2Server,
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type ServerOptions as Http2ServerOptions,
+  type SecureServerOptions,
+} from 'node:http2'
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
+import type { TlsOptions } from 'node:tls'
 import type { Balancer } from '../face.ts'
 import type { AnyRequest, AnyResponse } from '../proxy/ports.ts'
 import { type AnyServer, watchConnections } from './shared/connections.ts'
@@ -12,18 +22,57 @@ export function nodeHandler(balancer: Balancer): NodeHandler {
   return (request, response) => port.handle(request, response)
 }
 
+export type PlainOptions = ServerOptions & { readonly tls?: undefined; readonly http2?: false }
+export type EncryptedOptions = ServerOptions & { readonly tls: TlsOptions; readonly http2?: false }
+export type PlainHttp2Options = Http2ServerOptions & { readonly tls?: undefined; readonly http2: true }
+export type EncryptedHttp2Options = Omit<SecureServerOptions, keyof TlsOptions> &
+  Pick<ServerOptions, 'headersTimeout' | 'keepAliveTimeout' | 'requestTimeout'> & {
+    readonly tls: TlsOptions
+    readonly http2: true
+  }
+
 /**
- * A server that is all balancer: every request, and what never becomes one. Call `listen` on it. `options` are Node's; a
- * request without Host is refused by the balancer, with a record, and not by Node in silence.
+ * A server that is all balancer: every request, and what never becomes one. Call `listen` on it. With `tls` it is encrypted;
+ * with `http2` it speaks HTTP/2, and where it is encrypted HTTP/1.1 too. All other options are Node's.
  */
-export function createServer(balancer: Balancer, options: ServerOptions = {}): Server {
-  return attach(createHttpServer({ requireHostHeader: false, ...options }, nodeHandler(balancer)), balancer)
+export function createServer(balancer: Balancer, options?: PlainOptions): Server
+export function createServer(balancer: Balancer, options: EncryptedOptions): HttpsServer
+export function createServer(balancer: Balancer, options: PlainHttp2Options): Http2Server
+export function createServer(balancer: Balancer, options: EncryptedHttp2Options): Http2SecureServer
+export function createServer(
+  balancer: Balancer,
+  options: PlainOptions | EncryptedOptions | PlainHttp2Options | EncryptedHttp2Options = {},
+): AnyServer {
+  return attach(serverOf(options, nodeHandler(balancer)), balancer)
+}
+
+// A request without Host is refused by the balancer, with a record, and not by Node in silence.
+const http1 = { requireHostHeader: false }
+
+function serverOf(
+  options: PlainOptions | EncryptedOptions | PlainHttp2Options | EncryptedHttp2Options,
+  handler: NodeHandler,
+): AnyServer {
+  if (options.http2 === true) {
+    if (options.tls === undefined) return createHttp2Server(options, handler)
+    const { tls, http2: _, ...rest } = options
+    const { headersTimeout = 60_000, keepAliveTimeout = 5000, requestTimeout = 300_000 } = rest
+    // Node takes these as properties only, where it speaks both: the defaults are those of its other servers.
+    return Object.assign(createSecureServer({ allowHTTP1: true, ...rest, ...tls }, handler), {
+      headersTimeout,
+      keepAliveTimeout,
+      requestTimeout,
+    })
+  }
+  const { tls, http2: _, ...rest } = options
+  const all = { ...http1, ...rest }
+  return tls === undefined ? createHttpServer(all, handler) : createHttpsServer({ ...all, ...tls }, handler)
 }
 
 /**
  * Records what a server refuses before any handler sees it, as `access.denied` of the phase `connection`: addresses that may
  * not connect (they are cut off at once), requests that are not HTTP, failed TLS handshakes, connections and requests beyond
- * the server's own limits, CONNECT. Returns the server.
+ * the server's own limits, CONNECT, and sessions of HTTP/2 that end by an error or a flood. Returns the server.
  */
 export function attach<S extends AnyServer>(server: S, balancer: Balancer): S {
   watchConnections(server, [balancer])

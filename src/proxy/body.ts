@@ -1,6 +1,7 @@
 // The body of a request on its way to backends: counted, kept as far as it may be sent again, apart from the client's connection.
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import { leaveUnread, streamOf } from './versions.ts'
 
 /** Who sees a body as it streams past. */
 export interface BodyTap {
@@ -107,13 +108,15 @@ export class RequestBody {
   }
 
   readonly #onEnd = (): void => {
+    // In HTTP/2 a body that the client broke off without an error ends all the same.
+    if (this.#request.aborted) return this.#onClose()
     this.#ended = true
     this.#reader?.push(null)
     this.#tap?.onBodyEnd()
   }
 
   readonly #onClose = (): void => {
-    if (this.#request.complete) return
+    if (this.#request.complete && !this.#request.aborted) return
     this.free()
     this.#reader?.destroy(new Error('the client left within its request'))
   }
@@ -151,6 +154,8 @@ const drainBytes = 256 * 1024
 
 /** Reads the rest of a request whose response is complete, up to a bound; more than that closes the connection. */
 export function drain(request: IncomingMessage): void {
+  const stream = streamOf(request)
+  if (stream !== undefined) return leaveUnread(request, stream)
   if (request.complete || request.destroyed) return
   let left = drainBytes
   request.on('data', (chunk: Buffer) => {

@@ -16,6 +16,7 @@ import type { Outlet } from './outlet.ts'
 import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
 import { Sending } from './sending.ts'
+import { isFinished, mayHaveBody, retire } from './versions.ts'
 import { RequestView } from './view.ts'
 import { ResponseWriter } from './writer.ts'
 
@@ -69,7 +70,7 @@ class Exchange implements Outlet {
     const { method = '', httpVersion } = request
     const { rawHeaders, target } = this.#incoming
     const url = this.#options.target ?? target
-    const looked = inspect({ method, url, httpVersion, rawHeaders }, this.#ports.via)
+    const looked = inspect({ method, url, httpVersion, rawHeaders, open: mayHaveBody(request) }, this.#ports.via)
     if ('result' in looked) return this.#refuse(looked.result, looked.detail)
     this.#admitted = looked
     if (this.#ports.closing()) return this.#refuse('closing')
@@ -130,7 +131,10 @@ class Exchange implements Outlet {
     const head = responseHead(headers, this.#incoming.requestId, !bodiless && this.#request.httpVersion !== '1.0')
     const cookie = this.#ports.bind(this.#view, from)
     if (cookie !== undefined) bindBy(cookie, head.headers, this.#response)
-    if (this.#ports.closing()) head.headers.push('connection', 'close')
+    if (this.#ports.closing()) {
+      head.headers.push('connection', 'close')
+      retire(this.#request)
+    }
     writeHead(this.#response, status, reason, head.headers)
     this.#sending?.free()
     this.#writer.begin(resume, this.#ports.log.waits && !bodiless ? head.length : undefined)
@@ -175,6 +179,7 @@ class Exchange implements Outlet {
     const response = this.#response
     if (response.closed || response.headersSent) return cut(response)
     if (result === 'malformed') distrust(this.#request.socket)
+    if (result === 'closing') retire(this.#request)
     const unread = this.#admitted?.body !== 'none' && !this.#request.complete
     const close = unread || result === 'malformed' || result === 'closing'
     const { status, reason, head, body } = answerTo(result, this.#incoming.requestId, close)
@@ -196,7 +201,7 @@ class Exchange implements Outlet {
   // The one place where every request ends: all of its response was handed to the system, or the connection closed before.
   #closed(): void {
     const journal = this.#journal
-    const finished = this.#response.writableFinished
+    const finished = isFinished(this.#response)
     if (journal.result === undefined || (journal.result === 'ok' && !finished)) {
       const result = finished ? 'internal' : 'client-gone'
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)

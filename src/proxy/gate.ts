@@ -21,6 +21,8 @@ export interface RequestHead {
   readonly url: string
   readonly httpVersion: string
   readonly rawHeaders: readonly string[]
+  /** Whether a body may follow whose length is not told (HTTP/2). */
+  readonly open?: boolean
 }
 
 const refuse = (result: Refusal['result'], detail: string): Refusal => ({ result, detail })
@@ -78,8 +80,10 @@ export function inspect(head: RequestHead, via: string): Refusal | Admitted {
     }
   }
   if (coding !== undefined && length !== undefined) return malformed('both Transfer-Encoding and Content-Length')
-  if (coding !== undefined && head.httpVersion === '1.0') return malformed('Transfer-Encoding in HTTP/1.0')
-  return admit(head, host, coding === undefined ? Number(length ?? 0) : undefined)
+  if (coding !== undefined && head.httpVersion !== '1.1')
+    return malformed(`Transfer-Encoding in HTTP/${head.httpVersion}`)
+  const untold = coding !== undefined || (length === undefined && head.open === true)
+  return admit(head, host, untold ? undefined : Number(length ?? 0))
 }
 
 function admit(head: RequestHead, host: string | undefined, length: number | undefined): Refusal | Admitted {

@@ -10,6 +10,7 @@ import { type MirrorConfig, Mirrors } from './mirror.ts'
 import { observe } from './observe.ts'
 import type { AdapterPort, AnyRequest, AnyResponse, HandleOptions, Ports } from './ports.ts'
 import { Running } from './running.ts'
+import { watchSession } from './sessions.ts'
 
 /** What the hop needs from the rest of the balancer. */
 export interface HopParts extends Omit<Ports, 'running' | 'mirrors'> {
@@ -59,6 +60,7 @@ export class Hop {
       handle: (request, response, given = {}) => this.handle(request, response, given),
       upgrade: (request, socket, head, given = {}) => this.upgrade(request, socket, head, given),
       observe: (request, response, given = {}) => this.observe(request, response, given),
+      session: (session) => watchSession(session, this.#ports.clock, refused),
       denies: (address) => this.#ports.denies(address),
       refused,
     }

@@ -3,6 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import { uniqueId } from '../random.ts'
 import { type Client, type Peer, peerOf } from '../request.ts'
 import type { HandleOptions } from './ports.ts'
+import { peerOfStream } from './sessions.ts'
+import { headersOf, streamOf } from './versions.ts'
 
 export interface Incoming {
   readonly request: IncomingMessage
@@ -13,7 +15,7 @@ export interface Incoming {
   readonly peer: Peer
   /** Who is taken for the client. */
   readonly client: Client
-  /** Names and values in turn, as the client sent them. */
+  /** Names and values in turn, as the client sent them; those of HTTP/2 as HTTP/1 has them. */
   readonly rawHeaders: readonly string[]
   /** Path and query as the client sent them. */
   readonly target: string
@@ -24,15 +26,16 @@ export interface Incoming {
 }
 
 export function incoming(request: IncomingMessage, options: HandleOptions): Incoming {
-  const { socket, rawHeaders, url = '' } = request
-  const peer = peerOf(socket)
+  const { socket, url = '' } = request
+  const stream = streamOf(request)
+  const peer = (stream === undefined ? undefined : peerOfStream(stream)) ?? peerOf(socket)
   return {
     request,
     options,
     requestId: uniqueId(),
     peer,
     client: { ...peer, source: 'peer' },
-    rawHeaders,
+    rawHeaders: headersOf(request),
     target: options.originalTarget ?? url,
     encrypted: 'encrypted' in socket,
     localPort: socket.localPort,

@@ -1,6 +1,6 @@
 // What the hop needs from the rest of the balancer: functions that `balancer.ts` hands in.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
@@ -145,6 +145,8 @@ export interface AdapterPort {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: HandleOptions): void
   /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. */
   observe(request: AnyRequest, response: AnyResponse, options?: HandleOptions): void
+  /** Watches a session of HTTP/2 from its beginning on, and ends it where its streams are broken off in a flood. */
+  session(session: ServerHttp2Session): void
   /** The rule that refuses this address, if one does. */
   denies(address: string): string | undefined
   /** Records what was refused before it was a request. */

@@ -11,6 +11,7 @@ import type { Connected } from '../transport.ts'
 import { valueIn } from './headers.ts'
 import type { Incoming } from './incoming.ts'
 import type { HandleOptions, Ports } from './ports.ts'
+import { protocolOf } from './versions.ts'
 
 type Completed = EventFields<'request.completed'>
 type AttemptReport = Completed['lb']['attempts'][number]
@@ -107,7 +108,7 @@ export function receivedFields(facts: Incoming, ports: Ports): EventFields<'requ
       route: routeOf(facts.options),
     },
     lb: { request_id: requestId },
-    network: { peer },
+    network: { peer, protocol: protocolOf(request) },
     span_id: trace?.[2],
     trace_id: trace?.[1],
     url: urlOf(facts, ports),
@@ -175,7 +176,7 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
         total_us: end.endUs - startUs,
       },
     },
-    network: { peer },
+    network: { peer, protocol: protocolOf(request) },
     outcome: failed ? 'failure' : 'success',
     severity: failed ? severity.warn : severity.info,
     span_id: trace?.[2],

@@ -1,6 +1,7 @@
 // The body of a response on its way to the client: counted, with backpressure, its last byte held where it must wait.
 import type { ServerResponse } from 'node:http'
 import { trailersOf } from './headers.ts'
+import { addTrailers } from './versions.ts'
 
 export class ResponseWriter {
   readonly #response: ServerResponse
@@ -44,7 +45,7 @@ export class ResponseWriter {
   }
 
   end(trailers: readonly string[]): void {
-    if (trailers.length > 0) this.#response.addTrailers(trailersOf(trailers))
+    if (trailers.length > 0) addTrailers(this.#response, trailersOf(trailers))
     if (this.#held === undefined) this.#response.end()
     else this.#response.end(this.#held)
   }

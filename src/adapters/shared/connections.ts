@@ -1,11 +1,13 @@
 // Records of what a server refuses before any handler sees it: connections, TLS handshakes, and what is no request.
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2SecureServer, Http2Server } from 'node:http2'
+import type { Http2SecureServer, Http2Server, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
 import type { Server as HttpsServer } from 'node:https'
 import type { DropArgument, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Balancer } from '../../face.ts'
-import { peerOf } from '../../request.ts'
+import { type Peer, peerOf } from '../../request.ts'
+import { watchCertificates } from './certificates.ts'
+import { answer, statusOf } from './last-words.ts'
 
 /** Any server of Node's that takes HTTP. */
 export type AnyServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer
@@ -28,17 +30,17 @@ export function watchConnections(server: AnyServer, balancers: readonly Balancer
   new Connections(server, all).watch()
 }
 
-type Named = Parameters<typeof peerOf>[0]
+// The events of the four kinds of servers differ: an emitter of all of them is what they have in common.
+type Emitter = HttpServer & { readonly requestCert?: boolean; readonly rejectUnauthorized?: boolean }
 
 class Connections {
-  // The events of the four kinds of servers differ: an emitter of all of them is what they have in common.
-  readonly #server: HttpServer
+  readonly #server: Emitter
   readonly #balancers: ReadonlySet<Balancer>
   /** What has its record, and gets no second one for what follows from the first. */
   readonly #told = new WeakSet<object>()
 
   constructor(server: AnyServer, balancers: ReadonlySet<Balancer>) {
-    this.#server = server as HttpServer
+    this.#server = server as Emitter
     this.#balancers = balancers
   }
 
@@ -47,9 +49,13 @@ class Connections {
     const server = this.#server
     server.prependListener('connection', (socket: Socket) => this.#connected(socket))
     server.prependListener('tlsClientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-      this.#told.add(socket)
       if (error.code !== 'ECONNRESET') this.#refused('tls-handshake', socket, error.code ?? error.message)
+      this.#told.add(socket)
     })
+    if (server.requestCert === true && server.rejectUnauthorized === true)
+      watchCertificates(this.#server as unknown as HttpsServer, (socket, peer, code) => {
+        if (!this.#told.has(socket)) this.#refusedPeer('tls-handshake', peer, code)
+      })
     server.prependListener('clientError', (error: NodeJS.ErrnoException, socket: Duplex) =>
       this.#clientError(error, socket as Socket),
     )
@@ -57,8 +63,15 @@ class Connections {
       this.#refused('requests-per-socket', socket as Socket),
     )
     server.prependListener('drop', (dropped?: DropArgument) => this.#refused('max-connections', dropped ?? {}))
-    // Node answers these two by itself, in silence, where nobody listens.
-    server.on('connect', (_request: IncomingMessage, socket: Duplex) => this.#connect(socket as Socket))
+    server.prependListener('session', (session: ServerHttp2Session) => this.#teller()?.port.session(session))
+    // Node answers these by itself, in silence, where nobody listens.
+    server.on('connect', (request: IncomingMessage, carrier: Socket | Http2ServerResponse) =>
+      this.#connect(request, carrier),
+    )
+    server.on('unknownProtocol', (socket: Socket) => {
+      this.#refused('unknown-protocol', socket)
+      if (this.#alone('unknownProtocol')) answer(socket, '505 HTTP Version Not Supported')
+    })
     server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
       // The gate refuses it with a record.
       if (this.#alone('checkExpectation')) server.emit('request', request, response)
@@ -87,21 +100,27 @@ class Connections {
 
   #clientError(error: NodeJS.ErrnoException, socket: Socket): void {
     // A client that went away did nothing wrong, and one whose connection we closed has its record.
-    const over = error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed || socket.writableEnded
-    if (!over && !this.#told.has(socket)) this.#refused('malformed', socket, error.code ?? error.message)
+    const gone = error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed || socket.writableEnded
+    const over = gone || this.#told.has(socket)
+    if (!over) this.#refused('malformed', socket, error.code ?? error.message)
     if (!this.#alone('clientError')) return
-    if (over || this.#told.has(socket)) socket.destroy()
+    if (over) socket.destroy()
     else answer(socket, statusOf(error.code))
   }
 
-  #connect(socket: Socket): void {
+  #connect(request: IncomingMessage, carrier: Socket | Http2ServerResponse): void {
     if (!this.#alone('connect')) return
-    this.#refused('malformed', socket, 'CONNECT')
-    answer(socket, '400 Bad Request')
+    // In HTTP/2 it takes a stream, not a connection: the gate refuses it.
+    if ('stream' in carrier) return void this.#teller()?.port.handle(request, carrier)
+    this.#refused('malformed', carrier, 'CONNECT')
+    answer(carrier, '400 Bad Request')
   }
 
-  #refused(rule: string, socket: Named, detail?: string): void {
-    const peer = peerOf(socket)
+  #refused(rule: string, socket: Parameters<typeof peerOf>[0], detail?: string): void {
+    this.#refusedPeer(rule, peerOf(socket), detail)
+  }
+
+  #refusedPeer(rule: string, peer: Peer, detail: string | undefined): void {
     this.#teller()?.port.refused({
       access: { rule, phase: 'connection', ...(detail === undefined ? {} : { detail }) },
       client: { ...peer, source: 'peer' },
@@ -115,24 +134,3 @@ class Connections {
     return all.length < 2 ? all[0] : all.find((balancer) => balancer.snapshot().state !== 'closed')
   }
 }
-
-function statusOf(code: string | undefined): string {
-  if (code === 'HPE_HEADER_OVERFLOW') return '431 Request Header Fields Too Large'
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return '408 Request Timeout'
-  return '400 Bad Request'
-}
-
-/** Node's own note of the response that a connection carries now; without it an answer could land within another one. */
-type Carrying = { readonly _httpMessage?: { readonly headersSent: boolean } | null }
-
-function answer(socket: Socket, status: string): void {
-  const begun = (socket as Carrying)._httpMessage?.headersSent === true
-  if (begun || !socket.writable) socket.destroy()
-  else
-    socket
-      .on('error', ignore)
-      .end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy())
-}
-
-// A socket that Node has handed over by CONNECT has no other handler: a reset must not end the process.
-const ignore = (): void => undefined
