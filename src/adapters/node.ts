@@ -13,13 +13,46 @@ import type { TlsOptions } from 'node:tls'
 import type { Balancer } from '../face.ts'
 import type { AnyRequest, AnyResponse } from '../proxy/ports.ts'
 import { type AnyServer, watchConnections } from './shared/connections.ts'
+import { observed, watchRequests } from './shared/requests.ts'
 
 export type NodeHandler = (request: AnyRequest, response: AnyResponse) => void
 
+/** Says that the host answers the requests, and that they are recorded all the same: neither they nor their responses are changed. */
+export interface AuditOnly {
+  readonly auditOnly: true
+  /** `http.route` in the records; a function is called when a request is over. Default: none. */
+  readonly route?: string | ((request: AnyRequest) => string | undefined)
+}
+
 /** A request listener that hands every request to the balancer. */
-export function nodeHandler(balancer: Balancer): NodeHandler {
+export function nodeHandler(balancer: Balancer): NodeHandler
+/**
+ * A function that has the record made of a request that the host answers. Call it as early as the host gets the request.
+ * Returns our id of it, `lb.request_id`.
+ */
+export function nodeHandler(
+  balancer: Balancer,
+  options: AuditOnly & { readonly handler?: undefined },
+): (request: AnyRequest, response: AnyResponse) => string
+/** The host's own `handler`, with records of what it answers. */
+export function nodeHandler<Q extends AnyRequest, S extends AnyResponse>(
+  balancer: Balancer,
+  options: AuditOnly & { readonly handler: (request: Q, response: S) => void },
+): (request: Q, response: S) => void
+export function nodeHandler(
+  balancer: Balancer,
+  options?: AuditOnly & { readonly handler?: NodeHandler | undefined },
+): (request: AnyRequest, response: AnyResponse) => unknown {
   const { port } = balancer
-  return (request, response) => port.handle(request, response)
+  if (options === undefined) return (request, response) => port.handle(request, response)
+  const { handler } = options
+  const watch = (request: AnyRequest, response: AnyResponse) =>
+    port.observe(request, response, observed(options, request))
+  if (handler === undefined) return watch
+  return (request, response) => {
+    watch(request, response)
+    return handler(request, response)
+  }
 }
 
 export type PlainOptions = ServerOptions & { readonly tls?: undefined; readonly http2?: false }
@@ -72,9 +105,11 @@ function serverOf(
 /**
  * Records what a server refuses before any handler sees it, as `access.denied` of the phase `connection`: addresses that may
  * not connect (they are cut off at once), requests that are not HTTP, failed TLS handshakes, connections and requests beyond
- * the server's own limits, CONNECT, and sessions of HTTP/2 that end by an error or a flood. Returns the server.
+ * the server's own limits, CONNECT, and sessions of HTTP/2 that end by an error or a flood. With `auditOnly` nobody is cut off,
+ * and every request of the server is recorded as one that the host answers. Returns the server.
  */
-export function attach<S extends AnyServer>(server: S, balancer: Balancer): S {
-  watchConnections(server, [balancer])
+export function attach<S extends AnyServer>(server: S, balancer: Balancer, options?: AuditOnly): S {
+  watchConnections(server, [balancer], options !== undefined)
+  if (options !== undefined) watchRequests(server, balancer, (request) => observed(options, request))
   return server
 }

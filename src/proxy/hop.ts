@@ -7,7 +7,7 @@ import type { Random } from '../random.ts'
 import type { PickRequest } from '../request.ts'
 import { handle } from './exchange.ts'
 import { type MirrorConfig, Mirrors } from './mirror.ts'
-import { observe } from './observe.ts'
+import { observe, observeUpgrade, takeOver } from './observe.ts'
 import type { AdapterPort, AnyRequest, AnyResponse, HandleOptions, Ports } from './ports.ts'
 import { Running } from './running.ts'
 import { watchSession } from './sessions.ts'
@@ -38,20 +38,17 @@ export class Hop {
 
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
   handle(request: AnyRequest, response: AnyResponse, options: HandleOptions): void {
+    takeOver(request as IncomingMessage)
     handle(this.#ports, request as IncomingMessage, response as ServerResponse, options)
   }
 
   /** Takes a request over that asks for another protocol, with its connection. Never throws. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: HandleOptions): void {
+    takeOver(request)
     const response = new ServerResponse(request)
     response.assignSocket(socket as Socket)
     if (head.length > 0) socket.unshift(head)
     handle(this.#ports, request, response, options)
-  }
-
-  /** Records a request that the host answers by itself. Never throws. */
-  observe(request: AnyRequest, response: AnyResponse, options: HandleOptions): void {
-    observe(this.#ports, request as IncomingMessage, response as ServerResponse, options)
   }
 
   /** What adapters work with. */
@@ -59,7 +56,9 @@ export class Hop {
     return {
       handle: (request, response, given = {}) => this.handle(request, response, given),
       upgrade: (request, socket, head, given = {}) => this.upgrade(request, socket, head, given),
-      observe: (request, response, given = {}) => this.observe(request, response, given),
+      observe: (request, response, given = {}) =>
+        observe(this.#ports, request as IncomingMessage, response as ServerResponse, given),
+      observeUpgrade: (request, socket, given = {}) => observeUpgrade(this.#ports, request, socket, given),
       session: (session) => watchSession(session, this.#ports.clock, refused),
       denies: (address) => this.#ports.denies(address),
       refused,

@@ -143,8 +143,13 @@ export interface AdapterPort {
    * recorded, whatever happens, and what the backend switches to is carried both ways. Never throws.
    */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: HandleOptions): void
-  /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. */
-  observe(request: AnyRequest, response: AnyResponse, options?: HandleOptions): void
+  /**
+   * Records a request that the host answers by itself, once however often it is called. Changes nothing of what the two do.
+   * Returns our id of it. If a balancer takes the request over after that, the record is that balancer's. Never throws.
+   */
+  observe(request: AnyRequest, response: AnyResponse, options?: HandleOptions): string
+  /** The same of one that asks for another protocol, until it is answered. Never throws. */
+  observeUpgrade(request: IncomingMessage, socket: Duplex, options?: HandleOptions): void
   /** Watches a session of HTTP/2 from its beginning on, and ends it where its streams are broken off in a flood. */
   session(session: ServerHttp2Session): void
   /** The rule that refuses this address, if one does. */

@@ -186,7 +186,8 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
 }
 
 function endedBy({ result, attempts, byHost }: Completion): Completed['lb']['ended_by'] {
-  if (result === 'ok') return byHost ? 'host' : 'backend'
   if (result === 'client-gone') return 'client'
+  if (byHost) return 'host'
+  if (result === 'ok') return 'backend'
   return attempts.length > 0 && failures[result].blame === 'backend' ? 'backend' : 'balancer'
 }

@@ -5,6 +5,7 @@ import type { Server as HttpsServer } from 'node:https'
 import type { DropArgument, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Balancer } from '../../face.ts'
+import type { AnyResponse } from '../../proxy/ports.ts'
 import { type Peer, peerOf } from '../../request.ts'
 import { watchCertificates } from './certificates.ts'
 import { answer, statusOf } from './last-words.ts'
@@ -12,20 +13,19 @@ import { answer, statusOf } from './last-words.ts'
 /** Any server of Node's that takes HTTP. */
 export type AnyServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer
 
-/** The balancers of each server that is watched, in the order in which they came. */
-const watched = new WeakMap<AnyServer, Set<Balancer>>()
+/** The balancers of each server that is watched, in the order in which they came; and whether each only watches. */
+type Balancers = Map<Balancer, boolean>
+const watched = new WeakMap<AnyServer, Balancers>()
 
 /**
  * Records what these servers refuse, as `access.denied` of the phase `connection`. Once for each refusal, however many
- * balancers share a server: by the first of them that is not closed.
+ * balancers share a server: by the first of them that is not closed. Those that only watch cut nobody off.
  */
-export function watchConnections(server: AnyServer, balancers: readonly Balancer[]): void {
+export function watchConnections(server: AnyServer, balancers: readonly Balancer[], onlyWatch = false): void {
   const known = watched.get(server)
-  if (known !== undefined) {
-    for (const balancer of balancers) known.add(balancer)
-    return
-  }
-  const all = new Set(balancers)
+  const all: Balancers = known ?? new Map()
+  for (const balancer of balancers) all.set(balancer, onlyWatch && all.get(balancer) !== false)
+  if (known !== undefined) return
   watched.set(server, all)
   new Connections(server, all).watch()
 }
@@ -35,11 +35,11 @@ type Emitter = HttpServer & { readonly requestCert?: boolean; readonly rejectUna
 
 class Connections {
   readonly #server: Emitter
-  readonly #balancers: ReadonlySet<Balancer>
+  readonly #balancers: Balancers
   /** What has its record, and gets no second one for what follows from the first. */
   readonly #told = new WeakSet<object>()
 
-  constructor(server: AnyServer, balancers: ReadonlySet<Balancer>) {
+  constructor(server: AnyServer, balancers: Balancers) {
     this.#server = server as Emitter
     this.#balancers = balancers
   }
@@ -49,8 +49,9 @@ class Connections {
     const server = this.#server
     server.prependListener('connection', (socket: Socket) => this.#connected(socket))
     server.prependListener('tlsClientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-      if (error.code !== 'ECONNRESET') this.#refused('tls-handshake', socket, error.code ?? error.message)
+      if (error.code === 'ECONNRESET') return
       this.#told.add(socket)
+      this.#refused('tls-handshake', socket, error.code ?? error.message)
     })
     if (server.requestCert === true && server.rejectUnauthorized === true)
       watchCertificates(this.#server as unknown as HttpsServer, (socket, peer, code) => {
@@ -73,8 +74,7 @@ class Connections {
       if (this.#alone('unknownProtocol')) answer(socket, '505 HTTP Version Not Supported')
     })
     server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-      // The gate refuses it with a record.
-      if (this.#alone('checkExpectation')) server.emit('request', request, response)
+      if (this.#alone('checkExpectation')) this.#refuse(request, response, 417)
     })
   }
 
@@ -87,8 +87,8 @@ class Connections {
   #connected(socket: Socket): void {
     const { address } = peerOf(socket)
     let rule: string | undefined
-    for (const balancer of this.#balancers) {
-      const denied = balancer.port.denies(address)
+    for (const [balancer, onlyWatches] of this.#balancers) {
+      const denied = onlyWatches ? undefined : balancer.port.denies(address)
       if (denied === undefined) return
       rule ??= denied
     }
@@ -110,10 +110,19 @@ class Connections {
 
   #connect(request: IncomingMessage, carrier: Socket | Http2ServerResponse): void {
     if (!this.#alone('connect')) return
-    // In HTTP/2 it takes a stream, not a connection: the gate refuses it.
-    if ('stream' in carrier) return void this.#teller()?.port.handle(request, carrier)
+    // In HTTP/2 it takes a stream, not a connection.
+    if ('stream' in carrier) return this.#refuse(request, carrier, 405)
     this.#refused('malformed', carrier, 'CONNECT')
     answer(carrier, '400 Bad Request')
+  }
+
+  // The gate of one that serves refuses it; where all only watch it is answered as Node does.
+  #refuse(request: IncomingMessage, response: AnyResponse, status: number): void {
+    for (const [balancer, onlyWatches] of this.#balancers)
+      if (!onlyWatches) return balancer.port.handle(request, response)
+    this.#teller()?.port.observe(request, response)
+    response.statusCode = status
+    response.end()
   }
 
   #refused(rule: string, socket: Parameters<typeof peerOf>[0], detail?: string): void {
@@ -130,7 +139,7 @@ class Connections {
   }
 
   #teller(): Balancer | undefined {
-    const all = [...this.#balancers]
+    const all = [...this.#balancers.keys()]
     return all.length < 2 ? all[0] : all.find((balancer) => balancer.snapshot().state !== 'closed')
   }
 }
