@@ -29,6 +29,9 @@ export const systemClock: Clock = {
   },
 }
 
+/** Calls `fn` in the next turn of the event loop, after what waits for that already. No clock decides when. */
+export const afterTurn = (fn: () => void): void => void setImmediate(fn)
+
 /** Resolves to `fallback` if `promise` has not settled within `ms`; keeps the process alive until then. */
 export function within<T>(clock: Clock, promise: Promise<T>, ms: number, fallback: T): Promise<T> {
   return new Promise((resolve, reject) => {

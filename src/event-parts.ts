@@ -101,7 +101,14 @@ export const tunnel = obj({
 })
 
 export const client = obj({ address: text, port: int.optional(), source: z.enum(clientSources) })
-export const network = obj({ peer: obj({ address: text, port: int.optional() }) })
+const peer = obj({ address: text, port: int.optional() })
+export const network = obj({
+  peer,
+  /** Absent in lines of versions before 0.3.0. */
+  protocol: obj({ name: z.literal('http'), version: z.enum(['1.0', '1.1', '2']) }).optional(),
+})
+/** Where perhaps no request was read. */
+export const connection = obj({ peer })
 export const requestHead = {
   method: text,
   header: values,

@@ -123,10 +123,10 @@ describe('docs/events.md', () => {
   })
 
   it('tells every rule that refuses', () => {
-    const code = ['adapters/node', 'access/addresses', 'control/revisions']
+    const code = ['adapters/shared/connections', 'proxy/sessions', 'access/addresses', 'control/revisions']
       .map((name) => read(`src/${name}.ts`))
       .join('')
-    const rules = [...code.matchAll(/refused\('([a-z-]+)'|return '(access\.[a-z]+)'|rule: '([a-z.]+)'/g)]
+    const rules = [...code.matchAll(/(?:refused|tell)\('([a-z0-9-]+)'|return '(access\.[a-z]+)'|rule: '([a-z.]+)'/g)]
     const told = section(text, '## Parts')
     expect(rules.length).toBeGreaterThan(6)
     expect(rules.map(([, a, b, c]) => a ?? b ?? c!).filter((rule) => !told.includes(`\`${rule}\``))).toEqual([])

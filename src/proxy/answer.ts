@@ -3,6 +3,7 @@ import { type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { failures } from '../errors.ts'
 import { type RequestResult, statusOf } from '../outcome.ts'
+import { asOne, isOfConnection, reset, streamOf } from './versions.ts'
 
 /** Seconds after which a refused client may try again: an ejection or a restart takes about as long. */
 const retryAfterS = 1
@@ -18,22 +19,48 @@ const framing = new Set(['connection', 'content-length', 'keep-alive', 'trailer'
  * off first: Node would fold equal names of the two (nodejs/node#50387).
  */
 export function writeHead(response: ServerResponse, status: number, reason: string, headers: readonly string[]): void {
+  if (streamOf(response) !== undefined) return writeHead2(response, status, headers)
   const phrase = sendable.test(reason) ? reason : (STATUS_CODES[status] ?? '')
   const names = response.getHeaderNames()
   if (names.length === 0) {
     response.writeHead(status, phrase, headers as string[])
     return
   }
-  const before = names.filter((name) => !framing.has(name)).map((name) => [name, response.getHeader(name)!] as const)
-  for (const name of names) response.removeHeader(name)
+  const before = takeOff(response, names)
   try {
     for (const { name, values } of merged(headers, before))
       response.setHeader(name, values.length === 1 ? values[0]! : values)
     response.writeHead(status, phrase)
   } catch (error) {
-    // What is answered instead must not carry half of this head.
-    for (const name of response.getHeaderNames()) response.removeHeader(name)
-    for (const [name, value] of before) response.setHeader(name, value)
+    restore(response, before)
+    throw error
+  }
+}
+
+type Before = readonly (readonly [string, number | string | readonly string[]])[]
+
+/** Takes off what was set before; returns what of it may go along. */
+function takeOff(response: ServerResponse, names: readonly string[]): Before {
+  const before = names.filter((name) => !framing.has(name)).map((name) => [name, response.getHeader(name)!] as const)
+  for (const name of names) response.removeHeader(name)
+  return before
+}
+
+/** What is answered instead must not carry half of a head. */
+function restore(response: ServerResponse, before: Before): void {
+  for (const name of response.getHeaderNames()) response.removeHeader(name)
+  for (const [name, value] of before) response.setHeader(name, value)
+}
+
+/** In HTTP/2 there is no reason phrase, and nothing is said of the connection. Values are those of {@link writeHead}. */
+function writeHead2(response: ServerResponse, status: number, headers: readonly string[]): void {
+  const before = takeOff(response, response.getHeaderNames())
+  try {
+    for (const { name, values } of merged(headers, before))
+      if (!isOfConnection(name)) response.setHeader(name, asOne(name, values))
+    response.writeHead(status)
+  } catch (error) {
+    restore(response, before)
     throw error
   }
 }
@@ -44,10 +71,7 @@ interface Group {
 }
 
 /** Each name once, with all its values: those of the head, and those that were set before where the head has none. */
-function merged(
-  headers: readonly string[],
-  before: readonly (readonly [string, number | string | readonly string[]])[],
-): Iterable<Group> {
+function merged(headers: readonly string[], before: Before): Iterable<Group> {
   const grouped = new Map<string, Group>()
   const add = (name: string, values: readonly string[]): void => {
     const key = name.toLowerCase()
@@ -105,7 +129,9 @@ export function answerTo(result: Exclude<RequestResult, 'ok'>, requestId: string
  * chunks say how long a body is (HTTP/1.0), an orderly end would pass for its end.
  */
 export function cut(response: ServerResponse): void {
-  if (response.socket !== null) reset(response.socket)
+  const stream = streamOf(response)
+  if (stream !== undefined) return reset(stream)
+  if (response.socket !== null) resetSocket(response.socket)
   response.destroy()
 }
 
@@ -113,7 +139,7 @@ export function cut(response: ServerResponse): void {
  * Closes a connection by a reset, whatever is still to be sent on it. This is what `resetAndDestroy` sets too; but that would
  * end the connection in order first, where a write is pending. Node can reset plain TCP only, and looks at this nowhere else.
  */
-export function reset(socket: Duplex): void {
+export function resetSocket(socket: Duplex): void {
   Object.assign(socket, { resetAndClosing: true })
   socket.destroy()
 }

@@ -124,6 +124,8 @@ export class RequestBody {
   }
 
   readonly #onEnd = (): void => {
+    // In HTTP/2 a body that the client broke off without an error ends all the same.
+    if (this.#request.aborted) return this.#onClose()
     this.#ended = true
     this.#watch?.end()
     this.#reader?.push(null)
@@ -131,7 +133,7 @@ export class RequestBody {
   }
 
   readonly #onClose = (): void => {
-    if (this.#request.complete) return
+    if (this.#request.complete && !this.#request.aborted) return
     this.#watch?.end()
     this.free()
     this.#reader?.destroy(new Error('the client left within its request'))

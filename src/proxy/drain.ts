@@ -1,7 +1,7 @@
 // The rest of a request that nobody wants any more: read within bounds, so that its client reads the response.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock, Timer } from '../clock.ts'
-import { isStream } from './pipelined.ts'
+import { leaveUnread, streamOf } from './versions.ts'
 
 /** How much is read so that the connection can be used again. */
 const mostBytes = 256 * 1024
@@ -15,8 +15,9 @@ const mostMs = 5000
  * would take the response away from a client that is still sending.
  */
 export function drain(request: IncomingMessage, response: ServerResponse, clock: Clock): void {
+  const stream = streamOf(request)
+  if (stream !== undefined) return leaveUnread(request, stream)
   if (request.complete || request.destroyed) return
-  if (isStream(request)) return drainStream(request)
   const { socket } = request
   let left = mostBytes
   let ending = false
@@ -46,16 +47,6 @@ export function drain(request: IncomingMessage, response: ServerResponse, clock:
     timer?.cancel()
     Reflect.deleteProperty(socket, 'destroySoon')
     if (ending) socket.destroy()
-  })
-  request.resume()
-}
-
-// A stream ends alone: the others of its connection go on.
-function drainStream(request: IncomingMessage): void {
-  let left = mostBytes
-  request.on('data', (chunk: Buffer) => {
-    left -= chunk.length
-    if (left < 0) request.destroy()
   })
   request.resume()
 }

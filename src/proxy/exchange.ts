@@ -19,6 +19,7 @@ import { distrust, distrustOf, onceClosed } from './pipelined.ts'
 import type { Ports } from './ports.ts'
 import { Sending } from './sending.ts'
 import type { Options } from './upgrading.ts'
+import { isFinished, retire } from './versions.ts'
 import { RequestView } from './view.ts'
 import { ResponseWriter } from './writer.ts'
 
@@ -169,7 +170,9 @@ class Exchange implements Outlet {
     }
     const cookie = this.#ports.bind(this.#view, from)
     if (cookie !== undefined) bindBy(cookie, head.headers, this.#response)
-    if (this.#ports.closing() || this.#options.upgrading !== undefined) head.headers.push('connection', 'close')
+    const closing = this.#ports.closing()
+    if (closing) retire(this.#request)
+    if (closing || this.#options.upgrading !== undefined) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
     this.#sending?.free()
     const holdAt = this.#ports.log.waits && !bodiless ? head.length : undefined
@@ -231,6 +234,7 @@ class Exchange implements Outlet {
     const response = this.#response
     if (response.closed || response.headersSent) return cut(response)
     if (untrusted.has(result)) distrust(this.#request, 'it follows a request that is not well-formed')
+    if (result === 'closing') retire(this.#request)
     const unread = this.#admitted?.body !== 'none' && !this.#request.complete
     if (unread) distrust(this.#request, 'it follows a request whose body was not taken')
     const close = this.#options.upgrading !== undefined || unread || untrusted.has(result) || result === 'closing'
@@ -261,7 +265,7 @@ class Exchange implements Outlet {
   #closed(): void {
     const journal = this.#journal
     const tunnel = this.#options.upgrading?.tunnel
-    const finished = this.#response.writableFinished || (tunnel !== undefined && journal.result === 'ok')
+    const finished = isFinished(this.#response) || (tunnel !== undefined && journal.result === 'ok')
     if (journal.result === undefined || (journal.result === 'ok' && !finished)) {
       const result = finished ? 'internal' : 'client-gone'
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)

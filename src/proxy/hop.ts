@@ -6,9 +6,10 @@ import type { Random } from '../random.ts'
 import type { PickRequest } from '../request.ts'
 import { handle } from './exchange.ts'
 import { type MirrorConfig, Mirrors } from './mirror.ts'
-import { observe } from './observe.ts'
-import type { AdapterPort, HandleOptions, Ports, UpgradeOptions } from './ports.ts'
+import { observe, observeUpgrade, takeOver } from './observe.ts'
+import type { AdapterPort, AnyRequest, AnyResponse, HandleOptions, Ports, UpgradeOptions } from './ports.ts'
 import { Running } from './running.ts'
+import { watchSession } from './sessions.ts'
 import { Tunnels } from './tunnel.ts'
 import { askedUpgrade } from './upgrade.ts'
 import { inTurn, UpgradeSocket } from './upgrade-socket.ts'
@@ -39,12 +40,14 @@ export class Hop {
   }
 
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
-  handle(request: IncomingMessage, response: ServerResponse, options: HandleOptions): void {
-    handle(this.#ports, request, response, options)
+  handle(request: AnyRequest, response: AnyResponse, options: HandleOptions): void {
+    takeOver(request as IncomingMessage)
+    handle(this.#ports, request as IncomingMessage, response as ServerResponse, options)
   }
 
   /** Takes a request over that asks for another protocol, with its connection. Never throws. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: UpgradeOptions): void {
+    takeOver(request)
     const taken = new UpgradeSocket(socket, head)
     inTurn(socket, options.response, () => {
       const response = options.response ?? new ServerResponse(request)
@@ -68,18 +71,16 @@ export class Hop {
     this.#ports.tunnels.breakOff()
   }
 
-  /** Records a request that the host answers by itself. Never throws. */
-  observe(request: IncomingMessage, response: ServerResponse, options: HandleOptions): void {
-    observe(this.#ports, request, response, options)
-  }
-
   /** What adapters work with. */
   adapterPort(refused: AdapterPort['refused']): AdapterPort {
     return {
       handle: (request, response, given = {}) => this.handle(request, response, given),
       upgrade: (request, socket, head, given = {}) => this.upgrade(request, socket, head, given),
       upgrades: (request) => askedUpgrade(this.#ports.upgrades(), request) !== undefined,
-      observe: (request, response, given = {}) => this.observe(request, response, given),
+      observe: (request, response, given = {}) =>
+        observe(this.#ports, request as IncomingMessage, response as ServerResponse, given),
+      observeUpgrade: (request, socket, given = {}) => observeUpgrade(this.#ports, request, socket, given),
+      session: (session) => watchSession(session, this.#ports.clock, refused),
       denies: (address) => (this.#ports.trust()?.trusts(address, 0) === true ? undefined : this.#ports.denies(address)),
       refused,
     }

@@ -4,7 +4,9 @@ import { uniqueId } from '../random.ts'
 import { type Client, type Peer, peerOf } from '../request.ts'
 import { type Said, saidIn, type Trust } from './forwarded.ts'
 import type { HandleOptions } from './ports.ts'
+import { peerOfStream } from './sessions.ts'
 import { activeTrace, sentTrace, type Trace } from './trace.ts'
+import { headersOf, streamOf } from './versions.ts'
 
 export interface Incoming {
   readonly request: IncomingMessage
@@ -19,7 +21,7 @@ export interface Incoming {
   readonly said: Said | undefined
   /** The trace that it belongs to. */
   readonly trace: Trace | undefined
-  /** Names and values in turn, as the client sent them. */
+  /** Names and values in turn, as the client sent them; those of HTTP/2 as HTTP/1 has them. */
   readonly rawHeaders: readonly string[]
   /** Path and query as the client sent them. */
   readonly target: string
@@ -31,8 +33,10 @@ export interface Incoming {
 
 /** `trust` is undefined where nobody is believed. */
 export function incoming(request: IncomingMessage, options: HandleOptions, trust: Trust | undefined): Incoming {
-  const { socket, rawHeaders, url = '' } = request
-  const peer = peerOf(socket)
+  const { socket, url = '' } = request
+  const stream = streamOf(request)
+  const rawHeaders = headersOf(request)
+  const peer = (stream === undefined ? undefined : peerOfStream(stream)) ?? peerOf(socket)
   const said = trust?.trusts(peer.address, 0) === true ? saidIn(rawHeaders, trust) : undefined
   return {
     request,

@@ -1,50 +1,181 @@
 // A request that the host answers by itself: the same record as of one that is forwarded, without a hop.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Incoming, incoming } from './incoming.ts'
+import type { Duplex } from 'node:stream'
+import { incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
 import { onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
+import { isFinished, streamOf } from './versions.ts'
 
-/** Watches a request and its response until both are over, and records them once. Touches neither. Never throws. */
+type Route = HandleOptions['route']
+
+/** One that is watched. */
+interface Watched {
+  readonly requestId: string
+  route: Route
+  /** Makes no record of it: a balancer has taken it over, and makes one. */
+  drop(): void
+}
+
+/** By their requests: however many watch one, there is one record of it. */
+const watched = new WeakMap<IncomingMessage, Watched>()
+
+/** A request that a balancer takes over is not the host's. */
+export const takeOver = (request: IncomingMessage): void => watched.get(request)?.drop()
+
+/**
+ * Watches a request and its response until both are over, and records them once. Changes nothing of what they do. Returns
+ * our id of it. Never throws.
+ */
 export function observe(
   ports: Ports,
   request: IncomingMessage,
   response: ServerResponse,
   options: HandleOptions,
-): Incoming {
-  const facts = incoming(request, options, ports.trust())
-  const journal = new Journal(ports, facts)
-  journal.byHost = true
-  const sent = countSent(response)
-  const received = countReceived(request)
-  ports.opened()
-  const end = (): void => {
-    const finished = response.writableFinished
-    if (finished) journal.result = 'ok'
-    else journal.fail('client-gone', undefined)
-    journal.completed(finished ? response.statusCode : 499, received(), sent())
-    ports.closed()
+): string {
+  const before = watched.get(request)
+  if (before !== undefined) {
+    before.route ??= options.route
+    return before.requestId
   }
-  if (response.destroyed || request.socket.destroyed) end()
-  else onceClosed(request, response, end)
-  return facts
+  const sent = watchSent(response)
+  const received = countReceived(request)
+  return watch(ports, request, options, (end) => {
+    const over = (): void => {
+      const status = streamOf(response)?.sentHeaders?.[':status'] ?? response.statusCode
+      const bodiless = request.method === 'HEAD' || status === 204 || status === 304
+      const size = bodiless ? 0 : sent.size()
+      if (isFinished(response)) end({ result: 'ok', status: Number(status) }, received(), size)
+      else if (sent.broken()) end({ result: 'internal', status: Number(status) }, received(), size)
+      else end({ result: 'client-gone', status: 499 }, received(), size)
+    }
+    if (response.destroyed || request.socket.destroyed) over()
+    else onceClosed(request, response, over)
+  })
 }
 
-/** Counts what a response's body is written with. */
-function countSent(response: ServerResponse): () => number {
-  let size = 0
-  const write = response.write
-  const end = response.end
-  response.write = function (this: ServerResponse, ...given: unknown[]) {
-    size += sizeOf(given[0], given[1])
-    return Reflect.apply(write, this, given)
-  } as typeof write
-  response.end = function (this: ServerResponse, ...given: unknown[]) {
-    size += sizeOf(given[0], given[1])
-    return Reflect.apply(end, this, given)
-  } as typeof end
-  return () => size
+/** The same of a request for another protocol, until it is answered: what is carried after that is the host's alone. */
+export function observeUpgrade(ports: Ports, request: IncomingMessage, socket: Duplex, options: HandleOptions): void {
+  if (watched.has(request)) return
+  watch(ports, request, options, (end) => {
+    const { write, end: finish, destroy } = socket
+    let broken = false
+    let told = false
+    const done = (status: number | undefined): void => {
+      // Whoever has replaced one of them meanwhile goes on with what they replaced.
+      if (socket.write === write2) socket.write = write
+      if (socket.end === finish2) socket.end = finish
+      if (socket.destroy === destroy2) socket.destroy = destroy
+      socket.off('close', gone)
+      if (status !== undefined) end({ result: 'ok', status }, 0, 0)
+      else if (broken) end({ result: 'internal', status }, 0, 0)
+      else end({ result: 'client-gone', status: 499 }, 0, 0)
+    }
+    const gone = (): void => done(undefined)
+    const reading = (method: typeof write | typeof finish) =>
+      function (this: Duplex, ...given: unknown[]) {
+        const status = told ? undefined : statusIn(given[0])
+        told = true
+        const result: unknown = Reflect.apply(method, this, given)
+        if (status !== undefined) done(status)
+        return result
+      }
+    const write2 = reading(write) as typeof write
+    const finish2 = reading(finish) as typeof finish
+    const destroy2 = function (this: Duplex, ...given: unknown[]) {
+      // Node calls it too: with an error, or after the client has ended its side.
+      if (given[0] === undefined && !socket.readableEnded) broken = true
+      return Reflect.apply(destroy, this, given)
+    } as typeof destroy
+    socket.write = write2
+    socket.end = finish2
+    socket.destroy = destroy2
+    if (socket.destroyed) gone()
+    else socket.once('close', gone)
+  })
 }
+
+const statusIn = (chunk: unknown): number | undefined => {
+  const text = chunk instanceof Uint8Array ? Buffer.from(chunk.subarray(0, 16)).toString('latin1') : String(chunk)
+  const status = /^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1]
+  return status === undefined ? undefined : Number(status)
+}
+
+interface End {
+  readonly result: 'ok' | 'internal' | 'client-gone'
+  readonly status: number | undefined
+}
+
+/** Counts a request in, and out again with its record. `begin` gets what is to be called at its end. */
+function watch(
+  ports: Ports,
+  request: IncomingMessage,
+  options: HandleOptions,
+  begin: (end: (how: End, received: number, sent: number) => void) => void,
+): string {
+  let open = true
+  const close = (): boolean => {
+    if (!open) return false
+    open = false
+    ports.closed()
+    return true
+  }
+  const one: Watched = { requestId: '', route: options.route, drop: () => void close() }
+  const facts = incoming(
+    request,
+    {
+      ...options,
+      route: () => (typeof one.route === 'function' ? one.route() : one.route),
+    },
+    ports.trust(),
+  )
+  const { requestId } = facts
+  watched.set(request, Object.assign(one, { requestId }))
+  const journal = new Journal(ports, facts)
+  journal.byHost = true
+  ports.opened()
+  begin(({ result, status }, received, sent) => {
+    if (!open) return
+    if (result === 'ok') journal.result = 'ok'
+    else journal.fail(result, result === 'internal' ? 'the host broke its response off' : undefined)
+    journal.completed(status, received, sent)
+    close()
+  })
+  return requestId
+}
+
+/** Counts what a response's body is written with, and sees whether the host breaks it off. */
+function watchSent(response: ServerResponse): { size(): number; broken(): boolean } {
+  let size = 0
+  let broken = false
+  let within = false
+  const { write, end, destroy } = response
+  const counting = (method: typeof write | typeof end) =>
+    function (this: ServerResponse, ...given: unknown[]) {
+      // In HTTP/2 one calls the other; and what comes after the end is not sent.
+      const counts = !within && !response.writableEnded
+      const outer = within
+      within = true
+      try {
+        const result: unknown = Reflect.apply(method, this, given)
+        if (counts) size += sizeOf(given[0], given[1])
+        return result
+      } finally {
+        within = outer
+      }
+    }
+  response.write = counting(write) as typeof write
+  response.end = counting(end) as typeof end
+  response.destroy = function (this: ServerResponse, ...given: unknown[]) {
+    // Whoever clears up after a client that has left is not the one who broke it off.
+    if (!isOver(response)) broken = true
+    return Reflect.apply(destroy, this, given)
+  } as typeof destroy
+  return { size: () => size, broken: () => broken }
+}
+
+const isOver = (response: ServerResponse): boolean =>
+  (streamOf(response) ?? response.socket)?.destroyed === true || response.destroyed === true
 
 /** Counts what the parser hands over: to listen for `data` would set the body flowing. */
 function countReceived(request: IncomingMessage): () => number {

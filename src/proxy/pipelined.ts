@@ -1,12 +1,27 @@
 // Requests that a client sends before their turn: Node hands them over at once, and tells their responses nothing until then.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { streamOf } from './versions.ts'
 
 /** What waits for the close of a connection: one listener serves all requests that are pipelined on it. */
 const waiting = new WeakMap<Socket, Set<() => void>>()
 
 /** Calls `fn` once: when the response closes, or when its connection does before the turn of the response came. */
 export function onceClosed(request: IncomingMessage, response: ServerResponse, fn: () => void): void {
+  const stream = streamOf(request)
+  if (stream !== undefined) {
+    // A client that breaks off is told of at once, and closed only when what came before was read.
+    let over = false
+    const once = (): void => {
+      if (over) return
+      over = true
+      fn()
+    }
+    request.once('aborted', once)
+    // The response itself does not tell it where it answers HEAD.
+    stream.once('close', once)
+    return
+  }
   if (response.socket !== null) {
     response.once('close', fn)
     return

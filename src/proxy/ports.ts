@@ -1,5 +1,6 @@
 // What the hop needs from the rest of the balancer: functions that `balancer.ts` hands in.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
@@ -138,8 +139,11 @@ export interface HandleOptions {
   readonly originalTarget?: string
   /** The body, where something has read it before us. */
   readonly body?: Buffer
-  /** The route under which the host has mounted the balancer, or that it answers by itself: `http.route` in the record. */
-  readonly route?: string
+  /**
+   * The route under which the host has mounted the balancer, or that it answers by itself: `http.route` in the record. A
+   * function is called when the record is made: a framework may find the route after us.
+   */
+  readonly route?: string | (() => string | undefined)
 }
 
 /** How an adapter hands in a request that asks for another protocol. */
@@ -147,11 +151,14 @@ export interface UpgradeOptions extends HandleOptions {
   /** What to answer by, where the host has made a response for its own hooks: headers that are set on it go along. */
   readonly response?: ServerResponse
 }
+/** A request and its response as Node's servers hand them over, in HTTP/1 or through the compatibility API of HTTP/2. */
+export type AnyRequest = IncomingMessage | Http2ServerRequest
+export type AnyResponse = ServerResponse | Http2ServerResponse
 
 /** What an adapter works with: how requests come in, and how it tells of what never became one. */
 export interface AdapterPort {
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
-  handle(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
+  handle(request: AnyRequest, response: AnyResponse, options?: HandleOptions): void
   /**
    * Takes a request over that asks for another protocol (RFC 9110 section 7.8), with its connection: it is answered and
    * recorded, whatever happens, and what the backend switches to is carried both ways. Never throws.
@@ -159,8 +166,15 @@ export interface AdapterPort {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: UpgradeOptions): void
   /** Whether what this request asks for in `Upgrade` may be; if not, it is to be handed in as any other request. Never throws. */
   upgrades(request: IncomingMessage): boolean
-  /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. */
-  observe(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
+  /**
+   * Records a request that the host answers by itself, once however often it is called. Changes nothing of what the two do.
+   * Returns our id of it. If a balancer takes the request over after that, the record is that balancer's. Never throws.
+   */
+  observe(request: AnyRequest, response: AnyResponse, options?: HandleOptions): string
+  /** The same of one that asks for another protocol, until it is answered. Never throws. */
+  observeUpgrade(request: IncomingMessage, socket: Duplex, options?: HandleOptions): void
+  /** Watches a session of HTTP/2 from its beginning on, and ends it where its streams are broken off in a flood. */
+  session(session: ServerHttp2Session): void
   /** The rule by which a connection from this address is refused, if one does. A proxy that is believed is not: its clients are. */
   denies(address: string): string | undefined
   /** Records what was refused before it was a request. */

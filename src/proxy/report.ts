@@ -10,7 +10,8 @@ import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
 import type { Connected } from '../transport.ts'
 import { valueIn } from './headers.ts'
 import type { Incoming } from './incoming.ts'
-import type { Ports } from './ports.ts'
+import type { HandleOptions, Ports } from './ports.ts'
+import { protocolOf } from './versions.ts'
 
 type Completed = EventFields<'request.completed'>
 type AttemptReport = Completed['lb']['attempts'][number]
@@ -83,6 +84,17 @@ function urlOf({ target: original, options }: Incoming, sent: string | undefined
     : { original_path: asked.path, path, query: asked.query, query_omitted: asked.query_omitted }
 }
 
+/** What the host's function throws, or returns that is no text, is no route. */
+function routeOf({ route }: HandleOptions): string | undefined {
+  if (typeof route !== 'function') return route
+  try {
+    const found: unknown = route()
+    return typeof found === 'string' ? found : undefined
+  } catch {
+    return undefined
+  }
+}
+
 export function receivedFields(
   facts: Incoming,
   target: string | undefined,
@@ -94,10 +106,10 @@ export function receivedFields(
     client,
     http: {
       request: { header: values, headers_omitted: omitted === 0 ? undefined : omitted, method: request.method ?? '' },
-      route: facts.options.route,
+      route: routeOf(facts.options),
     },
     lb: { request_id: requestId },
-    network: { peer },
+    network: { peer, protocol: protocolOf(request) },
     span_id: trace?.spanId,
     trace_id: trace?.traceId,
     url: urlOf(facts, target, ports),
@@ -147,7 +159,7 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
         method: request.method ?? '',
       },
       response: { body: { size: end.responseBytes }, status_code: status },
-      route: facts.options.route,
+      route: routeOf(facts.options),
     },
     lb: {
       attempts: attempts.map(attemptReport),
@@ -169,7 +181,7 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
       },
       tunnel: end.tunnel,
     },
-    network: { peer },
+    network: { peer, protocol: protocolOf(request) },
     outcome: failed ? 'failure' : 'success',
     severity: failed ? severity.warn : severity.info,
     span_id: trace?.spanId,
@@ -180,7 +192,8 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
 
 function endedBy({ result, attempts, byHost, tunnel }: Completion): Completed['lb']['ended_by'] {
   if (tunnel !== undefined) return tunnel.closed_by
-  if (result === 'ok') return byHost ? 'host' : 'backend'
   if (result === 'client-gone') return 'client'
+  if (byHost) return 'host'
+  if (result === 'ok') return 'backend'
   return attempts.length > 0 && failures[result].blame === 'backend' ? 'backend' : 'balancer'
 }

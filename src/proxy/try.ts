@@ -6,7 +6,7 @@ import type { Decision } from '../decision.ts'
 import { reasonOf } from '../errors.ts'
 import type { AttemptFailure, AttemptResult } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel, Connected, Transport } from '../transport.ts'
-import { reset } from './answer.ts'
+import { resetSocket } from './answer.ts'
 import type { Switched } from './outlet.ts'
 import type { AttemptNote } from './report.ts'
 import { retryAfterMs } from './retry-after.ts'
@@ -108,7 +108,7 @@ export class Try implements AttemptHandler, AttemptNote {
   onUpgrade(headers: string[], socket: Duplex, head: Buffer): void {
     this.#head(101)
     socket.on('error', () => undefined)
-    this.#cancel = () => reset(socket)
+    this.#cancel = () => resetSocket(socket)
     try {
       this.#course.onSwitch(this, { headers, socket, head })
     } catch (error) {

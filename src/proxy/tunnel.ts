@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock, Timer } from '../clock.ts'
-import { reset } from './answer.ts'
+import { resetSocket } from './answer.ts'
 
 export type Side = 'client' | 'backend'
 
@@ -113,7 +113,7 @@ export class Tunnel {
     // After an orderly end of either, how the other one closes tells nothing that was not known.
     if (first === undefined) this.#end({ how: 'cut', by: side, detail })
     // Nobody hears the other one any more; or it would take for whole what is not.
-    else if (this.#ended.length < 2) reset(other)
+    else if (this.#ended.length < 2) resetSocket(other)
     this.#open--
     if (this.#open === 0) this.#end({ how: 'closed', by: first ?? side })
   }
@@ -131,8 +131,8 @@ export class Tunnel {
     const { client, backend } = this.#parts
     // Neither may take for whole what is not.
     if (end.how !== 'closed') {
-      reset(client)
-      reset(backend)
+      resetSocket(client)
+      resetSocket(backend)
     }
     this.#parts.onEnd(end)
   }

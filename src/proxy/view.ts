@@ -19,6 +19,10 @@ export class RequestView implements PickRequest {
 
   /** Node builds the object on first use: a strategy that does not look at headers does not pay for it. */
   get headers(): PickRequest['headers'] {
-    return this.#request.headers
+    const { headers } = this.#request
+    // In HTTP/2 the host may have the name `:authority` only.
+    const authority = headers[':authority']
+    if (typeof authority === 'string') headers.host ??= authority
+    return headers
   }
 }

@@ -1,6 +1,7 @@
 // The body of a response on its way to the client: counted, with backpressure, its last byte held where it must wait.
 import type { ServerResponse } from 'node:http'
 import { sendableTrailers } from './trailers.ts'
+import { addTrailers } from './versions.ts'
 
 export class ResponseWriter {
   readonly #response: ServerResponse
@@ -54,7 +55,7 @@ export class ResponseWriter {
 
   end(trailers: readonly string[]): void {
     this.#ended = true
-    if (trailers.length > 0) this.#response.addTrailers(sendableTrailers(trailers))
+    if (trailers.length > 0) addTrailers(this.#response, sendableTrailers(trailers))
     if (this.#held === undefined) this.#response.end()
     else this.#response.end(this.#held)
   }

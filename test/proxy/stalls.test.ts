@@ -1,6 +1,6 @@
 // A client that stalls within its request is given up; one that is slow is not, however long it takes.
 import { describe, expect, it } from 'vitest'
-import { createServer } from '../../src/adapters/node.ts'
+import { createServer, type PlainOptions } from '../../src/adapters/node.ts'
 import { answering, httpBackend, rawBackend } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
 import { edge, recorded } from '../support/edge.ts'
@@ -117,7 +117,7 @@ describe('within its head', () => {
 
   it('has as long as Node gives it by itself, and the request as a whole as long as it takes', () => {
     const { balancer } = recorded({ backends: [] })
-    const times = (options?: Parameters<typeof createServer>[1]) => {
+    const times = (options?: PlainOptions) => {
       const { headersTimeout, requestTimeout } = createServer(balancer, options)
       return [headersTimeout, requestTimeout]
     }
