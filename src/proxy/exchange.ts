@@ -9,9 +9,11 @@ import { Attempts } from './attempts.ts'
 import { bindBy } from './binding.ts'
 import { drain } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
+import { handBack } from './hand-back.ts'
 import { responseHead } from './headers.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
+import { unwatch } from './observe.ts'
 import type { Outlet } from './outlet.ts'
 import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
@@ -36,6 +38,8 @@ class Exchange implements Outlet {
   #admitted: Admitted | undefined
   #sending: Sending | undefined
   #attempts: Attempts | undefined
+  /** Tells the bytes of the host's own answer, where a failure was handed back to it. */
+  #byHost: (() => number) | undefined
 
   constructor(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions) {
     this.#ports = ports
@@ -51,6 +55,7 @@ class Exchange implements Outlet {
   start(): void {
     const request = this.#request
     const response = this.#response
+    if (!unwatch(this.#ports, request)) return
     this.#ports.opened()
     // Both sockets carry a handler from the first tick on: a reset is told by `close`, and must not end the process.
     request.on('error', ignore)
@@ -177,6 +182,9 @@ class Exchange implements Outlet {
     if (result === 'malformed') distrust(this.#request.socket)
     const unread = this.#admitted?.body !== 'none' && !this.#request.complete
     const close = unread || result === 'malformed' || result === 'closing'
+    this.#sending?.close()
+    if (result !== 'malformed') this.#byHost = handBack(this.#incoming, response, { result, detail, close })
+    if (this.#byHost !== undefined) return
     const { status, reason, head, body } = answerTo(result, this.#incoming.requestId, close)
     const text = this.#request.method === 'HEAD' ? '' : body
     const answer = (): void => {
@@ -186,7 +194,6 @@ class Exchange implements Outlet {
       this.#writer.own(text)
       drain(this.#request)
     }
-    this.#sending?.close()
     const { log } = this.#ports
     const ticket = log.waits && log.recordable() ? this.#record(status, Buffer.byteLength(text)) : undefined
     if (ticket === undefined) answer()
@@ -201,13 +208,13 @@ class Exchange implements Outlet {
       const result = finished ? 'internal' : 'client-gone'
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)
       this.#attempts?.cancel(result, journal.detail ?? result)
-    }
+    } else if (this.#byHost !== undefined && !finished) journal.fail('client-gone', `unanswered: ${journal.result}`)
     this.#sending?.end()
     this.#record()
     this.#ports.closed()
   }
 
-  #record(answered?: number, size = this.#writer.size): Ticket | undefined {
+  #record(answered?: number, size = this.#byHost?.() ?? this.#writer.size): Ticket | undefined {
     const sent = this.#response.headersSent ? this.#response.statusCode : answered
     const status = this.#journal.result === 'client-gone' ? 499 : sent
     return this.#journal.completed(status, this.#sending?.size ?? 0, size)

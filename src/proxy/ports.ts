@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Decision, StickyVerdict } from '../decision.ts'
+import type { BalancerError } from '../errors.ts'
 import type { Emit, EventFields, Ticket } from '../events.ts'
 import type { AttemptResult, Ending, RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
@@ -122,8 +123,16 @@ export interface HandleOptions {
   readonly originalTarget?: string
   /** The body, where something has read it before us. */
   readonly body?: Buffer
-  /** The route under which the host has mounted the balancer, or that it answers by itself: `http.route` in the record. */
-  readonly route?: string
+  /**
+   * The route under which the host has mounted the balancer, or that it answers by itself: `http.route` in the record. A
+   * function is asked when the record is made, and must not throw.
+   */
+  readonly route?: string | (() => string | undefined)
+  /**
+   * Gets what failed before its response began, and has to answer it: the record waits for that. If it throws the balancer
+   * answers, as it does where this is not given, and for what is not well-formed in any case.
+   */
+  readonly onFail?: (error: BalancerError) => void
 }
 
 /** What an adapter works with: how requests come in, and how it tells of what never became one. */
