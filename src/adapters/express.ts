@@ -70,8 +70,10 @@ export function expressBalancer(balancer: Balancer, options: ExpressBalancerOpti
     const { originalUrl, url = '/' } = request
     const target = keepMount ? (originalUrl ?? url) : url
     const route = routeOf(request)
+    // A route or a match lets paths through as a mount does.
+    const mounted = match !== undefined || route !== undefined || (originalUrl !== undefined && originalUrl !== url)
     port.handle(request, response, {
-      target: contained(target, originalUrl !== undefined && originalUrl !== url),
+      target: contained(target, mounted),
       ...(originalUrl === undefined ? {} : { originalTarget: originalUrl }),
       ...(body === undefined ? {} : { body }),
       ...(route === undefined ? {} : { route }),

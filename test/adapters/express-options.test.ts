@@ -53,6 +53,18 @@ describe.each(expressVersions)('expressBalancer on $name', ({ express }) => {
     expect((await completed(2)).map(({ url }) => url.path)).toEqual(['/a', '/b'])
   })
 
+  it('takes nothing that would lead out of what match lets through', async () => {
+    const backend = await answering()
+    const { balancer, completed } = recorded({ backends: [backend] })
+    const app = express()
+    app.use(expressBalancer(balancer, { match: ({ url }) => url!.startsWith('/public/') }))
+    const port = await serveApp(app)
+    for (const path of ['/public/../admin', '/public/%2e%2e/admin'])
+      expect(await send(port, { path })).toMatchObject({ status: 400 })
+    expect(backend.seen).toEqual([])
+    await completed(2)
+  })
+
   it('loses nothing of a body while match decides', async () => {
     const backend = await answering()
     const { balancer, one } = recorded({ backends: [backend] })

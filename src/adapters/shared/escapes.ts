@@ -4,8 +4,8 @@
 const dotSegment = /^[^?]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;?]|%2f|%5c|%3b|$)/i
 
 /**
- * The target as it is handed in. Below a mount the backend would resolve dot segments, and leave what it is mounted on: such a
- * target becomes a relative reference, which the gate refuses.
+ * The target as it is handed in. Below a mount the backend would resolve dot segments, and the request leave what it was
+ * let through for: such a target becomes a relative reference, which the gate refuses.
  */
 export const contained = (target: string, mounted: boolean): string =>
   mounted && dotSegment.test(target) ? `.${target}` : target
