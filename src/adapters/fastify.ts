@@ -33,7 +33,7 @@ export async function fastifyBalancer(app: FastifyInstance, options: FastifyBala
     reply.hijack()
     const originalTarget = request.originalUrl
     const target = targetOf(request.raw.url ?? '/')
-    port.handle(request.raw, reply.raw, { target: contained(target, target !== originalTarget), originalTarget })
+    port.handle(request.raw, reply.raw, { target: contained(target, originalTarget), originalTarget })
   }
   const route = { method: [...app.supportedMethods], exposeHeadRoute: false, handler }
   app.route({ ...route, url: '/' })

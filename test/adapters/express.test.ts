@@ -7,6 +7,7 @@ for (const { name, express } of expressVersions)
   conforms({
     name: `expressBalancer on ${name}`,
     prefix: '/api',
+    route: '/api',
     start(balancer, options) {
       const app = express()
       app.use(presetting(options.preset))
