@@ -111,8 +111,9 @@ export function answerTo(result: Exclude<RequestResult, 'ok'>, requestId: string
  * chunks say how long a body is (HTTP/1.0), an orderly end would pass for its end.
  */
 export function cut(response: ServerResponse): void {
+  const { socket } = response
   // What `resetAndDestroy` sets too; but that would end the connection in order first, where a write is pending. Node can
-  // reset plain TCP only, and looks at this nowhere else.
-  if (response.socket !== null) Object.assign(response.socket, { resetAndClosing: true })
+  // reset plain TCP only: with it a TLS socket would never be closed. There the client misses the alert that ends a session.
+  if (socket !== null && !('encrypted' in socket)) Object.assign(socket, { resetAndClosing: true })
   response.destroy()
 }
