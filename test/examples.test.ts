@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import type { AuditEvent } from '../src/events.ts'
 import { queryLog } from '../src/log/query.ts'
 import { verifyLog } from '../src/log/verify.ts'
 import { tempFolder } from './support/folder.ts'
@@ -46,6 +47,7 @@ describe('the examples', () => {
       'discovery',
       'express',
       'fastify',
+      'mounts',
       'node-http',
       'pick-any-protocol',
       'shared-trail',
@@ -77,6 +79,29 @@ describe('the examples', () => {
     expect((await fetch(`${url}/api/admin`, { headers: { connection: 'close' } })).status).toBe(403)
     expect((await script.stop()).code).toBe(0)
     expect(await count(dir, { type: 'access.denied', client: '127.0.0.1' })).toBe(1)
+  })
+
+  it('mounts has a line for each request of the app, whoever answered it', async () => {
+    const dir = join(tempFolder(), 'audit')
+    const script = example('mounts', { AUDIT_DIR: dir })
+    const url = await origin(script)
+    const close = { headers: { connection: 'close' } }
+    expect(await (await fetch(`${url}/items/7`, close)).json()).toEqual({ item: '7' })
+    expect((await ask(`${url}/orders/1`)).path).toBe('/1')
+    expect(await ask(`${url}/payments/1`)).toMatchObject({ backend: 'p1', path: '/payments/1' })
+    expect((await fetch(`${url}/payments/1`, { ...close, method: 'DELETE' })).status).toBe(404)
+    expect((await script.stop()).code).toBe(0)
+    const lines: unknown[] = []
+    for await (const event of queryLog(dir, { type: 'request.completed' })) {
+      const { lb, http } = event as unknown as AuditEvent<'request.completed'>
+      lines.push([lb.pool, http.route, http.response.status_code])
+    }
+    expect(lines).toEqual([
+      ['own', '/items/:id', 200],
+      ['orders', '/orders', 200],
+      ['payments', '/payments', 200],
+      ['own', undefined, 404],
+    ])
   })
 
   it('fastify serves its own path, and rewrites the prefix', async () => {

@@ -1,13 +1,34 @@
 // The adapter for Express: a middleware that hands over what reaches it, with the mount path stripped as Express does it.
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import { z } from 'zod'
 import type { Balancer } from '../face.ts'
+import { parseOptions } from '../parse.ts'
+import type { HandleOptions } from '../proxy/ports.ts'
+import { belowMount } from './shared/escapes.ts'
+import { type ParsedRequest, parsedBody } from './shared/parsed-body.ts'
 
 /** What of an Express request the middleware looks at. */
-export interface ExpressRequest extends IncomingMessage {
+export interface ExpressRequest extends ParsedRequest {
   readonly originalUrl?: string
-  readonly body?: unknown
-  /** The body as it came, where the host keeps it (`express.json({ verify })`): it is sent on unchanged. */
-  readonly rawBody?: unknown
+  readonly baseUrl?: string
+  readonly route?: { readonly path?: unknown } | undefined
+}
+
+export interface ExpressBalancerOptions {
+  /**
+   * Takes only the requests for which this is true. The others go to `next()`, untouched and without a record; if it throws or
+   * rejects, to `next(error)`. Default: all.
+   */
+  match?(request: ExpressRequest): boolean | Promise<boolean>
+  /**
+   * Who answers a request that failed before its response began: the balancer (`answer`), or the app's error handler, which gets
+   * a {@link BalancerError} by `next(error)`. What is not well-formed is always answered here. Default: `answer`.
+   */
+  readonly onError?: 'answer' | 'next'
+  /** Backends get the whole path, with the mount path. Default: false, it is stripped. */
+  readonly keepMount?: boolean
+  /** Forwards nothing: the app's own routes answer, and each request is recorded once it is over. Default: false. */
+  readonly auditOnly?: boolean
 }
 
 export type ExpressMiddleware = (
@@ -16,82 +37,99 @@ export type ExpressMiddleware = (
   next: (error?: unknown) => void,
 ) => void
 
+type Match = NonNullable<ExpressBalancerOptions['match']>
+
+const optionsSchema = z
+  .strictObject({
+    match: z.custom<Match>((value) => typeof value === 'function', 'expected a function').optional(),
+    onError: z.enum(['answer', 'next']).default('answer'),
+    keepMount: z.boolean().default(false),
+    auditOnly: z.boolean().default(false),
+  })
+  .refine(({ auditOnly, onError }) => !auditOnly || onError === 'answer', {
+    path: ['onError'],
+    message: 'expected none with auditOnly, which answers nothing',
+  })
+  .refine(({ auditOnly, keepMount }) => !auditOnly || !keepMount, {
+    path: ['keepMount'],
+    message: 'expected none with auditOnly, which forwards nothing',
+  })
+
 /**
- * Answers every request that reaches it; `next` is never called. A body that a parser has read before is sent on: as
+ * Answers every request that reaches it, or those that `match` takes. A body that a parser has read before is sent on: as
  * `rawBody` if there is one, as it is if it is a Buffer or a text, and written anew, in UTF-8, if it is JSON or a form. Any
  * other body that was read is answered with 500 and the result `body-consumed`: mount the balancer before that parser.
+ *
+ * With `auditOnly` it answers nothing: it watches, and calls `next()`. Throws `config-invalid` for options that are not valid.
  */
-export function expressBalancer(balancer: Balancer): ExpressMiddleware {
+export function expressBalancer(balancer: Balancer, options: ExpressBalancerOptions = {}): ExpressMiddleware {
+  const { match, onError, keepMount, auditOnly } = parseOptions(optionsSchema, options, 'expressBalancer')
   const { port } = balancer
-  return (request, response) => {
+  const take: ExpressMiddleware = (request, response, next) => {
     const body = parsedBody(request)
-    const target = request.url ?? '/'
-    const { originalUrl } = request
-    // The backend would resolve dot segments, and leave what it is mounted on: as a relative reference the gate refuses it.
-    const escapes = originalUrl !== undefined && originalUrl !== target && dotSegment.test(target)
+    const { originalUrl, url = '/' } = request
+    const target = keepMount ? (originalUrl ?? url) : url
+    const route = routeOf(request)
+    // A route or a match lets paths through as a mount does.
+    const mounted = match !== undefined || route !== undefined || (originalUrl !== undefined && originalUrl !== url)
     port.handle(request, response, {
-      target: escapes ? `.${target}` : target,
+      target: mounted ? belowMount(target) : target,
       ...(originalUrl === undefined ? {} : { originalTarget: originalUrl }),
       ...(body === undefined ? {} : { body }),
+      ...(route === undefined ? {} : { route }),
+      ...(onError === 'next' ? { onFail: next } : {}),
     })
   }
+  const watch: ExpressMiddleware = (request, response, next) => {
+    const { originalUrl } = request
+    const given: HandleOptions = originalUrl === undefined ? {} : { originalTarget: originalUrl }
+    port.observe(request, response, { ...given, route: lastRoute(request) })
+    next()
+  }
+  const all = auditOnly ? watch : take
+  return match === undefined ? all : matching(match, all)
 }
 
-/** A segment `.` or `..` of the path, as any backend may read one: with escapes, backslashes, or parameters behind it. */
-const dotSegment = /^[^?]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;?]|%2f|%5c|%3b|$)/i
-
-/** The body to send on, where something has read it; undefined where it cannot be written anew: that is answered, and recorded. */
-function parsedBody(request: ExpressRequest): Buffer | undefined {
-  try {
-    return writtenBody(request)
-  } catch {
-    // Nested deeper than can be written, or not of JSON at all: a parser's reviver may make anything.
-    return undefined
+/** Hands over what `match` takes, and leaves the rest to others. */
+function matching(match: Match, take: ExpressMiddleware): ExpressMiddleware {
+  return (request, response, next) => {
+    const decided = (takes: boolean): void => (takes ? take(request, response, next) : next())
+    // Only an error goes on as one: `next(undefined)` would hand the request to whoever comes next.
+    const failed = (cause: unknown): void =>
+      next(cause instanceof Error ? cause : new Error('match of expressBalancer failed', { cause }))
+    let takes: boolean | Promise<boolean>
+    try {
+      takes = match(request)
+    } catch (error) {
+      return failed(error)
+    }
+    if (typeof takes === 'boolean') decided(takes)
+    else Promise.resolve(takes).then(decided, failed)
   }
 }
 
-function writtenBody(request: ExpressRequest): Buffer | undefined {
-  const { headers, body, rawBody } = request
-  const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
-  if (!hasBody) return undefined
-  // Read to its end without a byte: a chunked body that is empty, which a parser may have made `{}` of.
-  if (!request.readableDidRead) return request.readableEnded ? Buffer.alloc(0) : undefined
-  if (Buffer.isBuffer(rawBody)) return rawBody
-  if (Buffer.isBuffer(body)) return body
-  const type = headers['content-type'] ?? ''
-  // What is written here is UTF-8: under another charset the backend would read another text.
-  if (body === undefined || !isUtf8(type)) return undefined
-  if (typeof body === 'string') return textBody(body, headers)
-  if (isJson(type)) return Buffer.from(JSON.stringify(body))
-  if (/^application\/x-www-form-urlencoded\b/i.test(type)) return Buffer.from(formPairs(body, '').join('&'))
-  return undefined
+/** Where a request is now: the mount, and below it the pattern of the route that matched, if one did. */
+function routeOf({ baseUrl = '', route }: ExpressRequest): string | undefined {
+  const path = route?.path
+  const pattern = path === undefined ? '' : Array.isArray(path) ? path.map(String).join('|') : String(path)
+  return `${baseUrl}${pattern === '/' && baseUrl !== '' ? '' : pattern}` || undefined
 }
-
-/** A text as it came. Under a JSON type it may be a value instead, which is shorter than what came by its quotes. */
-function textBody(text: string, headers: IncomingMessage['headers']): Buffer | undefined {
-  const bytes = Buffer.from(text)
-  if (!isJson(headers['content-type'] ?? '')) return bytes
-  const length = headers['content-length']
-  // Without the length of what came it cannot be told which of the two it is.
-  if (length === undefined || headers['content-encoding'] !== undefined) return undefined
-  return bytes.length === Number(length) ? bytes : Buffer.from(JSON.stringify(text))
-}
-
-const isUtf8 = (type: string): boolean =>
-  [...type.matchAll(/charset\s*=\s*"?([^\s;"]*)/gi)].every(([, name]) => /^(?:utf-?8|us-ascii)$/i.test(name!))
-
-const isJson = (type: string): boolean => /^application\/(json|[^;\s]+\+json)\b/i.test(type)
 
 /**
- * A form in the notation that Express's parser reads: `a[b]=c`; a list of texts as HTML has it, by repeating the name, any
- * other list by index. Line breaks are escaped with all the rest.
+ * Tells the last route that matched, as it stood then: once an error is on its way to its handler, Express has taken the mount
+ * back already.
  */
-function formPairs(value: unknown, name: string): string[] {
-  if (typeof value !== 'object' || value === null) return [`${name}=${encodeURIComponent(String(value ?? ''))}`]
-  if (Array.isArray(value) && value.length > 1 && value.every((member) => typeof member === 'string'))
-    return value.flatMap((member) => formPairs(member, name))
-  return Object.entries(value).flatMap(([key, member]) => {
-    const part = encodeURIComponent(key)
-    return formPairs(member, name === '' ? part : `${name}%5B${part}%5D`)
+function lastRoute(request: ExpressRequest): () => string | undefined {
+  let route = request.route
+  let last = route === undefined ? undefined : routeOf(request)
+  Object.defineProperty(request, 'route', {
+    configurable: true,
+    enumerable: true,
+    get: () => route,
+    set(value: ExpressRequest['route']) {
+      route = value
+      last = routeOf(request)
+    },
   })
+  return () => last
 }

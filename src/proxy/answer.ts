@@ -1,5 +1,5 @@
 // What the client gets: the head of a response, or an answer of our own.
-import { type ServerResponse, STATUS_CODES } from 'node:http'
+import { ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { failures } from '../errors.ts'
 import { type RequestResult, statusOf } from '../outcome.ts'
@@ -22,7 +22,7 @@ export function writeHead(response: ServerResponse, status: number, reason: stri
   if (streamOf(response) !== undefined) return writeHead2(response, status, headers)
   const phrase = sendable.test(reason) ? reason : (STATUS_CODES[status] ?? '')
   const names = response.getHeaderNames()
-  if (names.length === 0) {
+  if (names.length === 0 && isPlain(response)) {
     response.writeHead(status, phrase, headers as string[])
     return
   }
@@ -64,6 +64,13 @@ function writeHead2(response: ServerResponse, status: number, headers: readonly 
     throw error
   }
 }
+
+/**
+ * Whether a head can be written as a list. Not so where a host reads headers back afterwards (Express does, and its loggers), or
+ * has put a `writeHead` of its own in the place of Node's, which may know no lists (`on-headers` before 1.1).
+ */
+const isPlain = (response: ServerResponse): boolean =>
+  Object.getPrototypeOf(response) === ServerResponse.prototype && !Object.hasOwn(response, 'writeHead')
 
 interface Group {
   readonly name: string
@@ -137,9 +144,10 @@ export function cut(response: ServerResponse): void {
 
 /**
  * Closes a connection by a reset, whatever is still to be sent on it. This is what `resetAndDestroy` sets too; but that would
- * end the connection in order first, where a write is pending. Node can reset plain TCP only, and looks at this nowhere else.
+ * end the connection in order first, where a write is pending. Node can reset plain TCP only: with it a TLS socket would never
+ * be closed. There the other side misses the alert that ends a session.
  */
 export function resetSocket(socket: Duplex): void {
-  Object.assign(socket, { resetAndClosing: true })
+  if (!('encrypted' in socket)) Object.assign(socket, { resetAndClosing: true })
   socket.destroy()
 }

@@ -10,6 +10,7 @@ import { bindBy } from './binding.ts'
 import type { OnBodyFault } from './body-watch.ts'
 import { drain } from './drain.ts'
 import { type Admitted, inspect, type RequestHead } from './gate.ts'
+import { handBack } from './hand-back.ts'
 import { interimHead, responseHead } from './headers.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
@@ -41,6 +42,8 @@ class Exchange implements Outlet {
   #outgoing: Outgoing | undefined
   #sending: Sending | undefined
   #attempts: Attempts | undefined
+  /** Tells the bytes of the host's own answer, where a failure was handed back to it. */
+  #byHost: (() => number) | undefined
 
   constructor(ports: Ports, request: IncomingMessage, response: ServerResponse, options: Options) {
     this.#ports = ports
@@ -238,6 +241,10 @@ class Exchange implements Outlet {
     const unread = this.#admitted?.body !== 'none' && !this.#request.complete
     if (unread) distrust(this.#request, 'it follows a request whose body was not taken')
     const close = this.#options.upgrading !== undefined || unread || untrusted.has(result) || result === 'closing'
+    this.#sending?.close()
+    if (!untrusted.has(result))
+      this.#byHost = handBack(this.#ports, this.#incoming, response, { result, detail, close })
+    if (this.#byHost !== undefined) return
     const { status, reason, head, body } = answerTo(result, this.#incoming.requestId, close)
     const text = this.#request.method === 'HEAD' ? '' : body
     const answer = (): void => {
@@ -247,7 +254,6 @@ class Exchange implements Outlet {
       this.#writer.own(text)
       drain(this.#request, response, this.#ports.clock)
     }
-    this.#sending?.close()
     const { log } = this.#ports
     const ticket = log.waits && log.recordable() ? this.#record(status, Buffer.byteLength(text)) : undefined
     if (ticket === undefined) answer()
@@ -270,14 +276,14 @@ class Exchange implements Outlet {
       const result = finished ? 'internal' : 'client-gone'
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)
       this.#attempts?.cancel(result, journal.detail ?? result)
-    }
+    } else if (this.#byHost !== undefined && !finished) journal.fail('client-gone', `unanswered: ${journal.result}`)
     this.#sending?.end()
     this.#options.upgrading?.over()
     this.#record()
     this.#ports.closed()
   }
 
-  #record(answered?: number, size = this.#writer.size): Ticket | undefined {
+  #record(answered?: number, size = this.#byHost?.() ?? this.#writer.size): Ticket | undefined {
     const sent = this.#response.headersSent ? this.#response.statusCode : answered
     const gone = this.#journal.result === 'client-gone' && this.#options.upgrading?.tunnel === undefined
     const status = gone ? 499 : sent

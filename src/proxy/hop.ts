@@ -41,13 +41,13 @@ export class Hop {
 
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
   handle(request: AnyRequest, response: AnyResponse, options: HandleOptions): void {
-    takeOver(request as IncomingMessage)
+    if (!takeOver(request as IncomingMessage)) return
     handle(this.#ports, request as IncomingMessage, response as ServerResponse, options)
   }
 
   /** Takes a request over that asks for another protocol, with its connection. Never throws. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: UpgradeOptions): void {
-    takeOver(request)
+    if (!takeOver(request)) return
     const taken = new UpgradeSocket(socket, head)
     inTurn(socket, options.response, () => {
       const response = options.response ?? new ServerResponse(request)

@@ -13,15 +13,15 @@ type Route = HandleOptions['route']
 interface Watched {
   readonly requestId: string
   route: Route
-  /** Makes no record of it: a balancer has taken it over, and makes one. */
-  drop(): void
+  /** Makes no record of it: a balancer has taken it over, and makes one. False where it is recorded already. */
+  drop(): boolean
 }
 
 /** By their requests: however many watch one, there is one record of it. */
 const watched = new WeakMap<IncomingMessage, Watched>()
 
-/** A request that a balancer takes over is not the host's. */
-export const takeOver = (request: IncomingMessage): void => watched.get(request)?.drop()
+/** A request that a balancer takes over is not the host's. False where its client has left meanwhile, and it is recorded. */
+export const takeOver = (request: IncomingMessage): boolean => watched.get(request)?.drop() ?? true
 
 /**
  * Watches a request and its response until both are over, and records them once. Changes nothing of what they do. Returns
@@ -120,7 +120,7 @@ function watch(
     ports.closed()
     return true
   }
-  const one: Watched = { requestId: '', route: options.route, drop: () => void close() }
+  const one: Watched = { requestId: '', route: options.route, drop: close }
   const facts = incoming(
     request,
     {
@@ -145,7 +145,7 @@ function watch(
 }
 
 /** Counts what a response's body is written with, and sees whether the host breaks it off. */
-function watchSent(response: ServerResponse): { size(): number; broken(): boolean } {
+export function watchSent(response: ServerResponse): { size(): number; broken(): boolean } {
   let size = 0
   let broken = false
   let within = false

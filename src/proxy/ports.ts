@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Decision, StickyVerdict } from '../decision.ts'
+import type { BalancerError } from '../errors.ts'
 import type { Emit, EventFields, Ticket } from '../events.ts'
 import type { AttemptResult, Ending, RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
@@ -144,6 +145,11 @@ export interface HandleOptions {
    * function is called when the record is made: a framework may find the route after us.
    */
   readonly route?: string | (() => string | undefined)
+  /**
+   * Gets what failed before its response began, and has to answer it: the record waits for that. If it throws the balancer
+   * answers, as it does where this is not given, and for what is not well-formed in any case.
+   */
+  readonly onFail?: (error: BalancerError) => void
 }
 
 /** How an adapter hands in a request that asks for another protocol. */

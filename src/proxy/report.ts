@@ -11,6 +11,7 @@ import type { Connected } from '../transport.ts'
 import { valueIn } from './headers.ts'
 import type { Incoming } from './incoming.ts'
 import type { HandleOptions, Ports } from './ports.ts'
+
 import { protocolOf } from './versions.ts'
 
 type Completed = EventFields<'request.completed'>

@@ -1,33 +1,57 @@
 // What every adapter promises, as one suite that runs over each of them.
 import { METHODS } from 'node:http'
 import { describe, expect, it } from 'vitest'
+import type { BalancerOptions } from '../../src/config.ts'
 import type { Balancer } from '../../src/face.ts'
 import { answering, echoing, halfResponses, httpBackend, refusing, saying } from '../support/backends.ts'
 import { recorded } from '../support/edge.ts'
 import { rawClient, send, valuesOf } from '../support/raw-client.ts'
 import { until } from '../support/until.ts'
+import { passesOnTheWire } from './conformance-wire.ts'
 
 export interface Harness {
   readonly name: string
   /** Where the balancer is mounted; empty where an adapter has no mounts. */
   readonly prefix: string
+  /** What the records name as the route, where they name one. */
+  readonly route?: string
+  /** Those that the host lets through; by default all that Node knows. */
+  readonly methods?: readonly string[]
+  /** Whether the server has the records of `attach`. */
+  readonly attached?: boolean
   /** Starts a server; it gives every response the headers in `preset`. */
   start(balancer: Balancer, options: { preset: Preset | undefined }): Promise<number>
 }
 
 type Preset = Readonly<Record<string, string | readonly string[]>>
 
+const allMethods = METHODS.filter((method) => method !== 'CONNECT')
+
+/** What carries requests to backends: the suite runs over each, and these are the options that choose it. */
+const transports: Readonly<Record<string, Partial<BalancerOptions>>> = { undici: {} }
+
 /** The headers that a host sets before the balancer gets the request. */
 const preset = { 'set-cookie': 'host=1', 'x-host': ['1', '2'], 'x-theirs': 'host' } as const
 
-export function conforms({ name, prefix, start }: Harness): void {
+/** Runs the suite over an adapter. */
+export function conforms(harness: Harness): void {
+  for (const [transport, options] of Object.entries(transports))
+    describe(`${harness.name}, with ${transport}`, () => conformsWith(harness, options))
+}
+
+function conformsWith(
+  { prefix, route, methods = allMethods, attached = false, start }: Harness,
+  transport: Partial<BalancerOptions>,
+): void {
   const serve = async (backend: { readonly url: string } | undefined, given?: Preset) => {
-    const record = recorded({ backends: backend === undefined ? [] : [backend] })
+    const record = recorded({ ...transport, backends: backend === undefined ? [] : [backend] })
     return { ...record, port: await start(record.balancer, { preset: given }) }
   }
   const target = `${prefix}/x`
 
-  describe(name, () => {
+  passesOnTheWire({ prefix, route, attached, serve: (backend) => serve(backend) })
+
+  describe('each request', () => {
     it('passes a GET on, with path and query', async () => {
       const backend = await answering()
       const { port, one } = await serve(backend)
@@ -110,7 +134,7 @@ export function conforms({ name, prefix, start }: Harness): void {
       const two = await saying('HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Length: 3\r\n\r\ntwo')
       for (const given of [undefined, { ...preset, 'cache-control': 'max-age=60' }]) {
         const affinity = { cookie: { secret: 'a secret of sixteen or more characters' } }
-        const record = recorded({ backends: [one, two], strategy: 'round-robin', affinity })
+        const record = recorded({ ...transport, backends: [one, two], strategy: 'round-robin', affinity })
         const port = await start(record.balancer, { preset: given })
         const first = await send(port, { path: target })
         const cookies = valuesOf(first.rawHeaders, 'set-cookie')
@@ -223,14 +247,13 @@ export function conforms({ name, prefix, start }: Harness): void {
     it('passes every method on', async () => {
       const backend = await answering()
       const { port, completed } = await serve(backend)
-      const methods = METHODS.filter((method) => method !== 'CONNECT')
       for (const method of methods)
         expect([method, (await send(port, { method, path: target })).status]).toEqual([method, 200])
       expect(backend.seen.map(({ method }) => method)).toEqual(methods)
       await completed(methods.length)
     })
 
-    for (const method of ['POST', 'DELETE', 'QUERY', 'PROPFIND']) {
+    for (const method of ['POST', 'DELETE', 'QUERY', 'PROPFIND'].filter((one) => methods.includes(one))) {
       for (const type of ['foo', '', 'foo/', '/; a', 'text/html;charset', undefined]) {
         it(`passes the body of a ${method} on whose Content-Type is ${type}`, async () => {
           const backend = await answering()

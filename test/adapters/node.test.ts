@@ -22,6 +22,7 @@ conforms({
 conforms({
   name: 'createServer',
   prefix: '',
+  attached: true,
   async start(balancer, options) {
     const server = createServer(balancer)
     // A listener that comes first: as an instrumentation does.
