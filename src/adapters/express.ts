@@ -1,6 +1,7 @@
 // The adapter for Express: a middleware that hands over what reaches it, with the mount path stripped as Express does it.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Balancer } from '../face.ts'
+import { contained } from './shared/escapes.ts'
 
 /** What of an Express request the middleware looks at. */
 export interface ExpressRequest extends IncomingMessage {
@@ -27,18 +28,13 @@ export function expressBalancer(balancer: Balancer): ExpressMiddleware {
     const body = parsedBody(request)
     const target = request.url ?? '/'
     const { originalUrl } = request
-    // The backend would resolve dot segments, and leave what it is mounted on: as a relative reference the gate refuses it.
-    const escapes = originalUrl !== undefined && originalUrl !== target && dotSegment.test(target)
     port.handle(request, response, {
-      target: escapes ? `.${target}` : target,
+      target: contained(target, originalUrl),
       ...(originalUrl === undefined ? {} : { originalTarget: originalUrl }),
       ...(body === undefined ? {} : { body }),
     })
   }
 }
-
-/** A segment `.` or `..` of the path, as any backend may read one: with escapes, backslashes, or parameters behind it. */
-const dotSegment = /^[^?]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;?]|%2f|%5c|%3b|$)/i
 
 /** The body to send on, where something has read it; undefined where it cannot be written anew: that is answered, and recorded. */
 function parsedBody(request: ExpressRequest): Buffer | undefined {

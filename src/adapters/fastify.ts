@@ -2,6 +2,7 @@
 import { METHODS } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Balancer } from '../face.ts'
+import { contained } from './shared/escapes.ts'
 
 export interface FastifyBalancerOptions {
   readonly balancer: Balancer
@@ -32,17 +33,12 @@ export async function fastifyBalancer(app: FastifyInstance, options: FastifyBala
     reply.hijack()
     const originalTarget = request.originalUrl
     const target = targetOf(request.raw.url ?? '/')
-    // The backend would resolve dot segments, and leave what it is mounted on: as a relative reference the gate refuses it.
-    const escapes = target !== originalTarget && dotSegment.test(target)
-    port.handle(request.raw, reply.raw, { target: escapes ? `.${target}` : target, originalTarget })
+    port.handle(request.raw, reply.raw, { target: contained(target, originalTarget), originalTarget })
   }
   const route = { method: [...app.supportedMethods], exposeHeadRoute: false, handler }
   app.route({ ...route, url: '/' })
   app.route({ ...route, url: '/*' })
 }
-
-/** A segment `.` or `..` of the path, as any backend may read one: with escapes, backslashes, or parameters behind it. */
-const dotSegment = /^[^?]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;?]|%2f|%5c|%3b|$)/i
 
 /**
  * The target for the backend: what follows the prefix, as a path. `/api?x` under `/api` is `/?x`. The prefix is counted in
