@@ -1,6 +1,7 @@
 // One request from its first look to its record: refuse or pick, send, pass on, try elsewhere, and tell exactly once.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BackendState } from '../backend.ts'
+import { BalancerError } from '../errors.ts'
 import type { Ticket } from '../events.ts'
 import type { RequestResult } from '../outcome.ts'
 import type { AttemptRequest } from '../transport.ts'
@@ -19,9 +20,16 @@ import { Sending } from './sending.ts'
 import { RequestView } from './view.ts'
 import { ResponseWriter } from './writer.ts'
 
-/** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
-export function handle(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions): void {
-  new Exchange(ports, request, response, options).start()
+/** Takes a request over: it is answered and recorded, whatever happens. Never throws. Returns our id of it. */
+export function handle(
+  ports: Ports,
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: HandleOptions,
+): string {
+  const exchange = new Exchange(ports, request, response, options)
+  exchange.start()
+  return exchange.id
 }
 
 class Exchange implements Outlet {
@@ -46,6 +54,10 @@ class Exchange implements Outlet {
     this.#journal = new Journal(ports, this.#incoming)
     this.#view = new RequestView(request, this.#incoming.client.address)
     this.#writer = new ResponseWriter(response)
+  }
+
+  get id(): string {
+    return this.#incoming.requestId
   }
 
   start(): void {
@@ -132,6 +144,7 @@ class Exchange implements Outlet {
     if (cookie !== undefined) bindBy(cookie, head.headers, this.#response)
     if (this.#ports.closing()) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
+    this.#options.onHead?.()
     this.#sending?.free()
     this.#writer.begin(resume, this.#ports.log.waits && !bodiless ? head.length : undefined)
     return true
@@ -177,6 +190,7 @@ class Exchange implements Outlet {
     if (result === 'malformed') distrust(this.#request.socket)
     const unread = this.#admitted?.body !== 'none' && !this.#request.complete
     const close = unread || result === 'malformed' || result === 'closing'
+    if (this.#options.onFail !== undefined) return this.#handBack(new BalancerError(result, detail), close)
     const { status, reason, head, body } = answerTo(result, this.#incoming.requestId, close)
     const text = this.#request.method === 'HEAD' ? '' : body
     const answer = (): void => {
@@ -191,6 +205,14 @@ class Exchange implements Outlet {
     const ticket = log.waits && log.recordable() ? this.#record(status, Buffer.byteLength(text)) : undefined
     if (ticket === undefined) answer()
     else log.durable(ticket).then(answer, answer)
+  }
+
+  // The host answers. What is unread of the request must not be taken for the next one.
+  #handBack(error: BalancerError, close: boolean): void {
+    this.#sending?.close()
+    if (close) this.#response.shouldKeepAlive = false
+    drain(this.#request)
+    this.#options.onFail?.(error)
   }
 
   // The one place where every request ends: all of its response was handed to the system, or the connection closed before.

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Decision, StickyVerdict } from '../decision.ts'
+import type { BalancerError } from '../errors.ts'
 import type { Emit, EventFields, Ticket } from '../events.ts'
 import type { AttemptResult, Ending, RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
@@ -124,19 +125,27 @@ export interface HandleOptions {
   readonly body?: Buffer
   /** The route under which the host has mounted the balancer, or that it answers by itself: `http.route` in the record. */
   readonly route?: string
+  /** Of an upgrade: the response that the host has assigned to its connection, for an answer other than a switch. */
+  readonly response?: ServerResponse
+  /** The host's own id of it: `lb.app_request_id` in the record. */
+  readonly appRequestId?: string
+  /** Called once the head of a backend's response was written: from then on the host must leave the response alone. */
+  onHead?(): void
+  /** Called in the place of our own answer, where a request failed before a response began: the host answers. */
+  onFail?(error: BalancerError): void
 }
 
 /** What an adapter works with: how requests come in, and how it tells of what never became one. */
 export interface AdapterPort {
-  /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
-  handle(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
+  /** Takes a request over: it is answered and recorded, whatever happens. Never throws. Returns our id of it. */
+  handle(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): string
   /**
    * Takes a request over that asks for another protocol (RFC 9110 section 7.8), with its connection: it is answered and
-   * recorded, whatever happens, and what the backend switches to is carried both ways. Never throws.
+   * recorded, whatever happens, and what the backend switches to is carried both ways. Never throws. Returns our id of it.
    */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: HandleOptions): void
-  /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. */
-  observe(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: HandleOptions): string
+  /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. Returns our id. */
+  observe(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): string
   /** The rule that refuses this address, if one does. */
   denies(address: string): string | undefined
   /** Records what was refused before it was a request. */

@@ -129,7 +129,6 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
   const { result, decision, attempts, settled, status, startUs } = end
   const { values, omitted } = ports.redactor.headers(rawHeaders)
   const trace = traceOf(rawHeaders)
-  const clientId = valueIn(rawHeaders, 'x-request-id')
   const { config_hash, config_revision, pool } = ports.stamp()
   const connected = settled?.connected
   const failed = result !== 'ok' || (status !== undefined && status >= 500)
@@ -146,8 +145,9 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
       route: facts.options.route,
     },
     lb: {
+      app_request_id: plainId(facts.options.appRequestId),
       attempts: attempts.map(attemptReport),
-      client_request_id: clientId?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128),
+      client_request_id: plainId(valueIn(rawHeaders, 'x-request-id')),
       config_hash,
       config_revision,
       decision: decision === undefined ? undefined : decisionReport(decision),
@@ -172,6 +172,9 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
     url: urlOf(facts, ports),
   }
 }
+
+/** An id that somebody else has made, as a line holds it. */
+const plainId = (id: string | undefined): string | undefined => id?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128)
 
 function endedBy({ result, attempts, byHost }: Completion): Completed['lb']['ended_by'] {
   if (result === 'ok') return byHost ? 'host' : 'backend'

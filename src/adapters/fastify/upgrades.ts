@@ -1,0 +1,73 @@
+// Upgrades below the mounts of an app: they take the way of every request, through the router and the hooks.
+import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+
+/** A place in an app that takes upgrades. */
+export interface UpgradeMount {
+  holds(url: string): boolean
+  /** Hands a request to the router of the app. */
+  routing(request: IncomingMessage, response: ServerResponse): void
+}
+
+/** What came behind the head of each request for an upgrade. */
+const heads = new WeakMap<IncomingMessage, Buffer>()
+
+/** What came behind the head of a request; undefined if it is no upgrade. */
+export const upgradeHead = (request: IncomingMessage): Buffer | undefined => heads.get(request)
+
+const mounts = new WeakMap<Server, Set<UpgradeMount>>()
+
+/** Takes the upgrades below this mount, until the function that it returns is called. One listener serves all mounts of a server. */
+export function takeUpgrades(server: Server, mount: UpgradeMount): () => void {
+  const all = mounts.get(server) ?? new Set()
+  if (!mounts.has(server)) {
+    mounts.set(server, all)
+    // First, so that the head is known to whoever routes the request.
+    server.prependListener('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      heads.set(request, head)
+      // After the other listeners: one that brings WebSockets to Fastify routes every upgrade of the app, ours among them.
+      queueMicrotask(() => dispatch(server, all, request, socket))
+    })
+  }
+  all.add(mount)
+  return () => void all.delete(mount)
+}
+
+/** Node's own note of the response that a connection carries now: somebody else has taken the request. */
+type Carrying = { readonly _httpMessage?: object | null }
+
+function dispatch(server: Server, all: ReadonlySet<UpgradeMount>, request: IncomingMessage, socket: Socket): void {
+  if (socket.destroyed || ((socket as Carrying)._httpMessage ?? null) !== null) return
+  const mount = [...all].find((one) => one.holds(request.url ?? ''))
+  if (mount !== undefined) route(mount, request, socket)
+  // Node calls nobody else where somebody listens for upgrades: without us this had been a request as any other.
+  else if (server.listenerCount('upgrade') === 1) withoutUpgrade(server, request, socket)
+}
+
+function route(mount: UpgradeMount, request: IncomingMessage, socket: Socket): void {
+  // A reset while hooks run must not end the process.
+  socket.on('error', ignore)
+  const response = new ServerResponse(request)
+  // Nobody reads another request from this connection.
+  response.shouldKeepAlive = false
+  response.assignSocket(socket)
+  response.once('finish', () => {
+    if (response.statusCode !== 101) socket.destroySoon()
+  })
+  mount.routing(request, response)
+}
+
+const ignore = (): void => undefined
+
+/** Has the request read once more, as one that asks for no upgrade: a server may ignore the wish (RFC 9110 section 7.8). */
+function withoutUpgrade(server: Server, request: IncomingMessage, socket: Socket): void {
+  const { method, url, httpVersion, rawHeaders } = request
+  let text = `${method} ${url} HTTP/${httpVersion}\r\n`
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const [name, value] = [rawHeaders[i]!, rawHeaders[i + 1]!]
+    if (/^(?:upgrade|http2-settings)$/i.test(name)) continue
+    text += `${name}: ${/^connection$/i.test(name) ? value.replace(/\b(?:upgrade|http2-settings)\b/gi, '') : value}\r\n`
+  }
+  socket.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), upgradeHead(request) ?? Buffer.alloc(0)]))
+  server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
+}
