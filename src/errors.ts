@@ -86,14 +86,21 @@ export class BalancerError extends Error {
   readonly status: number
   readonly blame: Blame
   readonly problems: readonly Problem[]
+  /** The id in the record of the request that failed, where it is one that did. */
+  readonly requestId: string | undefined
 
-  constructor(code: ErrorCode, detail?: string, options: { cause?: unknown; problems?: readonly Problem[] } = {}) {
+  constructor(
+    code: ErrorCode,
+    detail?: string,
+    options: { cause?: unknown; problems?: readonly Problem[]; requestId?: string } = {},
+  ) {
     const { message, status, blame } = failures[code]
     super(detail === undefined ? message : `${message}: ${detail}`, 'cause' in options ? { cause: options.cause } : {})
     this.code = code
     this.status = status
     this.blame = blame
     this.problems = options.problems ?? []
+    this.requestId = options.requestId
   }
 }
 

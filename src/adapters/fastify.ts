@@ -7,7 +7,7 @@ import { takeAnyBody } from './fastify/bodies.ts'
 import { mountOf } from './fastify/mount.ts'
 import type { FastifyBalancerOptions } from './fastify/options.ts'
 import { takeUpgrades, upgradeHead } from './fastify/upgrades.ts'
-import { bindLog, mounted, watch } from './fastify/watch.ts'
+import { correlation, watch } from './fastify/watch.ts'
 import { contained } from './shared/escapes.ts'
 
 export type { FastifyBalancerOptions } from './fastify/options.ts'
@@ -48,21 +48,20 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
       target: contained(place.target(raw.url ?? '/'), originalTarget),
       originalTarget,
       ...(app.prefix === '' ? {} : { route: app.prefix }),
-      appRequestId: request.id,
+      ...correlation(request, reply),
       ...(throws ? { onHead: () => void settle(void reply.hijack()), onFail: failing(reply, names, settle) } : {}),
     }
     const head = upgradeHead(raw)
-    if (head === undefined) return bindLog(request, reply, port.handle(raw, reply.raw, facts))
+    if (head === undefined) return port.handle(raw, reply.raw, facts)
     const { socket } = raw
     open.add(socket)
     socket.once('close', () => open.delete(socket))
-    bindLog(request, reply, port.upgrade(raw, socket, head, { ...facts, response: reply.raw }))
+    port.upgrade(raw, socket, head, { ...facts, response: reply.raw })
   }
 
   takeAnyBody(app)
   const taken = addMethods(app, options.httpMethods)
   const route = {
-    config: { [mounted]: true },
     exposeHeadRoute: false,
     constraints: constraints ?? {},
     onRequest: onRequest ?? [],
@@ -111,8 +110,7 @@ function passHeaders(reply: FastifyReply): readonly string[] {
 function failing(reply: FastifyReply, names: readonly string[], settle: Settle): (error: Error) => void {
   return (error) => {
     for (const name of names) reply.raw.removeHeader(name)
-    // Not before `handle` has returned: the lines that the failure brings carry its id too.
-    queueMicrotask(() => settle(error))
+    settle(error)
   }
 }
 

@@ -1,5 +1,5 @@
 // What the client gets: the head of a response, or an answer of our own.
-import { type ServerResponse, STATUS_CODES } from 'node:http'
+import { ServerResponse, STATUS_CODES } from 'node:http'
 import { failures } from '../errors.ts'
 import { type RequestResult, statusOf } from '../outcome.ts'
 
@@ -19,7 +19,7 @@ const framing = new Set(['connection', 'content-length', 'keep-alive', 'trailer'
 export function writeHead(response: ServerResponse, status: number, reason: string, headers: readonly string[]): void {
   const phrase = sendable.test(reason) ? reason : (STATUS_CODES[status] ?? '')
   const names = response.getHeaderNames()
-  if (names.length === 0) {
+  if (names.length === 0 && isPlain(response)) {
     response.writeHead(status, phrase, headers as string[])
     return
   }
@@ -36,6 +36,13 @@ export function writeHead(response: ServerResponse, status: number, reason: stri
     throw error
   }
 }
+
+/**
+ * Whether a head can be written as a list. Not so where a host reads headers back afterwards (Express does, and its loggers), or
+ * has put a `writeHead` of its own in the place of Node's, which may know no lists (`on-headers` before 1.1).
+ */
+const isPlain = (response: ServerResponse): boolean =>
+  Object.getPrototypeOf(response) === ServerResponse.prototype && !Object.hasOwn(response, 'writeHead')
 
 interface Group {
   readonly name: string

@@ -1,7 +1,6 @@
 // One request from its first look to its record: refuse or pick, send, pass on, try elsewhere, and tell exactly once.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { BackendState } from '../backend.ts'
-import { BalancerError } from '../errors.ts'
 import type { Ticket } from '../events.ts'
 import type { RequestResult } from '../outcome.ts'
 import type { AttemptRequest } from '../transport.ts'
@@ -10,9 +9,11 @@ import { Attempts } from './attempts.ts'
 import { bindBy } from './binding.ts'
 import { drain } from './body.ts'
 import { type Admitted, inspect } from './gate.ts'
+import { handBack } from './hand-back.ts'
 import { responseHead } from './headers.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
+import { unwatch } from './observe.ts'
 import type { Outlet } from './outlet.ts'
 import { distrust, isDistrusted, onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
@@ -20,16 +21,9 @@ import { Sending } from './sending.ts'
 import { RequestView } from './view.ts'
 import { ResponseWriter } from './writer.ts'
 
-/** Takes a request over: it is answered and recorded, whatever happens. Never throws. Returns our id of it. */
-export function handle(
-  ports: Ports,
-  request: IncomingMessage,
-  response: ServerResponse,
-  options: HandleOptions,
-): string {
-  const exchange = new Exchange(ports, request, response, options)
-  exchange.start()
-  return exchange.id
+/** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
+export function handle(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions): void {
+  new Exchange(ports, request, response, options).start()
 }
 
 class Exchange implements Outlet {
@@ -44,6 +38,8 @@ class Exchange implements Outlet {
   #admitted: Admitted | undefined
   #sending: Sending | undefined
   #attempts: Attempts | undefined
+  /** Tells the bytes of the host's own answer, where a failure was handed back to it. */
+  #byHost: (() => number) | undefined
 
   constructor(ports: Ports, request: IncomingMessage, response: ServerResponse, options: HandleOptions) {
     this.#ports = ports
@@ -56,13 +52,10 @@ class Exchange implements Outlet {
     this.#writer = new ResponseWriter(response)
   }
 
-  get id(): string {
-    return this.#incoming.requestId
-  }
-
   start(): void {
     const request = this.#request
     const response = this.#response
+    if (!unwatch(this.#ports, request)) return
     this.#ports.opened()
     // Both sockets carry a handler from the first tick on: a reset is told by `close`, and must not end the process.
     request.on('error', ignore)
@@ -190,29 +183,23 @@ class Exchange implements Outlet {
     if (result === 'malformed') distrust(this.#request.socket)
     const unread = this.#admitted?.body !== 'none' && !this.#request.complete
     const close = unread || result === 'malformed' || result === 'closing'
-    if (this.#options.onFail !== undefined) return this.#handBack(new BalancerError(result, detail), close)
+    this.#sending?.close()
+    if (result !== 'malformed') this.#byHost = handBack(this.#incoming, response, { result, detail, close })
+    if (this.#byHost !== undefined) return
     const { status, reason, head, body } = answerTo(result, this.#incoming.requestId, close)
     const text = this.#request.method === 'HEAD' ? '' : body
     const answer = (): void => {
       // Somebody else may have answered while it waited for its line.
       if (response.headersSent) return
       writeHead(response, status, reason, head)
+      this.#options.onHead?.()
       this.#writer.own(text)
       drain(this.#request)
     }
-    this.#sending?.close()
     const { log } = this.#ports
     const ticket = log.waits && log.recordable() ? this.#record(status, Buffer.byteLength(text)) : undefined
     if (ticket === undefined) answer()
     else log.durable(ticket).then(answer, answer)
-  }
-
-  // The host answers. What is unread of the request must not be taken for the next one.
-  #handBack(error: BalancerError, close: boolean): void {
-    this.#sending?.close()
-    if (close) this.#response.shouldKeepAlive = false
-    drain(this.#request)
-    this.#options.onFail?.(error)
   }
 
   // The one place where every request ends: all of its response was handed to the system, or the connection closed before.
@@ -223,13 +210,13 @@ class Exchange implements Outlet {
       const result = finished ? 'internal' : 'client-gone'
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)
       this.#attempts?.cancel(result, journal.detail ?? result)
-    }
+    } else if (this.#byHost !== undefined && !finished) journal.fail('client-gone', `unanswered: ${journal.result}`)
     this.#sending?.end()
     this.#record()
     this.#ports.closed()
   }
 
-  #record(answered?: number, size = this.#writer.size): Ticket | undefined {
+  #record(answered?: number, size = this.#byHost?.() ?? this.#writer.size): Ticket | undefined {
     const sent = this.#response.headersSent ? this.#response.statusCode : answered
     const status = this.#journal.result === 'client-gone' ? 499 : sent
     return this.#journal.completed(status, this.#sending?.size ?? 0, size)

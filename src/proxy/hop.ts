@@ -36,21 +36,21 @@ export class Hop {
   }
 
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
-  handle(request: IncomingMessage, response: ServerResponse, options: HandleOptions): string {
-    return handle(this.#ports, request, response, options)
+  handle(request: IncomingMessage, response: ServerResponse, options: HandleOptions): void {
+    handle(this.#ports, request, response, options)
   }
 
   /** Takes a request over that asks for another protocol, with its connection. Never throws. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: HandleOptions): string {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: HandleOptions): void {
     const response = options.response ?? new ServerResponse(request)
     if (options.response === undefined) response.assignSocket(socket as Socket)
     if (head.length > 0) socket.unshift(head)
-    return handle(this.#ports, request, response, options)
+    handle(this.#ports, request, response, options)
   }
 
   /** Records a request that the host answers by itself. Never throws. */
-  observe(request: IncomingMessage, response: ServerResponse, options: HandleOptions): string {
-    return observe(this.#ports, request, response, options).requestId
+  observe(request: IncomingMessage, response: ServerResponse, options: HandleOptions): void {
+    observe(this.#ports, request, response, options)
   }
 
   /** What adapters work with. */

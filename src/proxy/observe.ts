@@ -5,7 +5,30 @@ import { Journal } from './journal.ts'
 import { onceClosed } from './pipelined.ts'
 import type { HandleOptions, Ports } from './ports.ts'
 
-/** Watches a request and its response until both are over, and records them once. Touches neither. Never throws. */
+/** Node's note of a request for another protocol. */
+type Switching = { readonly upgrade?: boolean | null }
+
+interface Watch {
+  readonly ports: Ports
+  /** Ends it without a record. False where it was recorded already. */
+  stop(): boolean
+}
+
+const watches = new WeakMap<IncomingMessage, Watch[]>()
+
+/**
+ * Ends all watches over a request that a balancer takes over: its record is the one. False where it has recorded this request
+ * already, whose client has left meanwhile.
+ */
+export function unwatch(ports: Ports, request: IncomingMessage): boolean {
+  const stopped = watches.get(request)?.map((watch) => watch.stop() || watch.ports !== ports)
+  return stopped?.every(Boolean) ?? true
+}
+
+/**
+ * Watches a request and its response until both are over, and records them once: a balancer that watches it already does not
+ * do so twice. Touches neither. Never throws.
+ */
 export function observe(
   ports: Ports,
   request: IncomingMessage,
@@ -13,25 +36,45 @@ export function observe(
   options: HandleOptions,
 ): Incoming {
   const facts = incoming(request, options)
+  const others = watches.get(request)
+  if (others?.some((watch) => watch.ports === ports)) return facts
   const journal = new Journal(ports, facts)
   journal.byHost = true
+  let stopped = false
   const sent = countSent(response)
   const received = countReceived(request)
   ports.opened()
   const end = (): void => {
+    if (stopped) return
+    stopped = true
     const finished = response.writableFinished
-    if (finished) journal.result = 'ok'
+    // The host has taken the connection for another protocol: what it said on it is not known here.
+    const switched = (request as Switching).upgrade === true && !response.headersSent
+    if (finished || switched) journal.result = 'ok'
     else journal.fail('client-gone', undefined)
-    journal.completed(finished ? response.statusCode : 499, received(), sent())
+    journal.completed(finished ? response.statusCode : switched ? undefined : 499, received(), sent())
     ports.closed()
   }
   if (response.destroyed || request.socket.destroyed) end()
-  else onceClosed(request, response, end)
+  else {
+    onceClosed(request, response, end)
+    const watch = {
+      ports,
+      stop() {
+        if (stopped) return false
+        stopped = true
+        ports.closed()
+        return true
+      },
+    }
+    if (others === undefined) watches.set(request, [watch])
+    else others.push(watch)
+  }
   return facts
 }
 
 /** Counts what a response's body is written with. */
-function countSent(response: ServerResponse): () => number {
+export function countSent(response: ServerResponse): () => number {
   let size = 0
   const write = response.write
   const end = response.end

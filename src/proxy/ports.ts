@@ -123,29 +123,37 @@ export interface HandleOptions {
   readonly originalTarget?: string
   /** The body, where something has read it before us. */
   readonly body?: Buffer
-  /** The route under which the host has mounted the balancer, or that it answers by itself: `http.route` in the record. */
-  readonly route?: string
-  /** Of an upgrade: the response that the host has assigned to its connection, for an answer other than a switch. */
-  readonly response?: ServerResponse
+  /**
+   * The route under which the host has mounted the balancer, or that it answers by itself: `http.route` in the record. A
+   * function is asked when the record is made, and must not throw.
+   */
+  readonly route?: string | (() => string | undefined)
+  /**
+   * Gets what failed before its response began, and has to answer it: the record waits for that. If it throws the balancer
+   * answers, as it does where this is not given, and for what is not well-formed in any case.
+   */
+  readonly onFail?: (error: BalancerError) => void
+  /** Called once a head was written: from then on the host must leave the response alone. Must not throw. */
+  readonly onHead?: () => void
+  /** Called with our id of it, before anything else happens. Must not throw. */
+  readonly onId?: (requestId: string) => void
   /** The host's own id of it: `lb.app_request_id` in the record. */
   readonly appRequestId?: string
-  /** Called once the head of a backend's response was written: from then on the host must leave the response alone. */
-  onHead?(): void
-  /** Called in the place of our own answer, where a request failed before a response began: the host answers. */
-  onFail?(error: BalancerError): void
+  /** Of an upgrade: the response that the host has assigned to the connection; what is set on it goes along. */
+  readonly response?: ServerResponse
 }
 
 /** What an adapter works with: how requests come in, and how it tells of what never became one. */
 export interface AdapterPort {
-  /** Takes a request over: it is answered and recorded, whatever happens. Never throws. Returns our id of it. */
-  handle(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): string
+  /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
+  handle(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
   /**
    * Takes a request over that asks for another protocol (RFC 9110 section 7.8), with its connection: it is answered and
-   * recorded, whatever happens, and what the backend switches to is carried both ways. Never throws. Returns our id of it.
+   * recorded, whatever happens, and what the backend switches to is carried both ways. Never throws.
    */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: HandleOptions): string
-  /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. Returns our id. */
-  observe(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): string
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options?: HandleOptions): void
+  /** Records a request that the host answers by itself. Touches neither it nor its response. Never throws. */
+  observe(request: IncomingMessage, response: ServerResponse, options?: HandleOptions): void
   /** The rule that refuses this address, if one does. */
   denies(address: string): string | undefined
   /** Records what was refused before it was a request. */

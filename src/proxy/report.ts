@@ -10,7 +10,7 @@ import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
 import type { Connected } from '../transport.ts'
 import { valueIn } from './headers.ts'
 import type { Incoming } from './incoming.ts'
-import type { Ports } from './ports.ts'
+import type { HandleOptions, Ports } from './ports.ts'
 
 type Completed = EventFields<'request.completed'>
 type AttemptReport = Completed['lb']['attempts'][number]
@@ -85,6 +85,8 @@ function urlOf({ target: original, options }: Incoming, ports: Ports): Completed
     : { original_path: asked.path, path, query: asked.query, query_omitted: asked.query_omitted }
 }
 
+const routeOf = ({ route }: HandleOptions): string | undefined => (typeof route === 'function' ? route() : route)
+
 export function receivedFields(facts: Incoming, ports: Ports): EventFields<'request.received'> {
   const { request, rawHeaders, client, peer, requestId } = facts
   const { values, omitted } = ports.redactor.headers(rawHeaders)
@@ -93,7 +95,7 @@ export function receivedFields(facts: Incoming, ports: Ports): EventFields<'requ
     client,
     http: {
       request: { header: values, headers_omitted: omitted === 0 ? undefined : omitted, method: request.method ?? '' },
-      route: facts.options.route,
+      route: routeOf(facts.options),
     },
     lb: { request_id: requestId },
     network: { peer },
@@ -142,7 +144,7 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
         method: request.method ?? '',
       },
       response: { body: { size: end.responseBytes }, status_code: status },
-      route: facts.options.route,
+      route: routeOf(facts.options),
     },
     lb: {
       app_request_id: plainId(facts.options.appRequestId),

@@ -207,12 +207,12 @@ for (const [version, fastify] of versions) {
       })
     })
 
-    it('gives what nobody was found for, and what is not well-formed, to it too', async () => {
+    it('gives what nobody was found for to it too, and answers what is not well-formed itself', async () => {
       const { port, completed } = await failing([])
       expect(await send(port, { path: '/api/x' })).toMatchObject({ status: 503, body: '{"mine":"no-backend"}' })
       const client = await rawClient(port, 'GET /api/../x HTTP/1.1\r\nHost: a\r\n\r\n')
       await client.ended
-      expect(client.text()).toMatch(/^HTTP\/1\.1 400 [\s\S]*connection: close[\s\S]*\{"mine":"malformed"\}/i)
+      expect(client.text()).toMatch(/^HTTP\/1\.1 400 [\s\S]*connection: close[\s\S]*"code":"malformed"/i)
       expect((await completed(2)).map(({ lb }) => lb.result)).toEqual(['no-backend', 'malformed'])
     })
 
@@ -350,19 +350,33 @@ for (const [version, fastify] of versions) {
       expect((await completed(1)).map(({ http }) => http.route)).toEqual(['/inner/in'])
     })
 
-    it('leaves the records of a mount to the mount', async () => {
+    it('leaves the records of a mount to the mount, but for what the hooks refuse there', async () => {
       const backend = await answering()
       const { balancer, completed } = recorded({ backends: [backend] })
-      const app = fastify()
+      const { lines, logger } = logLines()
+      const app = fastify({ logger })
       app.register(fastifyBalancer, { balancer, auditOnly: true })
       app.get('/own', async () => 'own')
-      app.register(fastifyBalancer, { balancer, prefix: '/api' })
+      app.register(fastifyBalancer, {
+        balancer,
+        prefix: '/api',
+        preHandler: async (request, reply) => (request.url === '/api/no' ? reply.code(403).send('no') : undefined),
+      })
       const port = await serveApp(app)
-      for (const path of ['/own', '/api/x']) expect(await send(port, { path })).toMatchObject({ status: 200 })
-      expect((await completed(2)).map(({ http, lb }) => [http.route, lb.ended_by])).toEqual([
-        ['/own', 'host'],
-        ['/api', 'backend'],
+      for (const [path, status] of [
+        ['/own', 200],
+        ['/api/x', 200],
+        ['/api/no', 403],
+      ] as const)
+        expect(await send(port, { path })).toMatchObject({ status })
+      const records = await completed(3)
+      expect(records.map(({ http, lb }) => [http.route, http.response.status_code, lb.ended_by])).toEqual([
+        ['/own', 200, 'host'],
+        ['/api', 200, 'backend'],
+        ['/api/*', 403, 'host'],
       ])
+      const done = lines.filter(({ msg }) => msg === 'request completed')
+      expect(done.map((line) => line.lb_request_id)).toEqual(records.map(({ lb }) => lb.request_id))
     })
   })
 

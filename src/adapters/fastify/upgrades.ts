@@ -1,6 +1,7 @@
 // Upgrades below the mounts of an app: they take the way of every request, through the router and the hooks.
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { alone, claim, own } from '../shared/claims.ts'
 
 /** A place in an app that takes upgrades. */
 export interface UpgradeMount {
@@ -22,38 +23,42 @@ export function takeUpgrades(server: Server, mount: UpgradeMount): () => void {
   const all = mounts.get(server) ?? new Set()
   if (!mounts.has(server)) {
     mounts.set(server, all)
-    // First, so that the head is known to whoever routes the request.
-    server.prependListener('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-      heads.set(request, head)
-      // After the other listeners: one that brings WebSockets to Fastify routes every upgrade of the app, ours among them.
-      queueMicrotask(() => dispatch(server, all, request, socket))
-    })
+    // First, so that what is below a mount passes its hooks, whoever else listens.
+    server.prependListener(
+      'upgrade',
+      own((request: IncomingMessage, socket: Socket, head: Buffer) => {
+        heads.set(request, head)
+        const holder = [...all].find((one) => one.holds(request.url ?? ''))
+        if (holder !== undefined) claim(request)
+        // After the other listeners: a plugin that brings WebSockets to Fastify routes every upgrade of the app, ours among them.
+        queueMicrotask(() => {
+          if (holder !== undefined) inTurn(holder, request, socket)
+          // Node calls nobody else where somebody listens: without us this had been a request as any other.
+          else if (!socket.destroyed && alone(server) && claim(request)) withoutUpgrade(server, request, socket)
+        })
+      }),
+    )
   }
   all.add(mount)
   return () => void all.delete(mount)
 }
 
-/** Node's own note of the response that a connection carries now: somebody else has taken the request. */
-type Carrying = { readonly _httpMessage?: object | null }
+/** Node's own note of the response that a connection carries now. */
+type Carrying = { readonly _httpMessage?: ServerResponse | null }
 
-function dispatch(server: Server, all: ReadonlySet<UpgradeMount>, request: IncomingMessage, socket: Socket): void {
-  if (socket.destroyed || ((socket as Carrying)._httpMessage ?? null) !== null) return
-  const mount = [...all].find((one) => one.holds(request.url ?? ''))
-  if (mount !== undefined) route(mount, request, socket)
-  // Node calls nobody else where somebody listens for upgrades: without us this had been a request as any other.
-  else if (server.listenerCount('upgrade') === 1) withoutUpgrade(server, request, socket)
-}
-
-function route(mount: UpgradeMount, request: IncomingMessage, socket: Socket): void {
-  // A reset while hooks run must not end the process.
-  socket.on('error', ignore)
+/** Routes a request once those that were sent before it on the connection are answered. */
+function inTurn(mount: UpgradeMount, request: IncomingMessage, socket: Socket): void {
+  // A reset while others are answered, or while hooks run, must not end the process.
+  if (!socket.listeners('error').includes(ignore)) socket.on('error', ignore)
+  const carried = (socket as Carrying)._httpMessage ?? undefined
+  // Somebody else has routed it.
+  if (socket.destroyed || carried?.req === request) return
+  if (carried !== undefined) return void carried.once('close', () => inTurn(mount, request, socket))
   const response = new ServerResponse(request)
   // Nobody reads another request from this connection.
   response.shouldKeepAlive = false
   response.assignSocket(socket)
-  response.once('finish', () => {
-    if (response.statusCode !== 101) socket.destroySoon()
-  })
+  response.once('finish', () => socket.destroySoon())
   mount.routing(request, response)
 }
 
