@@ -15,11 +15,10 @@ export type { FastifyBalancerOptions } from './fastify/options.ts'
 /**
  * Register with `app.register(fastifyBalancer, { balancer, prefix: '/api' })`. Hooks of the surrounding app run before the
  * request is handed over, and headers that they set go along. Bodies are not parsed: they stream. Every method that Node
- * knows is handed over: those that the app lacks are added to it, as methods without a body to parse.
+ * knows is handed over: those that the app lacks are added to it, as methods without a body to parse. Fastify 4 has its own list.
  *
- * What Fastify answers before any route sees it has no record: a path with a broken escape (400), a parameter of the prefix
- * beyond `maxParamLength`, requests while the app closes (503). So has what the app refuses in its own hooks, and an invalid
- * Content-Type (415) where such a hook looked at `request.mediaType`, or where the app added the method with `hasBody`.
+ * What Fastify answers before any hook has no record: a path with a broken escape (400), a parameter of the prefix beyond
+ * `maxParamLength`, requests while the app closes (503). What the app refuses in its own hooks has one with `auditOnly` alone.
  */
 export async function fastifyBalancer(app: FastifyInstance, options: FastifyBalancerOptions): Promise<void> {
   if (options.auditOnly === true) watch(app, options)

@@ -44,6 +44,8 @@ export class Hop {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: HandleOptions): void {
     const response = options.response ?? new ServerResponse(request)
     if (options.response === undefined) response.assignSocket(socket as Socket)
+    response.shouldKeepAlive = false
+    response.once('finish', () => (socket as Socket).destroySoon())
     if (head.length > 0) socket.unshift(head)
     handle(this.#ports, request, response, options)
   }

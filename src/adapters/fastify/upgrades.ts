@@ -32,9 +32,10 @@ export function takeUpgrades(server: Server, mount: UpgradeMount): () => void {
         if (holder !== undefined) claim(request)
         // After the other listeners: a plugin that brings WebSockets to Fastify routes every upgrade of the app, ours among them.
         queueMicrotask(() => {
-          if (holder !== undefined) inTurn(holder, request, socket)
+          if (holder !== undefined) inTurn(request, socket, () => route(holder, request, socket))
           // Node calls nobody else where somebody listens: without us this had been a request as any other.
-          else if (!socket.destroyed && alone(server) && claim(request)) withoutUpgrade(server, request, socket)
+          else if (alone(server) && claim(request))
+            inTurn(request, socket, () => withoutUpgrade(server, request, socket))
         })
       }),
     )
@@ -46,14 +47,22 @@ export function takeUpgrades(server: Server, mount: UpgradeMount): () => void {
 /** Node's own note of the response that a connection carries now. */
 type Carrying = { readonly _httpMessage?: ServerResponse | null }
 
-/** Routes a request once those that were sent before it on the connection are answered. */
-function inTurn(mount: UpgradeMount, request: IncomingMessage, socket: Socket): void {
-  // A reset while others are answered, or while hooks run, must not end the process.
-  if (!socket.listeners('error').includes(ignore)) socket.on('error', ignore)
+/** Calls `fn` once the requests that came before this one on its connection are answered, unless somebody else has routed it. */
+function inTurn(request: IncomingMessage, socket: Socket, fn: () => void): void {
   const carried = (socket as Carrying)._httpMessage ?? undefined
-  // Somebody else has routed it.
   if (socket.destroyed || carried?.req === request) return
-  if (carried !== undefined) return void carried.once('close', () => inTurn(mount, request, socket))
+  if (carried === undefined) return fn()
+  // A reset must not end the process meanwhile.
+  socket.on('error', ignore)
+  carried.once('close', () => {
+    socket.off('error', ignore)
+    inTurn(request, socket, fn)
+  })
+}
+
+function route(mount: UpgradeMount, request: IncomingMessage, socket: Socket): void {
+  // Nor while hooks run.
+  socket.on('error', ignore)
   const response = new ServerResponse(request)
   // Nobody reads another request from this connection.
   response.shouldKeepAlive = false
