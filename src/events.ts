@@ -66,6 +66,7 @@ export const eventTable = {
     lb: withLb({
       request_id: text,
       client_request_id: text.optional(),
+      app_request_id: text.optional(),
       result: z.enum(requestResults),
       ended_by: z.enum(['backend', 'client', 'balancer', 'host']),
       detail: text.optional(),

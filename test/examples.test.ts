@@ -110,9 +110,14 @@ describe('the examples', () => {
     const url = await origin(script)
     const own = await fetch(url, { headers: { connection: 'close' } })
     expect([await own.text(), own.headers.get('x-served-by')]).toEqual(['served by the app itself', 'fastify'])
-    expect(await ask(`${url}/api/x`, post)).toMatchObject({ path: '/v1/x', body: '{"a":1}' })
+    const headers = { ...post.headers, authorization: 'Bearer secret' }
+    expect(await ask(`${url}/api/x`, { ...post, headers })).toMatchObject({ path: '/v1/x', body: '{"a":1}' })
+    expect((await fetch(`${url}/api/y`, { headers: { connection: 'close' } })).status).toBe(401)
     expect((await script.stop()).code).toBe(0)
     expect(await count(dir, { path: '/v1/x' })).toBe(1)
+    // The page of the app itself, and what its hook refused.
+    expect(await count(dir, { path: '/' })).toBe(1)
+    expect(await count(dir, { path: '/api/y' })).toBe(1)
   })
 
   it('custom-sink gets every line, also of a batch that it did not accept at first', async () => {

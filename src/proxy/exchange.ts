@@ -177,6 +177,7 @@ class Exchange implements Outlet {
     if (closing) retire(this.#request)
     if (closing || this.#options.upgrading !== undefined) head.headers.push('connection', 'close')
     writeHead(this.#response, status, reason, head.headers)
+    this.#options.onHead?.()
     this.#sending?.free()
     const holdAt = this.#ports.log.waits && !bodiless ? head.length : undefined
     this.#writer.begin(resume, holdAt, bodiless || head.length === 0)
@@ -251,6 +252,7 @@ class Exchange implements Outlet {
       // Somebody else may have answered while it waited for its line.
       if (response.headersSent) return
       writeHead(response, status, reason, head)
+      this.#options.onHead?.()
       this.#writer.own(text)
       drain(this.#request, response, this.#ports.clock)
     }

@@ -38,6 +38,7 @@ export class Journal {
     this.#ports = ports
     this.#facts = facts
     this.#startUs = ports.clock.monoUs()
+    facts.options.onId?.(facts.requestId)
   }
 
   fail(result: Exclude<RequestResult, 'ok'>, detail: string | undefined): void {

@@ -8,6 +8,8 @@ import type { HandleOptions, Ports } from './ports.ts'
 import { isFinished, streamOf } from './versions.ts'
 
 type Route = HandleOptions['route']
+/** Node's note of a request for another protocol. */
+type Switching = { readonly upgrade?: boolean | null }
 
 /** One that is watched. */
 interface Watched {
@@ -45,7 +47,10 @@ export function observe(
       const status = streamOf(response)?.sentHeaders?.[':status'] ?? response.statusCode
       const bodiless = request.method === 'HEAD' || status === 204 || status === 304
       const size = bodiless ? 0 : sent.size()
-      if (isFinished(response)) end({ result: 'ok', status: Number(status) }, received(), size)
+      // The host has taken the connection for another protocol: what it said on it is not known here.
+      const switched = (request as Switching).upgrade === true && !response.headersSent
+      if (switched) end({ result: 'ok', status: undefined }, received(), 0)
+      else if (isFinished(response)) end({ result: 'ok', status: Number(status) }, received(), size)
       else if (sent.broken()) end({ result: 'internal', status: Number(status) }, received(), size)
       else end({ result: 'client-gone', status: 499 }, received(), size)
     }

@@ -150,6 +150,12 @@ export interface HandleOptions {
    * answers, as it does where this is not given, and for what is not well-formed in any case.
    */
   readonly onFail?: (error: BalancerError) => void
+  /** Called once a head was written: from then on the host must leave the response alone. Must not throw. */
+  readonly onHead?: () => void
+  /** Called with our id of it, before anything else happens. Must not throw. */
+  readonly onId?: (requestId: string) => void
+  /** The host's own id of it: `lb.app_request_id` in the record. */
+  readonly appRequestId?: string
 }
 
 /** How an adapter hands in a request that asks for another protocol. */

@@ -163,8 +163,9 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
       route: routeOf(facts.options),
     },
     lb: {
+      app_request_id: plainId(facts.options.appRequestId),
       attempts: attempts.map(attemptReport),
-      client_request_id: clientId === requestId ? undefined : clientId?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128),
+      client_request_id: clientId === requestId ? undefined : plainId(clientId),
       config_hash,
       config_revision,
       decision: decision === undefined ? undefined : decisionReport(decision),
@@ -190,6 +191,9 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
     url: urlOf(facts, end.target, ports),
   }
 }
+
+/** An id that somebody else has made, as a line holds it. */
+const plainId = (id: string | undefined): string | undefined => id?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128)
 
 function endedBy({ result, attempts, byHost, tunnel }: Completion): Completed['lb']['ended_by'] {
   if (tunnel !== undefined) return tunnel.closed_by

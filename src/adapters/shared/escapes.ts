@@ -10,5 +10,5 @@ const dotSegment = /^[^?]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;?]|%2f|%5c|%3b
 export const belowMount = (target: string): string => (dotSegment.test(target) ? `.${target}` : target)
 
 /** The same for a target that has lost its mount if it is not the original one. */
-export const contained = (target: string, original: string): string =>
-  original === target ? target : belowMount(target)
+export const contained = (target: string, original: string | undefined): string =>
+  original === undefined || original === target ? target : belowMount(target)

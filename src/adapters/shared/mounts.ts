@@ -4,6 +4,7 @@ import type { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { BalancerError } from '../../errors.ts'
 import type { Balancer } from '../../face.ts'
+import { alone, claim, own } from './claims.ts'
 import { ignoreUpgrade, isRewritable } from './ignore-upgrade.ts'
 
 /** Balancers by the paths that they are mounted on. */
@@ -67,14 +68,15 @@ export function takeUpgrades(server: Server, added: readonly Mount[]): void {
   }
   const mounts = [...added]
   attached.set(server, mounts)
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  const take = own((request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { url = '' } = request
     const place = placeOf(mounts, url)
-    if (place === undefined && server.listenerCount('upgrade') > 1) return
+    if ((place === undefined && !alone(server)) || !claim(request)) return
     const port = (place ?? mounts[0]!).balancer.port
     if ((place === undefined || !port.upgrades(request)) && isRewritable(request))
       return ignoreUpgrade(server, request, socket, head)
     const { path: route = '', target = url } = place ?? {}
     port.upgrade(request, socket, head, route === '' ? {} : { target, originalTarget: url, route })
   })
+  server.on('upgrade', take)
 }
