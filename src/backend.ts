@@ -85,9 +85,14 @@ export const backendTraits = declared.pick({
   maxInFlight: true,
 }).shape
 
+const consistent = declared.superRefine(({ url: text, tls }, context) => {
+  if (tls !== undefined && !/^https:/i.test(text))
+    context.addIssue({ code: 'custom', path: ['tls'], message: 'not with an http:// URL: no TLS is spoken' })
+})
+
 /** A backend as configuration: a URL, or an object with one. */
 export const backendSchema = z
-  .union([url, declared], { error: 'expected a URL, or an object with `url`' })
+  .union([url, consistent], { error: 'expected a URL, or an object with `url`' })
   .transform((given): Backend => {
     const { url: text, id, ...rest } = typeof given === 'string' ? declared.parse({ url: given }) : given
     const parsed = new URL(text)

@@ -31,6 +31,7 @@ import { retrySchema } from '../src/routing/retry.ts'
 import { queueSchema } from '../src/routing/waiting.ts'
 import { fileSinkSchema } from '../src/sinks/file.ts'
 import { strategies } from '../src/strategies/index.ts'
+import { tlsSchema } from '../src/tls.ts'
 import { connectionsSchema } from '../src/transports/pool.ts'
 import { timeoutsSchema } from '../src/transports/settings.ts'
 
@@ -194,12 +195,14 @@ describe('docs/configuration.md', () => {
     retry: retrySchema,
     timeouts: timeoutsSchema,
     trustProxy: trustSchema,
+    tls: tlsSchema,
   }
   const top = [...keysIn('src/config.ts', 'poolShape'), ...keysIn('src/config.ts', 'balancerSchema')]
   const inner = [
     ...Object.entries(parts).flatMap(([at, schema]) => places(jsonSchema(schema), `${at}.`)),
     ...strategies.flatMap(({ options }) => (options === undefined ? [] : places(jsonSchema(options), 'strategy.'))),
-  ]
+    // Those of `tls` are told once.
+  ].filter((place) => !place.startsWith('backends[].tls.'))
   const leaves = [...top, ...inner].filter((place, _, all) => !all.some((other) => other.startsWith(`${place}.`)))
 
   it('has every option', () => {

@@ -1,4 +1,5 @@
 // The operator: the changes that an actor can ask for.
+import { types } from 'node:util'
 import { z } from 'zod'
 import { type Backend, type BackendOptions, backendSchema, backendTraits } from '../backend.ts'
 import type { Json } from '../canonical.ts'
@@ -177,6 +178,7 @@ function asItIs<T>(value: T, key = '', depth = 0): T {
   if (typeof value !== 'object' || value === null || depth > mostDepth) return value
   if ((key === 'strategy' && 'pick' in value) || Symbol.asyncIterator in value) return value
   if (value instanceof Uint8Array) return Buffer.from(value) as unknown as T
+  if (types.isRegExp(value)) return new RegExp(value.source, value.flags) as unknown as T
   if (Array.isArray(value)) return Array.from(value, (item) => asItIs(item, '', depth + 1)) as T
   const members = Object.entries(value).map(([name, member]) => [name, asItIs(member, name, depth + 1)])
   return Object.setPrototypeOf(Object.fromEntries(members), Object.getPrototypeOf(value))

@@ -17,7 +17,7 @@ export class Pools<L extends Line> {
   of(backend: Backend): Pool<L> {
     const known = this.#known.get(backend)
     if (known !== undefined) return known
-    const key = keyOf(backend)
+    const key = wayOf(backend)
     let pool = this.#pools.get(key)
     if (pool === undefined) {
       pool = this.#make(backend)
@@ -29,7 +29,7 @@ export class Pools<L extends Line> {
 
   /** Closes the idle connections of a backend that left; those in use close when they are done. */
   forget(backend: Backend): void {
-    const key = keyOf(backend)
+    const key = wayOf(backend)
     const pool = this.#pools.get(key)
     if (pool === undefined) return
     this.#pools.delete(key)
@@ -52,9 +52,6 @@ export class Pools<L extends Line> {
   }
 }
 
-/** What tells one way to a backend from another. */
-const keyOf = ({ id, url, serverName, socketPath, tls }: Backend): string =>
+/** What tells one way to a backend from another: connections of the same can carry the requests of both. */
+export const wayOf = ({ id, url, serverName, socketPath, tls }: Backend): string =>
   JSON.stringify([id, url, serverName, socketPath, tls])
-
-/** Whether the connections of one can carry the requests of the other. */
-export const isSameWay = (a: Backend, b: Backend): boolean => a === b || keyOf(a) === keyOf(b)

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { Dial, Transport } from '../transport.ts'
 import { dial } from './dial.ts'
 import { httpTransport } from './http.ts'
-import { isSameWay } from './pools.ts'
+import { wayOf } from './pools.ts'
 import type { TransportSettings } from './settings.ts'
 import { undiciTransport } from './undici.ts'
 
@@ -32,10 +32,12 @@ export class Transports {
   apply(next: Settings): void {
     const before = this.#settings
     this.#settings = next
-    const stays = (backend: Backend): boolean => next.backends.some((one) => isSameWay(one, backend))
     const renewed =
       next.timeouts !== before.timeouts || next.connections !== before.connections || next.tls !== before.tls
-    for (const backend of before.backends) if (renewed || !stays(backend)) this.current.forget(backend)
+    const present = new Set(next.backends)
+    const replaced = before.backends.filter((backend) => renewed || !present.has(backend))
+    const ways = new Set(renewed || replaced.length === 0 ? [] : next.backends.map(wayOf))
+    for (const backend of replaced) if (!ways.has(wayOf(backend))) this.current.forget(backend)
     if (renewed) this.#all = [...this.#all.filter((transport) => !transport.isIdle), this.#make(next)]
   }
 

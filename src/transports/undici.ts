@@ -114,8 +114,9 @@ class Attempt {
 
   onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
     const headers = raw.map((part) => part.toString('latin1'))
-    const hint = headers.findIndex((part, i) => i % 2 === 0 && part.length === 10 && /^keep-alive$/i.test(part))
-    if (hint !== -1) this.#idleMs = idleMsOf(headers[hint + 1], this.#keepAliveMs)
+    for (let i = 0; i < headers.length; i += 2)
+      if (headers[i]!.length === 10 && headers[i]!.toLowerCase() === 'keep-alive')
+        this.#idleMs = idleMsOf(headers[i + 1], this.#keepAliveMs)
     if (status >= 100 && status < 200) this.#handler.onInformation(status, headers)
     else {
       this.#bodiless = status === 204 || status === 304

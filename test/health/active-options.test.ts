@@ -107,3 +107,11 @@ it('no record tells the value of a header, not even of a change that was refused
   expect(w.of('config.rejected')).toHaveLength(2)
   expect(JSON.stringify(w.events)).not.toContain('SECRET')
 })
+
+it('a pattern that an update gives is the pattern that is in force', async () => {
+  const backend = await answering((response) => response.end('all fine'))
+  const w = watched({ backends: [backend.url] })
+  await w.ops.update({ health: { active: { body: /FINE$/i, intervalMs: 10, rise: 1 } } })
+  await until(() => w.balancer.snapshot().backends[0]!.active === 'healthy')
+  expect(w.of('config.changed')[0].config.after.health.active).toMatchObject({ body: '/FINE$/i' })
+})

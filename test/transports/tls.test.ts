@@ -307,6 +307,11 @@ it('settings of a backend replace those of the pool by the member, and an identi
 })
 
 describe('settings that cannot work are refused at once', () => {
+  it('for a backend that is not reached by TLS', () => {
+    const backends = [{ url: 'http://a.test', tls: { ca: ca.cert } }]
+    expect(() => watched({ backends })).toThrow('backends[0].tls: not with an http:// URL')
+  })
+
   it.each<[string, () => Tls, string]>([
     ['a key without its certificate', () => ({ key: client.key }), 'tls.cert'],
     ['a certificate without its key', () => ({ cert: client.cert }), 'tls.key'],
