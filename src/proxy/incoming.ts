@@ -4,7 +4,7 @@ import { uniqueId } from '../random.ts'
 import { type Client, type Peer, peerOf } from '../request.ts'
 import { type Said, saidIn, type Trust } from './forwarded.ts'
 import type { HandleOptions } from './ports.ts'
-import { activeTrace, sentTrace, type Trace } from './trace.ts'
+import { type Ambient, ambient, sentTrace, type Trace } from './trace.ts'
 
 export interface Incoming {
   readonly request: IncomingMessage
@@ -17,6 +17,8 @@ export interface Incoming {
   readonly client: Client
   /** What the peer says of the client, where the peer is believed. */
   readonly said: Said | undefined
+  /** What traces it at the host, where something does. */
+  readonly ambient: Ambient | undefined
   /** The trace that it belongs to. */
   readonly trace: Trace | undefined
   /** Names and values in turn, as the client sent them. */
@@ -33,6 +35,7 @@ export interface Incoming {
 export function incoming(request: IncomingMessage, options: HandleOptions, trust: Trust | undefined): Incoming {
   const { socket, rawHeaders, url = '' } = request
   const peer = peerOf(socket)
+  const around = ambient()
   const said = trust?.trusts(peer.address, 0) === true ? saidIn(rawHeaders, trust) : undefined
   return {
     request,
@@ -41,7 +44,8 @@ export function incoming(request: IncomingMessage, options: HandleOptions, trust
     peer,
     client: clientOf(peer, said),
     said,
-    trace: activeTrace() ?? sentTrace(rawHeaders),
+    ambient: around,
+    trace: around?.span ?? sentTrace(rawHeaders),
     rawHeaders,
     target: options.originalTarget ?? url,
     encrypted: 'encrypted' in socket,
