@@ -50,12 +50,11 @@ export type Rewritten =
 export function rewritten(target: string, rules: PathConfig): Rewritten {
   const mark = target.indexOf('?')
   const asked = mark === -1 ? target : target.slice(0, mark)
-  // A backend would resolve it after the rules, and be asked for what they do not allow.
-  if (dotSegment.test(asked)) return { result: 'malformed', detail: 'a dot segment in a path that rules apply to' }
   let path = asked
   for (const one of rules) path = applied(path, one)
   if (!path.startsWith('/') || badPath.test(path)) return { result: 'internal', detail: 'path rules made no path' }
-  if (dotSegment.test(path)) return { result: 'malformed', detail: 'a dot segment in the path that rules made' }
+  // A backend would resolve it, and be asked for what the rules do not allow.
+  if (dotSegment.test(path)) return { result: 'malformed', detail: 'a dot segment in a path that rules apply to' }
   return { target: mark === -1 ? path : `${path}${target.slice(mark)}` }
 }
 

@@ -355,6 +355,18 @@ describe('rules for paths', () => {
     expect(event.lb).toMatchObject({ result: 'malformed', attempts: [] })
   })
 
+  it('begin anew with each request, with sticky expressions too', async () => {
+    const backend = await answering()
+    const { port } = await edge([backend], {
+      path: [{ replace: /\/x/y, with: '/z' }],
+      headers: { request: [{ replace: 'x-a', match: /a/y, with: 'b' }] },
+    })
+    for (let i = 0; i < 3; i++) await send(port, { path: '/x', headers: ['X-A', 'a', 'x-a', 'a'] })
+    expect(backend.seen.map(({ url, rawHeaders }) => [url, ...valuesOf(rawHeaders, 'x-a')])).toEqual(
+      Array(3).fill(['/z', 'b', 'b']),
+    )
+  })
+
   it('refuse dot segments that they make of what came', async () => {
     const { status, url } = await asked([{ replace: /X/g, with: '.' }], '/a/XX/b')
     expect([status, url]).toEqual([400, undefined])

@@ -168,6 +168,18 @@ describe('whatever is registered as OpenTelemetry', () => {
     expect(ambient()?.span).toBeUndefined()
   })
 
+  it('an active span goes out in the place of what came, once, and is in the record', async () => {
+    const traceId = 'f'.repeat(32)
+    global[key] = registered({ traceId, spanId: sentSpan, traceFlags: 257, traceState: { serialize: () => 'c=3' } })
+    const backend = await answering()
+    const { port, one } = await edge([backend])
+    await send(port, { headers: ['TraceParent', sent, 'traceparent', sent, 'TraceState', 'a=1'] })
+    const { rawHeaders } = backend.seen[0]!
+    expect(valuesOf(rawHeaders, 'traceparent')).toEqual([`00-${traceId}-${sentSpan}-01`])
+    expect(valuesOf(rawHeaders, 'tracestate')).toEqual(['c=3'])
+    expect(await one()).toMatchObject({ trace_id: traceId, span_id: sentSpan })
+  })
+
   it('a state that cannot be sent stays here', () => {
     const state = (text: string) => ({
       traceId: sentId,
