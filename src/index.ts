@@ -1,4 +1,5 @@
 // The public names of the core. No logic.
+export type { TrustFunction } from './access/trust.ts'
 export type { Audit, AuditClosed } from './audit/audit.ts'
 export type { Listener } from './audit/bus.ts'
 export { createAudit } from './audit/create.ts'
@@ -32,6 +33,7 @@ export type { LogProblem, LogReport } from './log/log-report.ts'
 export { queryLog } from './log/query.ts'
 export { type InstanceReport, type VerifyOptions, type VerifyReport, verifyLog } from './log/verify.ts'
 export type { AttemptResult, RequestResult } from './outcome.ts'
+export type { RuleFacts, ValueFunction } from './proxy/header-rules.ts'
 export type { AdapterPort, HandleOptions } from './proxy/ports.ts'
 export { type Random, seededRandom } from './random.ts'
 export { type RecordedDecision, replay } from './replay.ts'

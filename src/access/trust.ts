@@ -16,7 +16,7 @@ const named: Readonly<Record<string, readonly string[]>> = {
 export type TrustFunction = (address: string, hop: number) => boolean
 
 /** More proxies in a row than there are anywhere. */
-export const mostHops = 32
+const mostHops = 32
 
 const entry = z.string().superRefine((text, context) => {
   if (!Object.hasOwn(named, text) && parseRange(text) === undefined)

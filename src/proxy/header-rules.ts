@@ -4,6 +4,7 @@ import { reasonOf } from '../errors.ts'
 import type { PickRequest } from '../request.ts'
 import { hostText } from './forwarded.ts'
 import { isFraming } from './headers.ts'
+import { ruleSchema } from './rule-schema.ts'
 
 /** What a function of a rule goes by. */
 export interface RuleFacts extends PickRequest {
@@ -64,43 +65,42 @@ function rulesFor(ours: Readonly<Record<string, string>>) {
       const message = faultOf(name, use, ours)
       if (message !== undefined) context.addIssue({ code: 'custom', message })
     })
-  return z
-    .array(
-      z.union(
-        [
-          z.strictObject({
-            /** Takes the place of all fields of this name. */
-            set: nameTo('set'),
-            to: value,
-          }),
-          z.strictObject({
-            /** Is added beside those of this name. */
-            add: nameTo('change'),
-            to: value,
-          }),
-          z.strictObject({
-            /** All fields of this name are taken off. */
-            remove: nameTo('remove'),
-          }),
-          z.strictObject({
-            /** The fields of this name get another one; those that had it before are taken off. */
-            rename: nameTo('change'),
-            to: nameTo('change'),
-          }),
-          z.strictObject({
-            /** In the values of this name text is replaced: every occurrence, or what a regular expression says. */
-            replace: nameTo('change'),
-            match: z.union([z.string().min(1), z.instanceof(RegExp)], {
-              error: 'expected text or a regular expression',
-            }),
-            with: valueText,
-          }),
-        ],
-        { error: 'expected an object with `set`, `add`, `remove`, `rename` or `replace`' },
-      ),
-    )
-    .max(64)
-    .default([])
+  const rule = ruleSchema(
+    {
+      set: z
+        .strictObject({
+          /** Takes the place of all fields of this name. */
+          set: nameTo('set'),
+          to: value,
+        })
+        .refine(({ set, to }) => set.toLowerCase() !== 'host' || typeof to !== 'string' || hostText.test(to), {
+          message: 'expected a host name, with or without a port',
+          path: ['to'],
+        }),
+      add: z.strictObject({
+        /** Is added beside those of this name. */
+        add: nameTo('change'),
+        to: value,
+      }),
+      remove: z.strictObject({
+        /** All fields of this name are taken off. */
+        remove: nameTo('remove'),
+      }),
+      rename: z.strictObject({
+        /** The fields of this name get another one; those that had it before are taken off. */
+        rename: nameTo('change'),
+        to: nameTo('change'),
+      }),
+      replace: z.strictObject({
+        /** In the values of this name text is replaced: every occurrence, or what a regular expression says. */
+        replace: nameTo('change'),
+        match: z.union([z.string().min(1), z.instanceof(RegExp)], { error: 'expected text or a regular expression' }),
+        with: valueText,
+      }),
+    },
+    'expected an object with `set`, `add`, `remove`, `rename` or `replace`',
+  )
+  return z.array(rule).max(64).default([])
 }
 
 export const headersSchema = z.strictObject({

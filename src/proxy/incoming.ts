@@ -5,7 +5,7 @@ import { type Client, type Peer, peerOf } from '../request.ts'
 import { type Said, saidIn, type Trust } from './forwarded.ts'
 import type { HandleOptions } from './ports.ts'
 import { peerOfStream } from './sessions.ts'
-import { activeTrace, sentTrace, type Trace } from './trace.ts'
+import { type Ambient, ambient, sentTrace, type Trace } from './trace.ts'
 import { headersOf, streamOf } from './versions.ts'
 
 export interface Incoming {
@@ -19,6 +19,8 @@ export interface Incoming {
   readonly client: Client
   /** What the peer says of the client, where the peer is believed. */
   readonly said: Said | undefined
+  /** What traces it at the host, where something does. */
+  readonly ambient: Ambient | undefined
   /** The trace that it belongs to. */
   readonly trace: Trace | undefined
   /** Names and values in turn, as the client sent them; those of HTTP/2 as HTTP/1 has them. */
@@ -37,6 +39,7 @@ export function incoming(request: IncomingMessage, options: HandleOptions, trust
   const stream = streamOf(request)
   const rawHeaders = headersOf(request)
   const peer = (stream === undefined ? undefined : peerOfStream(stream)) ?? peerOf(socket)
+  const around = ambient()
   const said = trust?.trusts(peer.address, 0) === true ? saidIn(rawHeaders, trust) : undefined
   return {
     request,
@@ -45,7 +48,8 @@ export function incoming(request: IncomingMessage, options: HandleOptions, trust
     peer,
     client: clientOf(peer, said),
     said,
-    trace: activeTrace() ?? sentTrace(rawHeaders),
+    ambient: around,
+    trace: around?.span ?? sentTrace(rawHeaders),
     rawHeaders,
     target: options.originalTarget ?? url,
     encrypted: 'encrypted' in socket,

@@ -69,10 +69,10 @@ class Sent implements Outgoing {
   }
 
   headFor(backend: Backend): ReturnType<Outgoing['headFor']> {
-    const { request, trace } = this.#incoming
+    const { request, ambient } = this.#incoming
     const headers = this.#headers.slice()
     if (headers[1] === '') headers[1] = authorityOf(backend)
-    return { backend, method: request.method ?? 'GET', path: this.target, headers, within: trace?.active?.within }
+    return { backend, method: request.method ?? 'GET', path: this.target, headers, within: ambient?.within }
   }
 
   changeResponse(head: ResponseHead, status: number): string | undefined {
@@ -89,7 +89,7 @@ class Sent implements Outgoing {
 
 /** One pass over what came, the rules, and what we say ourselves. Throws {@link RuleFault}. */
 function headersOf(incoming: Incoming, config: OutgoingConfig, { admitted, ports, view }: OutgoingFacts): string[] {
-  const { rawHeaders, request, options, said, trace } = incoming
+  const { rawHeaders, request, options, said, ambient } = incoming
   const { host, forwarded } = config
   const bodyGiven = options.body !== undefined
   const kept = host === 'keep' ? admitted.host : ''
@@ -99,15 +99,15 @@ function headersOf(incoming: Incoming, config: OutgoingConfig, { admitted, ports
     hasLength: admitted.body !== 'chunked' && !bodyGiven,
     decoded: bodyGiven,
     vouches: said !== undefined && (forwarded === 'x-forwarded' || forwarded === 'both'),
-    traced: trace?.active !== undefined,
+    traced: ambient?.span !== undefined,
   })
   const rules = config.headers.request
   const headers = rules.length === 0 ? stripped.headers : ruled(stripped.headers, rules, () => factsOf(view, incoming))
   headers.push('via', `${stripped.via}${request.httpVersion} ${ports.via}`)
   addOrigin(headers, incoming, admitted.host, forwarded)
   headers.push('x-request-id', incoming.requestId)
-  if (trace?.active !== undefined) {
-    const { traceparent, tracestate } = trace.active
+  if (ambient?.span !== undefined) {
+    const { traceparent, tracestate } = ambient.span
     headers.push('traceparent', traceparent)
     if (tracestate !== '') headers.push('tracestate', tracestate)
   }

@@ -23,43 +23,46 @@ interface SpanContext {
 export interface Trace {
   readonly traceId: string
   readonly spanId: string
-  /** Of the active span; absent where the trace is the client's, whose headers go on as they are. */
-  readonly active?: {
-    readonly traceparent: string
-    readonly tracestate: string
-    /** Runs this as a part of the span, whoever calls. */
-    within(act: () => void): void
-  }
+}
+
+/** The span that is active, and how it is told. */
+interface ActiveSpan extends Trace {
+  readonly traceparent: string
+  readonly tracestate: string
+}
+
+/** What the host does with the request, as OpenTelemetry sees it. */
+export interface Ambient {
+  readonly span: ActiveSpan | undefined
+  /** Runs this as a part of it, whoever calls. */
+  within(act: () => void): void
 }
 
 const validTraceId = /^(?!0{32})[0-9a-f]{32}$/
 const validSpanId = /^(?!0{16})[0-9a-f]{16}$/
 const sendable = /^[\x20-\x7e]{1,512}$/
 
-/** The active span. Whatever is registered must not make a request fail. */
-export function activeTrace(): Trace | undefined {
+/** Undefined where nothing is registered. Whatever is must not make a request fail. */
+export function ambient(): Ambient | undefined {
   const manager = (globalThis as { [apiKey]?: { context?: ContextManager } })[apiKey]?.context
   if (manager === undefined) return undefined
   try {
     const context = manager.active()
-    const span = context.getValue(spanKey) as { spanContext(): SpanContext } | undefined
-    if (span === undefined) return undefined
-    const { traceId, spanId, traceFlags, traceState } = span.spanContext()
-    if (!validTraceId.test(traceId) || !validSpanId.test(spanId)) return undefined
-    const flags = (traceFlags & 0xff).toString(16).padStart(2, '0')
-    const state = traceState?.serialize() ?? ''
-    return {
-      traceId,
-      spanId,
-      active: {
-        traceparent: `00-${traceId}-${spanId}-${flags}`,
-        tracestate: sendable.test(state) ? state : '',
-        within: (act) => manager.with(context, act),
-      },
-    }
+    return { span: spanIn(context), within: (act) => manager.with(context, act) }
   } catch {
     return undefined
   }
+}
+
+function spanIn(context: Context): ActiveSpan | undefined {
+  const span = context.getValue(spanKey) as { spanContext(): SpanContext } | undefined
+  if (span === undefined) return undefined
+  const { traceId, spanId, traceFlags, traceState } = span.spanContext()
+  if (!validTraceId.test(traceId) || !validSpanId.test(spanId)) return undefined
+  const flags = (traceFlags & 0xff).toString(16).padStart(2, '0')
+  const state = traceState?.serialize() ?? ''
+  const tracestate = sendable.test(state) ? state : ''
+  return { traceId, spanId, traceparent: `00-${traceId}-${spanId}-${flags}`, tracestate }
 }
 
 const traceparent = /^[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-[0-9a-f]{2}/

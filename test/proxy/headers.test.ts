@@ -83,6 +83,69 @@ describe('a request', () => {
     expect(valuesOf(backend.seen[0]!.rawHeaders, 'content-length')).toEqual(['3'])
   })
 
+  it.each([
+    ['trailers', ['trailers']],
+    ['Trailers', ['trailers']],
+    ['gzip;q=0.5, trailers', ['trailers']],
+    ['trailers\r\nTE: trailers', ['trailers']],
+    ['trailers;q=0', []],
+    ['deflate', []],
+    ['', []],
+  ])('keeps of TE what is for the whole way, once, though Connection must name it: %j', async (value, expected) => {
+    const backend = await answering()
+    const { port } = await edge([backend])
+    await rawExchange(port, `GET / HTTP/1.1\r\nHost: a\r\nTE: ${value}\r\nConnection: TE, close\r\n\r\n`)
+    expect(valuesOf(backend.seen[0]!.rawHeaders, 'te')).toEqual(expected)
+  })
+
+  it('cannot take off what we say by naming it in Connection', async () => {
+    const backend = await answering()
+    const { port, one } = await edge([backend], { forwarded: 'both' })
+    const ours = ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'forwarded']
+    const named = [...ours, 'x-request-id', 'via', 'Host', 'X-Real-Ip', 'X-Client'].join(', ')
+    await rawExchange(
+      port,
+      `GET / HTTP/1.1\r\nHost: a\r\nConnection: ${named}\r\nConnection: close, ,\r\nVia: 1.1 other\r\nX-Client: 1\r\n\r\n`,
+    )
+    const { rawHeaders } = backend.seen[0]!
+    for (const name of [...ours, 'x-request-id', 'via', 'host']) expect(valuesOf(rawHeaders, name)).toHaveLength(1)
+    expect(valuesOf(rawHeaders, 'host')).toEqual(['a'])
+    expect(valuesOf(rawHeaders, 'x-client')).toEqual([])
+    expect((await one()).lb.result).toBe('ok')
+  })
+
+  it.each([
+    ['Connection', ['Upgrade', 'h2c']],
+    ['connection:,,X-A,;,', ['X-A', '1']],
+    ['Connection: __proto__, constructor', ['__proto__', 'p', 'Constructor', 'c']],
+    ['CONNECTION: \tx-a\t', ['X-A', '1']],
+    ['Connection: cookie, Authorization', ['Cookie', 'a=1', 'Authorization', 'Basic x']],
+  ])('loses what an odd Connection names, and nothing else: %j', async (line, headers) => {
+    const backend = await answering()
+    const { port } = await edge([backend])
+    const first = line.includes(':') ? line : `${line}: upgrade-insecure-requests`
+    const fields = headers.map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join('')
+    await rawExchange(port, `GET / HTTP/1.1\r\nHost: a\r\n${first}\r\n${fields}X-Kept: 1\r\nConnection: close\r\n\r\n`)
+    const names = namesOf(backend.seen[0]!.rawHeaders).map((name) => name.toLowerCase())
+    for (const name of headers.filter((_, i) => i % 2 === 0)) expect(names).not.toContain(name.toLowerCase())
+    expect(names).toContain('x-kept')
+  })
+
+  it('loses aliases of ours that a backend could take for them', async () => {
+    const backend = await answering()
+    const { port } = await edge([backend], { trustProxy: ['loopback'] })
+    const aliases = [
+      'X_Forwarded_For',
+      'x-forwarded_proto',
+      'X_FORWARDED-Host',
+      'X_Real_IP',
+      'X_Request_Id',
+      'X_Mirrored',
+    ]
+    await send(port, { headers: aliases.flatMap((name) => [name, 'forged']) })
+    expect(backend.seen[0]!.rawHeaders).not.toContain('forged')
+  })
+
   it('cannot say by itself where it comes from', async () => {
     const backend = await answering()
     const { port } = await edge([backend])
@@ -138,6 +201,20 @@ describe('a request', () => {
   })
 })
 
+describe('an interim response', () => {
+  it('loses what is for one connection only, and what its Connection lines name', async () => {
+    const backend = await saying(
+      'HTTP/1.1 103 Early Hints\r\nConnection: link\r\nLink: </evil>; rel=preload\r\n\r\n' +
+        'HTTP/1.1 103 Early Hints\r\nConnection: x-a\r\nX-A: 1\r\nKeep-Alive: timeout=1\r\nLink: </a>; rel=preload\r\n\r\n' +
+        'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+    )
+    const { port } = await edge([backend])
+    const text = await rawExchange(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    expect(text).not.toMatch(/evil|x-a|keep-alive/i)
+    expect(text).toMatch(/^HTTP\/1\.1 103 Early Hints\r\nLink: <\/a>; rel=preload\r\n\r\nHTTP\/1\.1 200 OK/)
+  })
+})
+
 describe('a response', () => {
   it('keeps its status, reason, duplicates, case and every Set-Cookie', async () => {
     const backend = await saying(
@@ -174,5 +251,16 @@ describe('a response', () => {
     expect(names.sort()).toEqual(['connection', 'content-length', 'date', 'x-request-id', 'x-three'])
     expect(valuesOf(reply.rawHeaders, 'x-request-id')).toEqual([(await one()).lb.request_id])
     expect(valuesOf(reply.rawHeaders, 'connection')).toEqual(['close'])
+  })
+
+  it('keeps names that are those of an object, and its end-to-end fields though it names ours', async () => {
+    const backend = await saying(
+      'HTTP/1.1 200 OK\r\n__proto__: p\r\nconstructor: c\r\nConnection: x-request-id, __proto__x\r\nVia: 1.1 b\r\nContent-Length: 2\r\n\r\nok',
+    )
+    const { port, one } = await edge([backend])
+    const reply = await send(port)
+    expect([valuesOf(reply.rawHeaders, '__proto__'), valuesOf(reply.rawHeaders, 'constructor')]).toEqual([['p'], ['c']])
+    expect(valuesOf(reply.rawHeaders, 'via')).toEqual(['1.1 b'])
+    expect(valuesOf(reply.rawHeaders, 'x-request-id')).toEqual([(await one()).lb.request_id])
   })
 })
