@@ -219,6 +219,8 @@ class Exchange implements Outlet {
   }
 
   readonly #onBodyFault: OnBodyFault = (result, detail) => {
+    // It is settled, and only waits for its line.
+    if (this.#journal.result !== undefined) return
     this.#attempts?.cancel(result, detail)
     this.onFail(result, detail)
   }

@@ -209,7 +209,7 @@ export const isFraming = (lower: string): boolean =>
   hopByHop.includes(lower) || lower === 'content-length' || lower === 'trailer' || lower === 'expect'
 
 /** Names and values in turn, without the fields of this name. */
-function without(raw: readonly string[], name: string): string[] {
+export function without(raw: readonly string[], name: string): string[] {
   return raw.filter((_, i) => raw[i - (i % 2)]!.toLowerCase() !== name)
 }
 

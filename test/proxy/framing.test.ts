@@ -148,6 +148,104 @@ describe('the framing of a response', () => {
   }
 })
 
+describe('trailers of a response', () => {
+  const trailing = (names: string, head = '') =>
+    saying(`HTTP/1.1 200 OK\r\n${head}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n${names}\r\n`)
+
+  it('pass where nothing announced them, too', async () => {
+    const { port } = await edge([await trailing('X-Sum: 1\r\nServer-Timing: a;dur=1\r\n')])
+    expect((await send(port)).trailers).toEqual(['X-Sum', '1', 'Server-Timing', 'a;dur=1'])
+  })
+
+  it.each([
+    ...['Content-Length: 5', 'Transfer-Encoding: chunked', 'Host: b', 'Connection: x', 'Set-Cookie: a=b', 'Vary: *'],
+    ...['Content-Type: text/html', 'Content-Encoding: gzip', 'Cache-Control: public', 'WWW-Authenticate: Basic'],
+    ...[
+      'Location: /evil',
+      'X-Forwarded-For: 1.2.3.4',
+      'Trailer: x',
+      'Content-Range: bytes 0-1/2',
+      'Age: 5',
+      'TE: gzip',
+    ],
+  ])('never say what belongs into the head: %s', async (line) => {
+    // The parser may take one that frames for a fault: then the response is cut, and not passed on as whole.
+    const { port, one } = await edge([await trailing(`X-Sum: 1\r\n${line}\r\n`)])
+    const reply = await send(port)
+    expect(reply.trailers).toEqual(reply.complete ? ['X-Sum', '1'] : [])
+    expect((await one()).lb.result).toBe(reply.complete ? 'ok' : 'response-invalid')
+  })
+
+  it('are dropped for a client of HTTP/1.0', async () => {
+    const { port } = await edge([await trailing('X-Sum: 1\r\n')])
+    expect(await rawExchange(port, 'GET / HTTP/1.0\r\nHost: a\r\n\r\n')).toMatch(/\r\n\r\nok$/)
+  })
+})
+
+describe('a length that is not kept', () => {
+  const post = 'POST / HTTP/1.1\r\nHost: a\r\n'
+
+  for (const [name, text] of [
+    ['by a client with a length', `${post}Content-Length: 10\r\n\r\nhalf.`],
+    ['by a client with chunks', `${post}Transfer-Encoding: chunked\r\n\r\na\r\nhalf.`],
+  ] as const) {
+    it(`${name} cuts the request at the backend, which never takes it for whole`, async () => {
+      const seen: string[] = []
+      const backend = await httpBackend((request) => {
+        request.on('data', (chunk: Buffer) => seen.push(String(chunk)))
+        request.on('end', () => seen.push('end')).on('error', () => seen.push('error'))
+      })
+      const { port, one } = await edge([backend])
+      const client = await rawClient(port, text)
+      await until(() => seen.length === 1)
+      client.socket.end()
+      await until(() => seen.length === 2)
+      expect(seen).toEqual(['half.', 'error'])
+      expect(await one()).toMatchObject({
+        lb: { result: 'client-gone', ended_by: 'client', attempts: [{ result: 'client-gone' }] },
+        http: { request: { body: { size: 5 } }, response: { status_code: 499 } },
+      })
+    })
+  }
+
+  it('by a backend that says more costs the client nothing and its connection', async () => {
+    const backend = await saying('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more')
+    const { port, completed } = await edge([backend])
+    for (let i = 0; i < 2; i++) expect(await send(port)).toMatchObject({ status: 200, body: 'ok', complete: true })
+    const events = await completed(2)
+    expect(events.map(({ http }) => http.response.body.size)).toEqual([2, 2])
+    expect(backend.accepted()).toBe(2)
+  })
+
+  it.each([
+    ['HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil'],
+    ['GET', 'HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nevil'],
+    ['GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nevil'],
+    ['GET', 'HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n'],
+  ])('by a body where there is none (%s, %j) is never passed on', async (method, text) => {
+    const backend = await saying(text)
+    const { port, completed } = await edge([backend], { retry: { retries: 0 } })
+    const head = (path: string, more = '') => `${method} ${path} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
+    const reply = await rawExchange(port, head('/1') + head('/2', 'Connection: close\r\n'))
+    expect(reply.match(/HTTP\/1\.1 (?!502)/g)).toHaveLength(2)
+    expect(reply).not.toMatch(/evil/)
+    await completed(2)
+    // No second response was read out of the first one's body.
+    expect(backend.received.map((received) => received.match(/HTTP\/1\.1\r\n/g)?.length)).toEqual([1, 1])
+  })
+})
+
+it('a client of HTTP/1.0 that asks for it keeps its connection, where a length tells the end', async () => {
+  const backend = await answering((response) => response.writeHead(200, { 'content-length': 2 }).end('ok'))
+  const { port, completed } = await edge([backend])
+  const client = await rawClient(port, 'GET /1 HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n')
+  expect(await client.has('ok')).toMatch(/\r\nconnection: keep-alive\r\n/i)
+  client.write('GET /2 HTTP/1.0\r\nHost: a\r\n\r\n')
+  await client.ended
+  expect(client.text().match(/HTTP\/1\.1 200/g)).toHaveLength(2)
+  await completed(2)
+})
+
 describe('a connection', () => {
   it('carries requests one after the other, and so does that to the backend', async () => {
     const backend = await httpBackend((_request, response) => response.end('ok'))

@@ -1,7 +1,11 @@
 // The gate: what is not well-formed is refused with 400, closes its connection, reaches no backend, and has its line.
+import { createServer } from 'node:http'
 import { describe, expect, it } from 'vitest'
+import { inspect, type RequestHead } from '../../src/proxy/gate.ts'
+import { limitsSchema } from '../../src/proxy/limits.ts'
 import { answering } from '../support/backends.ts'
-import { edge } from '../support/edge.ts'
+import { closeAfterTest, listen } from '../support/closing.ts'
+import { edge, recorded } from '../support/edge.ts'
 import { rawExchange, valuesOf } from '../support/raw-client.ts'
 
 const get = (target: string, more = '') => `GET ${target} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
@@ -17,6 +21,14 @@ const byTheGate: Record<string, string> = {
   'a fragment': get('/x#f'),
   'a backslash': get('/\\evil'),
   'the asterisk': 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n',
+  'the asterisk in absolute form': 'OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n',
+  'a Host with two ports': 'GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n',
+  'a Host with half an address': 'GET / HTTP/1.1\r\nHost: [::1\r\n\r\n',
+  'an authority with half an address': get('http://[::1/'),
+  'HTTP/0.9': 'GET / HTTP/0.9\r\nHost: a\r\n\r\n',
+  'a line without a version': 'GET /\r\n\r\n',
+  'HTTP/2.0 on a connection of HTTP/1': 'GET / HTTP/2.0\r\nHost: a\r\n\r\n',
+  'a Content-Length that others may read as octal': post('Content-Length: 010', '0123456789'),
   'a URL of another scheme': get('ftp://a/x'),
   'a URL with a user': get('http://me:pw@a/x'),
   'a URL without a host': get('http:///x'),
@@ -53,7 +65,7 @@ describe('the gate refuses', () => {
       const backend = await answering()
       const { port, completed, denials } = await edge([backend])
       // Where the parser itself takes the request for the last one of its connection, nothing can follow.
-      const isLast = /HTTP\/1\.0|identity/.test(text)
+      const isLast = /HTTP\/[012]\.[09]|GET \/\r|identity/.test(text)
       const reply = await rawExchange(port, isLast ? text : `${text}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n`)
       expect(reply).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
       expect(reply).toMatch(/\r\nconnection: close\r\n/i)
@@ -116,6 +128,47 @@ describe('the gate lets in', () => {
     await completed(3)
   })
 
+  it('a target in absolute form whose authority is another than Host: the authority counts', async () => {
+    const backend = await answering()
+    const { port } = await edge([backend])
+    const text = 'GET http://real.example:81/x HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n'
+    expect(await rawExchange(port, text)).toMatch(/^HTTP\/1\.1 200 /)
+    const { url, rawHeaders } = backend.seen[0]!
+    expect([url, ...valuesOf(rawHeaders, 'host')]).toEqual(['/x', 'real.example:81'])
+    expect(valuesOf(rawHeaders, 'x-forwarded-host')).toEqual(['real.example:81'])
+  })
+
+  it.each(['/a/../b', '/a/./b', '/a/%2e%2e/b', '/..', '/a/..%2fb', '/...', '/a%00b', '/%'])(
+    '%s at the root, as it is',
+    async (target) => {
+      const backend = await answering()
+      const { port } = await edge([backend])
+      await rawExchange(port, get(target, 'Connection: close\r\n'))
+      expect(backend.seen).toMatchObject([{ url: target }])
+    },
+  )
+
+  it.each(['a', 'a:81', '[::1]', '[::1]:81', '127.0.0.1:1', 'xn--bcher-kva.example', 'under_score', '', 'a:'])(
+    'a Host of %j',
+    async (host) => {
+      const backend = await answering()
+      const { port } = await edge([backend])
+      expect(await rawExchange(port, `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).toMatch(/ 200 /)
+      expect(valuesOf(backend.seen[0]!.rawHeaders, 'host')).toEqual([host || `127.0.0.1:${backend.port}`])
+    },
+  )
+
+  it('what names a protocol but asks for no switch, as a request without that', async () => {
+    const backend = await answering()
+    const { port } = await edge([backend])
+    for (const more of ['Upgrade: websocket\r\nConnection: close\r\n', 'Connection: upgrade, close\r\n'])
+      expect(await rawExchange(port, get('/', more))).toMatch(/^HTTP\/1\.1 200 /)
+    for (const { rawHeaders } of backend.seen)
+      expect([...valuesOf(rawHeaders, 'upgrade'), ...valuesOf(rawHeaders, 'connection')].join()).not.toMatch(
+        /upgrade|web/i,
+      )
+  })
+
   it('a path of two slashes, as the path that it is', async () => {
     const backend = await answering()
     const { port } = await edge([backend])
@@ -146,5 +199,81 @@ describe('what follows a refusal on the same connection', () => {
     const text = await rawExchange(port, get('/1') + get('/2', 'Connection: close\r\n'))
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 503', 'HTTP/1.1 503'])
     await completed(2)
+  })
+})
+
+describe('below a mount', () => {
+  const mounted = async (original: string, target: string) => {
+    const backend = await answering()
+    const { balancer, one } = recorded({ backends: [backend] })
+    const server = createServer((request, response) =>
+      balancer.port.handle(request, response, { target, originalTarget: original }),
+    )
+    closeAfterTest(server)
+    const reply = await rawExchange(await listen(server), get('/', 'Connection: close\r\n'))
+    return { reply, event: await one(), backend }
+  }
+
+  it.each(['/../b', '/a/..', '/%2e%2E/b', '/a%2f..%2Fb', '/a\\..\\b', '/..;x/b', '/a/.', '/a%5c..'])(
+    '%s is refused, for a backend would leave it',
+    async (target) => {
+      const { reply, event, backend } = await mounted(`/mount${target}`, target)
+      expect(reply).toMatch(/^HTTP\/1\.1 400 /)
+      expect(event.lb.result).toBe('malformed')
+      expect(backend.accepted()).toBe(0)
+    },
+  )
+
+  it.each(['/...', '/a..', '/..a/b', '/a?x=/../b', '/.well-known/x', '/a/..b'])('%s is let in', async (target) => {
+    const { reply, backend } = await mounted(`/mount${target}`, target)
+    expect(reply).toMatch(/^HTTP\/1\.1 200 /)
+    expect(backend.seen).toMatchObject([{ url: target }])
+  })
+})
+
+describe('what the parser of another server might hand over', () => {
+  const limits = limitsSchema.parse({})
+  const head = { method: 'GET', url: '/', httpVersion: '1.1', rawHeaders: ['Host', 'a'] }
+  const look = (given: Partial<RequestHead>, more: readonly string[] = []) =>
+    inspect({ ...head, ...given, rawHeaders: [...(given.rawHeaders ?? head.rawHeaders), ...more] }, 'us', limits)
+  const malformed = { result: 'malformed' }
+  const open = { endAfterHeaders: false }
+  const ended = { endAfterHeaders: true }
+  const two = { httpVersion: '2.0', rawHeaders: [':method', 'GET', ':path', '/', 'host', 'a'] }
+
+  it.each([
+    ['a method that is no token', { method: 'G T' }, []],
+    ['an empty method', { method: '' }, []],
+    ['a name that is no token', {}, ['X A', '1']],
+    ['an empty name', {}, ['', '1']],
+    ['a name of HTTP/2 in HTTP/1', {}, [':path', '/']],
+    ['a line end in a value', {}, ['X-A', 'a\r\nX-B: b']],
+    ['both lengths', {}, ['Content-Length', '1', 'Transfer-Encoding', 'chunked']],
+    ['both lengths, the other way round', {}, ['Transfer-Encoding', 'chunked', 'Content-Length', '1']],
+    ['two equal lengths', {}, ['Content-Length', '1', 'content-length', '1']],
+    ['a list of lengths', {}, ['Content-Length', '1, 1']],
+    ['a sign', {}, ['Content-Length', '+1']],
+    ['a target beyond ASCII', { url: '/\xe9' }, []],
+    ['CONNECT', { method: 'CONNECT' }, []],
+    ['an upgrade with a length', { upgrade: true }, ['Content-Length', '1']],
+    ['an upgrade with chunks', { upgrade: true }, ['Transfer-Encoding', 'chunked']],
+    ['HTTP/2 with Connection', { ...two, stream: ended }, ['connection', 'close']],
+    ['HTTP/2 with Transfer-Encoding', { ...two, stream: open }, ['transfer-encoding', 'chunked']],
+    ['HTTP/2 with Upgrade', { ...two, stream: ended }, ['upgrade', 'websocket']],
+    ['HTTP/2 with Keep-Alive', { ...two, stream: ended }, ['keep-alive', 'timeout=1']],
+    ['HTTP/2 with another TE than trailers', { ...two, stream: ended }, ['te', 'gzip']],
+  ] as const)('is refused: %s', (_name, given, more) => {
+    expect(look(given, more)).toMatchObject(malformed)
+  })
+
+  it.each([
+    ['an upgrade', { upgrade: true }, [], 'none', 0],
+    ['an upgrade that says that it has no body', { upgrade: true }, ['Content-Length', '0'], 'none', 0],
+    ['HTTP/2 without a body', { ...two, stream: ended }, ['te', 'trailers'], 'none', 0],
+    ['HTTP/2 with a body of no length', { ...two, stream: open }, [], 'chunked', undefined],
+    ['HTTP/2 with a length', { ...two, stream: open }, ['content-length', '5'], 'length', 5],
+    ['names with underscores', {}, ['X_A', '1'], 'none', 0],
+  ] as const)('is let in: %s', (_name, given, more, body, length) => {
+    expect(look(given, more)).toEqual({ target: '/', host: 'a', body, length })
   })
 })

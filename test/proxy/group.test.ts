@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { nodeHandler } from '../../src/adapters/node.ts'
 import type { LogStore, OpenedStore } from '../../src/sink.ts'
-import { answering, refusing } from '../support/backends.ts'
+import { answering, httpBackend, refusing, saying } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
 import { edge, recorded } from '../support/edge.ts'
 import { rawClient } from '../support/raw-client.ts'
@@ -38,6 +38,42 @@ function slowStore() {
 const get = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
 
 describe('with durability group', () => {
+  it.each(['200 OK\r\nContent-Length: 0', '204 No Content', '304 Not Modified'])(
+    'a response that is all head waits for its line: %s',
+    async (head) => {
+      const backend = await saying(`HTTP/1.1 ${head}\r\n\r\n`)
+      const { store, waiting, sync } = slowStore()
+      const { port, balancer } = await edge([backend], { audit: { sinks: [store] } })
+      await balancer.ready()
+      const client = await rawClient(port, get)
+      await until(() => waiting.length === 1)
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+      expect(client.text()).toBe('')
+      sync()
+      await client.ended
+      expect(client.text()).toMatch(/^HTTP\/1\.1 /)
+    },
+  )
+
+  it('the head of a response whose body is still to come waits for nothing', async () => {
+    let response: ServerResponse | undefined
+    const backend = await httpBackend((_request, given) => {
+      response = given
+      given.writeHead(200, { 'content-length': 2 }).flushHeaders()
+    })
+    const { store, waiting, sync } = slowStore()
+    const { port, balancer } = await edge([backend], { audit: { sinks: [store] } })
+    await balancer.ready()
+    const client = await rawClient(port, get)
+    await client.has(/content-length: 2\r\n/i)
+    response!.end('ok')
+    await until(() => waiting.length === 1)
+    expect(client.text()).not.toMatch(/ok$/)
+    sync()
+    await client.ended
+    expect(client.text()).toMatch(/ok$/)
+  })
+
   it.each([
     ['a length', (response: ServerResponse) => response.end('hello')],
     [

@@ -93,6 +93,25 @@ describe('a body beyond its limit', () => {
     expect((await one()).lb.result).toBe('too-large')
   })
 
+  it('is refused while its client goes on to send: it has its answer, and sees an end in order', async () => {
+    const { port, one } = await edge([await answering()], { limits })
+    const client = await rawClient(port, post('Content-Length: 1000000000', 'hello'))
+    let ended = false
+    client.socket.on('end', () => {
+      ended = true
+    })
+    client.socket.on('close', () => {
+      ended = true
+    })
+    while (!ended) {
+      if (client.socket.writableLength < 1_000_000) client.write('x'.repeat(65_536))
+      await new Promise(setImmediate)
+    }
+    expect(await client.ended).toBe('fin')
+    expect(client.text()).toMatch(/^HTTP\/1\.1 413 [\s\S]*\}\n$/)
+    expect((await one()).lb.result).toBe('too-large')
+  })
+
   it('is refused as soon as it is counted, and its attempt is broken off', async () => {
     const backend = await httpBackend((request) => void request.resume())
     const { port, one, balancer } = await edge([backend], { limits })

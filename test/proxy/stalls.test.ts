@@ -97,6 +97,8 @@ describe('within its body', () => {
     expect(sent).toBeLessThan(50)
     clock.advance(59_000)
     clock.advance(59_000)
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate)
+    expect(client.text()).toBe('')
     expect([balancer.snapshot().inFlight, completions().length]).toEqual([1, 0])
   })
 })

@@ -1,7 +1,8 @@
 // Streaming: bodies pass as they come, both ways, and no faster than the slower side takes them.
 import { request as httpRequest, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { answering, echoing, httpBackend } from '../support/backends.ts'
+import { answering, echoing, httpBackend, rawBackend } from '../support/backends.ts'
 import { edge } from '../support/edge.ts'
 import { rawClient, send } from '../support/raw-client.ts'
 import { until } from '../support/until.ts'
@@ -40,6 +41,43 @@ describe('a response', () => {
     await client.ended
     expect(client.text().endsWith('4\r\nlast\r\n0\r\n\r\n')).toBe(true)
     expect(await one()).toMatchObject({ lb: { result: 'ok' }, http: { response: { body: { size: 15 } } } })
+  })
+
+  it.each([
+    ['chunked', 'Transfer-Encoding: chunked'],
+    ['of a length', 'Content-Length: 2'],
+    ['to the end of its connection', 'Connection: close'],
+  ])('%s: its head reaches the client although nothing follows it', async (_name, framing) => {
+    let socket: Socket | undefined
+    const backend = await rawBackend((given) => {
+      socket = given
+      given.write(`HTTP/1.1 200 OK\r\nX-Early: yes\r\n${framing}\r\n\r\n`)
+    })
+    const { port, one } = await edge([backend])
+    const client = await rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    expect(await client.has('\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*X-Early: yes/)
+    socket!.end(framing.startsWith('Transfer') ? '2\r\nok\r\n0\r\n\r\n' : 'ok')
+    await client.ended
+    expect(client.text()).toMatch(/ok(\r\n0\r\n\r\n)?$/)
+    expect((await one()).lb.result).toBe('ok')
+  })
+
+  it('of events reaches the client event by event, to its end hours later', async () => {
+    let response: ServerResponse | undefined
+    const backend = await httpBackend((_request, given) => {
+      response = given
+      given.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
+    })
+    const { port, one } = await edge([backend])
+    const client = await rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    await client.has('text/event-stream')
+    for (let i = 0; i < 50; i++) {
+      response!.write(`data: ${i}\n\n`)
+      await client.has(`data: ${i}\n\n`)
+    }
+    response!.end()
+    await client.ended
+    expect((await one()).lb.result).toBe('ok')
   })
 
   it('stalls at the backend while the client does not read, and comes whole once it does', async () => {

@@ -5,7 +5,7 @@
  * What is to become of one: it is refused; it passes and so does what follows; it passes alone, for what follows is none, or
  * its own body; or the parser may choose, so long as all of it is read in one way.
  */
-export type Fate = 'refused' | 'passes' | 'alone' | 'either'
+type Fate = 'refused' | 'passes' | 'alone' | 'either'
 
 export interface Attack {
   readonly name: string
@@ -13,7 +13,7 @@ export interface Attack {
   readonly fate: Fate
 }
 
-export const follower = 'GET /smuggled HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+const follower = 'GET /smuggled HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
 
 const visible = (text: string): string =>
   JSON.stringify(text.length > 70 ? `${text.slice(0, 50)}… of ${text.length}` : text).slice(1, -1)

@@ -1,6 +1,6 @@
 // A reader of requests that forgives nothing: what it finds fault with, some other reader may take for something else.
 
-export interface StrictRequest {
+interface StrictRequest {
   readonly method: string
   readonly target: string
   readonly body: string
