@@ -18,6 +18,7 @@ import { activeSchema } from '../src/health/probe-options.ts'
 import { causes } from '../src/health/transition.ts'
 import { requestResults, retryDenials } from '../src/outcome.ts'
 import { mirrorSchema } from '../src/proxy/mirror.ts'
+import { upgradesSchema } from '../src/proxy/upgrade.ts'
 import { affinitySchema } from '../src/routing/affinity.ts'
 import { hedgeSchema } from '../src/routing/hedge.ts'
 import { localitySchema } from '../src/routing/plan.ts'
@@ -186,6 +187,7 @@ describe('docs/configuration.md', () => {
     queue: queueSchema,
     retry: retrySchema,
     timeouts: timeoutsSchema,
+    upgrades: upgradesSchema,
   }
   const top = [...keysIn('src/config.ts', 'poolShape'), ...keysIn('src/config.ts', 'balancerSchema')]
   const inner = [
