@@ -114,6 +114,7 @@ export function cut(response: ServerResponse): void {
  * end the connection in order first, where a write is pending. Node can reset plain TCP only, and looks at this nowhere else.
  */
 export function reset(socket: Duplex): void {
-  Object.assign(socket, { resetAndClosing: true })
+  // While its end is on its way libuv refuses to reset it, and Node would never close it.
+  if (!socket.writableEnded || socket.writableFinished) Object.assign(socket, { resetAndClosing: true })
   socket.destroy()
 }
