@@ -194,7 +194,8 @@ it(`${aborted} upgrades that are broken off at any moment leave no socket, no ti
   const growth = (await heap()) - before
   console.log(`heap growth ${Math.round(growth / 1024)} KiB; ${open} tunnels were opened; ${JSON.stringify(results)}`)
   expect(balancer.snapshot()).toMatchObject({ inFlight: 0, tunnels: 0, waiting: 0, backends: [{ inFlight: 0 }] })
-  expect(waiting()).toBe(timers)
+  // Heads that are not whole are denials, which are told in numbers after a while.
+  await until(() => waiting() <= timers)
   expect(open).toBeGreaterThan(aborted / 10)
   const all = ['backend-reset', 'client-gone', 'ok', 'response-invalid']
   expect(Object.keys(results)).toEqual(expect.arrayContaining(all))
