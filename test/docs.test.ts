@@ -22,6 +22,7 @@ import { headersSchema } from '../src/proxy/header-rules.ts'
 import { limitsSchema } from '../src/proxy/limits.ts'
 import { mirrorSchema } from '../src/proxy/mirror.ts'
 import { hostSchema } from '../src/proxy/outgoing-options.ts'
+import { upgradesSchema } from '../src/proxy/upgrade.ts'
 import { affinitySchema } from '../src/routing/affinity.ts'
 import { hedgeSchema } from '../src/routing/hedge.ts'
 import { localitySchema } from '../src/routing/plan.ts'
@@ -196,6 +197,7 @@ describe('docs/configuration.md', () => {
     timeouts: timeoutsSchema,
     trustProxy: trustSchema,
     tls: tlsSchema,
+    upgrades: upgradesSchema,
   }
   const top = [...keysIn('src/config.ts', 'poolShape'), ...keysIn('src/config.ts', 'balancerSchema')]
   const inner = [

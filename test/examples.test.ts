@@ -52,6 +52,7 @@ describe('the examples', () => {
       'pick-any-protocol',
       'shared-trail',
       'sticky-canary',
+      'websocket',
     ]
     expect(names.sort()).toEqual(['backends', ...tested].map((name) => `${name}.mjs`))
   })
@@ -199,6 +200,19 @@ describe('the examples', () => {
       `${served[0]![1]} requests: sticky-new, canary`,
       `${100 - (served[0]![1] as number)} requests: sticky-new, stable`,
     ])
+  })
+})
+
+describe('websocket', () => {
+  it('spreads tunnels over both backends, and tells what each has carried', async () => {
+    const { code, stdout, stderr } = await example('websocket').ended
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout.match(/^opened: websocket to b[12]$/gm)).toHaveLength(3)
+    expect(stdout).toContain('3 tunnels: 1,2\n')
+    expect(stdout.match(/^b[12] heard (ann|bob|cem)$/gm)).toHaveLength(3)
+    expect(stdout.match(/^closed: \/chat\/(ann|bob|cem) by the backend, \d+ bytes in, \d+ bytes out$/gm)).toHaveLength(
+      3,
+    )
   })
 })
 

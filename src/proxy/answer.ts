@@ -148,6 +148,8 @@ export function cut(response: ServerResponse): void {
  * be closed. There the other side misses the alert that ends a session.
  */
 export function resetSocket(socket: Duplex): void {
-  if (!('encrypted' in socket)) Object.assign(socket, { resetAndClosing: true })
+  // While its end is on its way libuv refuses to reset it, and Node would never close it.
+  const ending = socket.writableEnded && !socket.writableFinished
+  if (!ending && !('encrypted' in socket)) Object.assign(socket, { resetAndClosing: true })
   socket.destroy()
 }

@@ -7,7 +7,7 @@ import type { AttemptRequest } from '../transport.ts'
 import type { Tunnel } from './tunnel.ts'
 
 /** The pick that brought a response. */
-export interface Source {
+interface Source {
   readonly backend: BackendState
   readonly decision: Decision
 }

@@ -428,6 +428,19 @@ describe('what cuts a tunnel', () => {
     })
   })
 
+  it('closes it also where an end is on its way that the client does not read', async () => {
+    const backend = await switching({ after: (socket) => socket.end(Buffer.alloc(30_000_000)) })
+    const e = await edge([backend])
+    const client = await rawClient(e.port, asking())
+    await client.has(/ 101 /)
+    client.socket.pause()
+    await until(() => e.balancer.snapshot().tunnels === 1 && backend.sockets.size <= 1)
+    await e.balancer.close({ deadlineMs: 200 })
+    const open = (): Promise<number> => new Promise((resolve) => e.server.getConnections((_, n) => resolve(n)))
+    while ((await open()) > 0);
+    expect((await e.one()).lb.result).toBe('closing')
+  })
+
   it('is the deadline of a close', async () => {
     const backend = await switching()
     const e = await edge([backend])

@@ -1,9 +1,14 @@
 // WebSockets through the balancer, with the clients and the servers of `ws`.
 import { createServer, type IncomingMessage } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import { expect, it, onTestFinished } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { attach, nodeHandler } from '../../src/adapters/node.ts'
+import { answering, refusing } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
-import { edge } from '../support/edge.ts'
+import { edge, recorded } from '../support/edge.ts'
+import { send } from '../support/raw-client.ts'
+import { selfSigned } from '../support/tls.ts'
 import { until } from '../support/until.ts'
 
 interface Sockets {
@@ -75,4 +80,112 @@ it('carries texts, binaries, fragments and 10 MB, each as it was', async () => {
   expect(lb.tunnel!.received_bytes).toBeGreaterThan(10_000_000)
   expect(lb.tunnel!.sent_bytes).toBeGreaterThan(10_000_000)
   expect(balancer.snapshot().tunnels).toBe(0)
+})
+
+it('carries pings and pongs, and the close codes of either side', async () => {
+  const { url, clients } = await echo()
+  const e = await edge([url])
+  const { socket, closed } = await client(e.port)
+  const pong = new Promise<string>((resolve) => socket.once('pong', (data) => resolve(data.toString())))
+  socket.ping('are you there')
+  expect(await pong).toBe('are you there')
+  const pinged = new Promise<string>((resolve) => socket.once('ping', (data) => resolve(data.toString())))
+  for (const one of clients) one.ping('and you')
+  expect(await pinged).toBe('and you')
+  for (const one of clients) one.close(1012, 'restart')
+  expect(await closed).toEqual({ code: 1012, reason: 'restart' })
+  expect((await e.one()).lb.result).toBe('ok')
+})
+
+it('leaves subprotocols and compression to client and backend', async () => {
+  const backend = await echo({ perMessageDeflate: { threshold: 0 }, handleProtocols: (asked) => [...asked].at(-1)! })
+  const e = await edge([backend])
+  const { socket, messages } = await client(e.port, ['chat.v1', 'chat.v2'], { perMessageDeflate: { threshold: 0 } })
+  expect([socket.protocol, socket.extensions]).toEqual(['chat.v2', 'permessage-deflate'])
+  const text = 'again and '.repeat(100_000)
+  socket.send(text)
+  await until(() => messages.length === 1)
+  expect(messages[0]).toBe(text)
+  socket.close()
+  const { lb } = await e.one()
+  // Sent as it came: nothing is unpacked on the way.
+  expect(lb.tunnel!.received_bytes).toBeLessThan(100_000)
+  expect(backend.requests[0]!.headers).toMatchObject({
+    'x-forwarded-for': '127.0.0.1',
+    'x-request-id': lb.request_id,
+    host: `127.0.0.1:${e.port}`,
+  })
+  expect(backend.requests[0]!.url).toBe('/chat?room=1')
+})
+
+it('spreads over backends, and tries the next where one is down', async () => {
+  const backends = [await echo(), await echo(), await refusing()]
+  const e = await edge(backends, { strategy: 'least-connections', health: { passive: false } })
+  const all = await Promise.all(Array.from({ length: 10 }, () => client(e.port)))
+  expect(e.balancer.snapshot().backends.map(({ inFlight }) => inFlight)).toEqual([5, 5, 0])
+  for (const { socket } of all) socket.close()
+  await e.completed(10)
+})
+
+it('is refused by a backend as the backend says it', async () => {
+  const backend = await echo({ verifyClient: (_info, done) => done(false, 401, 'Not You', { 'X-Why': 'no' }) })
+  const e = await edge([backend])
+  const socket = new WebSocket(`ws://127.0.0.1:${e.port}/`)
+  const answer = await new Promise<IncomingMessage>((resolve) => {
+    socket.on('error', () => undefined)
+    socket.on('unexpected-response', (_request, response) => resolve(response))
+  })
+  expect([answer.statusCode, answer.headers['x-why']]).toEqual([401, 'no'])
+  answer.resume()
+  expect((await e.one()).lb).toMatchObject({ result: 'ok', attempts: [{ status_code: 401 }] })
+})
+
+it('lets a reader be slow: the writer is stopped, and little is kept between them', async () => {
+  const server = createServer()
+  closeAfterTest(server)
+  const sockets = new WebSocketServer({ server })
+  const chunk = Buffer.alloc(65_536)
+  let written = 0
+  sockets.on('connection', (socket) => {
+    const more = (): void => {
+      if (written >= 100_000_000) return socket.close()
+      written += chunk.length
+      socket.send(chunk, (error) => {
+        if (error === undefined || error === null) more()
+      })
+    }
+    more()
+  })
+  const e = await edge([`http://127.0.0.1:${await listen(server)}`])
+  const { socket, closed } = await client(e.port)
+  let read = 0
+  socket.on('message', (data: Buffer) => {
+    read += data.length
+  })
+  socket.pause()
+  // It stands still once every buffer on the way is full: others go on meanwhile.
+  const other = await edge([await answering()])
+  for (let before = -1; before !== written || written === 0; ) {
+    before = written
+    for (let i = 0; i < 50; i++) await send(other.port)
+  }
+  const between = written - read
+  expect(between).toBeLessThan(30_000_000)
+  socket.resume()
+  await closed
+  expect(read).toBe(written)
+  expect((await e.one()).lb.tunnel!.sent_bytes).toBeGreaterThan(written)
+})
+
+it('comes in over TLS', async () => {
+  const record = recorded({ backends: [await echo()] })
+  const server = attach(createSecureServer(selfSigned(), nodeHandler(record.balancer)), record.balancer)
+  closeAfterTest(server)
+  const socket = new WebSocket(`wss://127.0.0.1:${await listen(server)}/`, { rejectUnauthorized: false })
+  onTestFinished(() => socket.terminate())
+  const heard = new Promise<string>((resolve) => socket.on('message', (data) => resolve(data.toString())))
+  socket.on('open', () => socket.send('hello'))
+  expect(await heard).toBe('hello')
+  socket.close()
+  expect((await record.one()).lb).toMatchObject({ result: 'ok', tunnel: { protocol: 'websocket' } })
 })
