@@ -189,6 +189,26 @@ describe.each(expressVersions)('expressBalancer after a parser of $name', ({ nam
     })
   }
 
+  it('of a part of the body sends none of it', async () => {
+    const backend = await answering()
+    const record = recorded({ backends: [backend] })
+    const app = express()
+    app.use((request, _response, next) => {
+      request.once('data', (chunk: Buffer) => {
+        request.pause()
+        request.body = chunk
+        next()
+      })
+    })
+    app.use(expressBalancer(record.balancer))
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\n'
+    const client = await rawClient(await serveApp(app), `${head}first`)
+    await client.has('HTTP/1.1 500 ')
+    client.write('last.')
+    expect((await record.one()).lb.result).toBe('body-consumed')
+    expect(backend.seen).toEqual([])
+  })
+
   it('that does not know the type streams the body', async () => {
     const backend = await echoing()
     const record = recorded({ backends: [backend] })
