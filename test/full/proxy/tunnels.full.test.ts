@@ -8,7 +8,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { createServer } from '../../../src/adapters/node.ts'
 import { createBalancer } from '../../../src/balancer.ts'
 import { type Clock, systemClock } from '../../../src/clock.ts'
-import { reset } from '../../../src/proxy/answer.ts'
+import { resetSocket } from '../../../src/proxy/answer.ts'
 import { below, seededRandom } from '../../../src/random.ts'
 import { closeAfterTest, listen } from '../../support/closing.ts'
 import { edge } from '../../support/edge.ts'
@@ -116,7 +116,7 @@ it(`${aborted} upgrades that are broken off at any moment leave no socket, no ti
     answer(socket, head) {
       const fate = below(random, 7)
       if (fate === 0) givesUp.get(/x-id: (\d+)/.exec(head)![1]!)?.()
-      else if (fate === 1) reset(socket)
+      else if (fate === 1) resetSocket(socket)
       else if (fate === 2) socket.end('HTTP/1.1 426 No\r\nContent-Length: 2\r\n\r\nno')
       else if (fate === 3) socket.write(switched('other'))
       else socket.write(switched('chat'))
@@ -124,7 +124,7 @@ it(`${aborted} upgrades that are broken off at any moment leave no socket, no ti
     },
     after(socket, early) {
       const fate = below(random, 4)
-      if (fate === 0) return void setImmediate(() => reset(socket))
+      if (fate === 0) return void setImmediate(() => resetSocket(socket))
       if (fate === 1) return void socket.end('bye')
       if (fate === 2) socket.write(Buffer.alloc(300_000))
       socket.write(early)
@@ -150,7 +150,7 @@ it(`${aborted} upgrades that are broken off at any moment leave no socket, no ti
   const port = await listen(server)
   const leave = (socket: Socket): void => {
     const how = below(random, 3)
-    if (how === 0) reset(socket)
+    if (how === 0) resetSocket(socket)
     else if (how === 1) socket.destroy()
     else socket.end()
   }
