@@ -20,6 +20,7 @@ import {
   source,
   text,
   timing,
+  tls,
   url,
 } from './event-parts.ts'
 import { attemptResults, requestResults, retryDenials } from './outcome.ts'
@@ -59,6 +60,7 @@ export const eventTable = {
     client,
     network,
     http: obj({ request: obj(requestHead), route: text.optional() }),
+    tls: tls.optional(),
     url,
   }),
   'request.completed': define('traffic', 'info', {
@@ -80,6 +82,7 @@ export const eventTable = {
       response: obj({ status_code: int.optional(), body: obj({ size: int }) }),
       route: text.optional(),
     }),
+    tls: tls.optional(),
     url,
   }),
   'request.mirrored': define('traffic', 'info', {

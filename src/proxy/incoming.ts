@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { uniqueId } from '../random.ts'
 import { type Client, type Peer, peerOf } from '../request.ts'
+import { type Encryption, encryptionOf } from './encryption.ts'
 import type { HandleOptions } from './ports.ts'
 import { peerOfStream } from './sessions.ts'
 import { headersOf, streamOf } from './versions.ts'
@@ -21,6 +22,8 @@ export interface Incoming {
   readonly target: string
   /** Whether the client's connection is TLS. */
   readonly encrypted: boolean
+  /** What TLS says of it, where it is. */
+  readonly encryption: Encryption | undefined
   /** The port that the client connected to. */
   readonly localPort: number | undefined
 }
@@ -29,6 +32,7 @@ export function incoming(request: IncomingMessage, options: HandleOptions): Inco
   const { socket, url = '' } = request
   const stream = streamOf(request)
   const peer = (stream === undefined ? undefined : peerOfStream(stream)) ?? peerOf(socket)
+  const encrypted = 'encrypted' in socket
   return {
     request,
     options,
@@ -37,7 +41,8 @@ export function incoming(request: IncomingMessage, options: HandleOptions): Inco
     client: { ...peer, source: 'peer' },
     rawHeaders: headersOf(request),
     target: options.originalTarget ?? url,
-    encrypted: 'encrypted' in socket,
+    encrypted,
+    encryption: encrypted ? encryptionOf(request) : undefined,
     localPort: socket.localPort,
   }
 }

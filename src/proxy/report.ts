@@ -110,6 +110,7 @@ export function receivedFields(facts: Incoming, ports: Ports): EventFields<'requ
     lb: { request_id: requestId },
     network: { peer, protocol: protocolOf(request) },
     span_id: trace?.[2],
+    tls: facts.encryption,
     trace_id: trace?.[1],
     url: urlOf(facts, ports),
   }
@@ -180,6 +181,7 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
     outcome: failed ? 'failure' : 'success',
     severity: failed ? severity.warn : severity.info,
     span_id: trace?.[2],
+    tls: facts.encryption,
     trace_id: trace?.[1],
     url: urlOf(facts, ports),
   }

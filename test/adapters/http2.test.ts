@@ -482,6 +482,7 @@ describe('a server of HTTP/2', () => {
       ['https'],
     ])
     expect((await record.completed(2)).map(({ network }) => network.protocol?.version)).toEqual(['2', '1.1'])
+    expect(record.completions().map(({ tls }) => tls?.protocol.version)).toEqual(['1.3', '1.3'])
   })
 
   it('records what is no HTTP/2', async () => {
