@@ -108,15 +108,13 @@ export class RequestBody {
   }
 
   readonly #onEnd = (): void => {
-    // In HTTP/2 a body that the client broke off without an error ends all the same.
-    if (this.#request.aborted) return this.#onClose()
     this.#ended = true
     this.#reader?.push(null)
     this.#tap?.onBodyEnd()
   }
 
   readonly #onClose = (): void => {
-    if (this.#request.complete && !this.#request.aborted) return
+    if (this.#request.complete) return
     this.free()
     this.#reader?.destroy(new Error('the client left within its request'))
   }
