@@ -107,6 +107,11 @@ export const network = obj({
   /** Absent in lines of versions before 0.3.0. */
   protocol: obj({ name: z.literal('http'), version: z.enum(['1.0', '1.1', '2']) }).optional(),
 })
+export const tls = obj({
+  cipher: text.optional(),
+  client: obj({ hash: obj({ sha256: text }), subject: text }).optional(),
+  protocol: obj({ name: z.literal('tls'), version: text.optional() }),
+})
 /** Where perhaps no request was read. */
 export const connection = obj({ peer })
 export const requestHead = {

@@ -20,6 +20,7 @@ import {
   source,
   text,
   timing,
+  tls,
   tunnel,
   url,
 } from './event-parts.ts'
@@ -60,6 +61,7 @@ export const eventTable = {
     client,
     network,
     http: obj({ request: obj(requestHead), route: text.optional() }),
+    tls: tls.optional(),
     url,
   }),
   'request.completed': define('traffic', 'info', {
@@ -83,6 +85,7 @@ export const eventTable = {
       response: obj({ status_code: int.optional(), body: obj({ size: int }) }),
       route: text.optional(),
     }),
+    tls: tls.optional(),
     url,
   }),
   'tunnel.opened': define('traffic', 'info', {

@@ -10,6 +10,7 @@ import type { AuditEvent } from '../src/events.ts'
 import { queryLog } from '../src/log/query.ts'
 import { verifyLog } from '../src/log/verify.ts'
 import { tempFolder } from './support/folder.ts'
+import { http2Session, send2 } from './support/http2-client.ts'
 import { type Script, startScript } from './support/script.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -42,11 +43,13 @@ describe('the examples', () => {
   it('are all run here', () => {
     const names = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.mjs'))
     const tested = [
+      'audit-only',
       'custom-sink',
       'custom-strategy',
       'discovery',
       'express',
       'fastify',
+      'https-http2',
       'mounts',
       'node-http',
       'pick-any-protocol',
@@ -54,7 +57,7 @@ describe('the examples', () => {
       'sticky-canary',
       'websocket',
     ]
-    expect(names.sort()).toEqual(['backends', ...tested].map((name) => `${name}.mjs`))
+    expect(names.sort()).toEqual(['backends', ...tested].map((name) => `${name}.mjs`).sort())
   })
 
   it('node-http spreads requests over both backends, and leaves a log that holds', async () => {
@@ -119,6 +122,30 @@ describe('the examples', () => {
     // The page of the app itself, and what its hook refused.
     expect(await count(dir, { path: '/' })).toBe(1)
     expect(await count(dir, { path: '/api/y' })).toBe(1)
+  })
+
+  it('audit-only has the routes of the app and those of a balancer in one log', async () => {
+    const dir = join(tempFolder(), 'audit')
+    const script = example('audit-only', { AUDIT_DIR: dir })
+    const url = await origin(script)
+    const own = await fetch(url, { headers: { connection: 'close' } })
+    expect(await own.text()).toBe('served by the app itself')
+    expect(await ask(`${url}/orders/1`)).toMatchObject({ path: '/orders/1' })
+    expect((await script.stop()).code).toBe(0)
+    expect(await count(dir, { type: 'request.completed', pool: 'shop' })).toBe(1)
+    expect(await count(dir, { type: 'request.completed', pool: 'orders' })).toBe(1)
+  })
+
+  it('https-http2 speaks HTTP/2', async () => {
+    const dir = join(tempFolder(), 'audit')
+    const script = example('https-http2', { AUDIT_DIR: dir })
+    const port = Number(await script.said(/listening on https:\/\/127\.0\.0\.1:(\d+)\n/))
+    const session = http2Session(port, true)
+    const { status, body } = await send2(session, { ':path': '/x' })
+    expect([status, JSON.parse(body)]).toMatchObject([200, { path: '/x' }])
+    session.destroy()
+    expect((await script.stop()).code).toBe(0)
+    expect(await count(dir, { type: 'request.completed', path: '/x' })).toBe(1)
   })
 
   it('custom-sink gets every line, also of a batch that it did not accept at first', async () => {

@@ -53,6 +53,7 @@ export class Envelope {
       severity: given.severity ?? severityOf(name),
       span_id: given.span_id,
       time: this.#time.text,
+      tls: given.tls === undefined ? undefined : tlsOf(given.tls as object),
       trace_id: given.trace_id,
       url: given.url,
     } as unknown as AuditEvent
@@ -62,6 +63,10 @@ export class Envelope {
 // Who acted, and what they said, come in the host's own words. Done here, so that one actor has one spelling in all events.
 const configOf = (config: unknown): object =>
   shownParts(shownParts(config, visible, ['message', 'ticket']), showing, ['detail'])
+
+// Whoever signs certificates need not care what stands in a subject.
+const tlsOf = (tls: object): object =>
+  'client' in tls && tls.client !== undefined ? { ...tls, client: shownParts(tls.client, showing, ['subject']) } : tls
 
 // Paths and places in files, and what others answered.
 function discoveryOf(discovery: unknown): object {

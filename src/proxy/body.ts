@@ -124,8 +124,6 @@ export class RequestBody {
   }
 
   readonly #onEnd = (): void => {
-    // In HTTP/2 a body that the client broke off without an error ends all the same.
-    if (this.#request.aborted) return this.#onClose()
     this.#ended = true
     this.#watch?.end()
     this.#reader?.push(null)
@@ -133,7 +131,7 @@ export class RequestBody {
   }
 
   readonly #onClose = (): void => {
-    if (this.#request.complete && !this.#request.aborted) return
+    if (this.#request.complete) return
     this.#watch?.end()
     this.free()
     this.#reader?.destroy(new Error('the client left within its request'))

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { uniqueId } from '../random.ts'
 import { type Client, type Peer, peerOf } from '../request.ts'
+import { type Encryption, encryptionOf } from './encryption.ts'
 import { type Said, saidIn, type Trust } from './forwarded.ts'
 import type { HandleOptions } from './ports.ts'
 import { peerOfStream } from './sessions.ts'
@@ -29,6 +30,8 @@ export interface Incoming {
   readonly target: string
   /** Whether the connection is TLS. */
   readonly encrypted: boolean
+  /** What TLS says of it, where it is. */
+  readonly encryption: Encryption | undefined
   /** The port that the peer connected to. */
   readonly localPort: number | undefined
 }
@@ -41,6 +44,7 @@ export function incoming(request: IncomingMessage, options: HandleOptions, trust
   const peer = (stream === undefined ? undefined : peerOfStream(stream)) ?? peerOf(socket)
   const around = ambient()
   const said = trust?.trusts(peer.address, 0) === true ? saidIn(rawHeaders, trust) : undefined
+  const encrypted = 'encrypted' in socket
   return {
     request,
     options,
@@ -52,7 +56,8 @@ export function incoming(request: IncomingMessage, options: HandleOptions, trust
     trace: around?.span ?? sentTrace(rawHeaders),
     rawHeaders,
     target: options.originalTarget ?? url,
-    encrypted: 'encrypted' in socket,
+    encrypted,
+    encryption: encrypted ? encryptionOf(request) : undefined,
     localPort: socket.localPort,
   }
 }

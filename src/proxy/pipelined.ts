@@ -10,7 +10,7 @@ const waiting = new WeakMap<Socket, Set<() => void>>()
 export function onceClosed(request: IncomingMessage, response: ServerResponse, fn: () => void): void {
   const stream = streamOf(request)
   if (stream !== undefined) {
-    // A client that breaks off is told of at once, and closed only when what came before was read.
+    // A client that breaks off is told of at once: where it gives no error Node makes its body end as if it were whole.
     let over = false
     const once = (): void => {
       if (over) return

@@ -112,6 +112,7 @@ export function receivedFields(
     lb: { request_id: requestId },
     network: { peer, protocol: protocolOf(request) },
     span_id: trace?.spanId,
+    tls: facts.encryption,
     trace_id: trace?.traceId,
     url: urlOf(facts, target, ports),
   }
@@ -187,6 +188,7 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
     outcome: failed ? 'failure' : 'success',
     severity: failed ? severity.warn : severity.info,
     span_id: trace?.spanId,
+    tls: facts.encryption,
     trace_id: trace?.traceId,
     url: urlOf(facts, end.target, ports),
   }

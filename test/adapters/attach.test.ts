@@ -9,6 +9,7 @@ import type { BalancerOptions } from '../../src/config.ts'
 import { answering, type SeeingBackend } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
 import { type Recorded, recorded } from '../support/edge.ts'
+import { fakeClock } from '../support/fake-clock.ts'
 import { rawClient, rawExchange, send } from '../support/raw-client.ts'
 import { selfSigned } from '../support/tls.ts'
 
@@ -133,6 +134,63 @@ describe('attach records', () => {
     expect(await send(port)).toMatchObject({ status: 200 })
     await completed(1)
     expect(denials()).toEqual([])
+  })
+
+  it('a head that is too long, and answers it', async () => {
+    const { port, denied } = await attached()
+    const long = `GET / HTTP/1.1\r\nHost: a\r\nX-A: ${'x'.repeat(20_000)}\r\n\r\n`
+    expect(await rawExchange(port, long)).toMatch(/^HTTP\/1\.1 431 /)
+    expect(await denied()).toMatchObject([line('malformed', 'HPE_HEADER_OVERFLOW')])
+  })
+
+  it.each(['', 'GET / HTTP/1.1\r\nHost'])(
+    'a connection that sends no whole head in time, and answers it: %j',
+    async (text) => {
+      const options = { headersTimeout: 50, requestTimeout: 60, connectionsCheckingInterval: 20 }
+      const { port, denied } = await attached({}, (handler) => createHttpServer(options, handler))
+      expect(await rawExchange(port, text)).toMatch(/^HTTP\/1\.1 408 /)
+      expect(await denied()).toMatchObject([line('malformed', 'ERR_HTTP_REQUEST_TIMEOUT')])
+    },
+  )
+
+  it('each refusal once, however often it was called, and for however many balancers', async () => {
+    const { port, server, balancer, denied } = await attached()
+    const other = recorded({ name: 'other', backends: [] })
+    attach(server, balancer)
+    attach(server, other.balancer)
+    expect(await rawExchange(port, 'nonsense\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /)
+    expect(await denied()).toHaveLength(1)
+    expect(other.denials()).toEqual([])
+    await balancer.close()
+    await rawExchange(port, 'nonsense\r\n\r\n')
+    expect(await other.denied()).toMatchObject([line('malformed')])
+  })
+
+  it('no denial of an address that another balancer of the server serves', async () => {
+    const { port, server, denials, one } = await attached({ access: { deny: ['127.0.0.0/8'] } })
+    const other = recorded({ name: 'other', backends: [] })
+    attach(server, other.balancer)
+    expect(await send(port)).toMatchObject({ status: 403 })
+    expect(await one()).toMatchObject({ lb: { result: 'denied' } })
+    expect(denials()).toMatchObject([{ access: { phase: 'request' } }])
+  })
+
+  it('what the host answers in its own way, and leaves that to it', async () => {
+    const { port, server, denied } = await attached()
+    server.on('clientError', (_error, socket) => void socket.end('HTTP/1.1 499 Own\r\n\r\n'))
+    server.on('connect', (_request, socket) => void socket.end('HTTP/1.1 200 Tunnel\r\n\r\n'))
+    expect(await rawExchange(port, 'nonsense\r\n\r\n')).toBe('HTTP/1.1 499 Own\r\n\r\n')
+    expect(await rawExchange(port, 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n')).toBe('HTTP/1.1 200 Tunnel\r\n\r\n')
+    expect(await denied()).toMatchObject([line('malformed')])
+  })
+
+  it('a flood as one line with its number', async () => {
+    const clock = fakeClock()
+    const { port, denials } = await attached({ clock })
+    for (let i = 0; i < 120; i++) await rawExchange(port, 'nonsense\r\n\r\n')
+    clock.advance(1000)
+    expect(denials()).toHaveLength(101)
+    expect(denials()[100]).toMatchObject({ access: { rule: 'malformed', count: 20 } })
   })
 })
 

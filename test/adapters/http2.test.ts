@@ -367,14 +367,14 @@ describe('a client that breaks a stream off', () => {
   it('now and then, among many that end well, keeps its session', async () => {
     const { port, completed, denials } = await edge2(await answering())
     const session = http2Session(port)
-    for (let i = 0; i < 250; i++) {
+    for (let i = 0; i < 210; i++) {
       const stream = session.request({ ':path': '/' })
       stream.on('error', () => undefined)
       stream.close(constants.NGHTTP2_CANCEL)
       await Promise.all([send2(session), send2(session)])
     }
     expect(session.destroyed).toBe(false)
-    await completed(750)
+    await completed(630)
     expect(denials()).toEqual([])
   })
 })
@@ -482,6 +482,20 @@ describe('a server of HTTP/2', () => {
       ['https'],
     ])
     expect((await record.completed(2)).map(({ network }) => network.protocol?.version)).toEqual(['2', '1.1'])
+    expect(record.completions().map(({ tls }) => tls?.protocol.version)).toEqual(['1.3', '1.3'])
+  })
+
+  it.each([false, true])('cuts off a denied address: encrypted %s', async (secure) => {
+    const record = recorded({ backends: [], access: { deny: ['127.0.0.0/8'] } })
+    const tls = secure ? selfSigned() : undefined
+    const server =
+      tls === undefined
+        ? createServer(record.balancer, { http2: true })
+        : createServer(record.balancer, { http2: true, tls })
+    closeAfterTest(server)
+    const session = http2Session(await listen(server), secure)
+    await new Promise((resolve) => session.once('close', resolve))
+    expect(await record.denied()).toMatchObject([{ access: { rule: 'access.deny', phase: 'connection' } }])
   })
 
   it('records what is no HTTP/2', async () => {

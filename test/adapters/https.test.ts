@@ -1,4 +1,5 @@
 // Servers with TLS: requests as over any connection, and a record of each handshake that fails.
+import { X509Certificate } from 'node:crypto'
 import { connect as connectTcp } from 'node:net'
 import { type ConnectionOptions, connect } from 'node:tls'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -97,6 +98,24 @@ describe.each(kinds)('createServer with tls: %s', (_name, http2) => {
     expect(await denied()).toMatchObject([line('DEPTH_ZERO_SELF_SIGNED_CERT')])
     expect(backend.seen).toEqual([])
     expect(await ask(port, own())).toMatch(/^HTTP\/1\.1 200 /)
+  })
+
+  it('tells by which certificate a client was authenticated, and nothing of one that it does not trust', async () => {
+    const asking = { requestCert: true, rejectUnauthorized: false, ca: own().cert }
+    const { port, completed } = await encrypted(http2, asking)
+    await ask(port, own())
+    await ask(port, selfSigned('stranger'))
+    await ask(port, { maxVersion: 'TLSv1.2' })
+    const records = await completed(3)
+    expect(records.map(({ tls }) => [tls?.protocol.version, tls?.client?.subject])).toEqual([
+      ['1.3', 'CN=localhost'],
+      ['1.3', undefined],
+      ['1.2', undefined],
+    ])
+    expect(records[0]!.tls).toMatchObject({
+      cipher: expect.stringMatching(/^TLS_/),
+      client: { hash: { sha256: new X509Certificate(own().cert).fingerprint256.replaceAll(':', '') } },
+    })
   })
 
   it('records a handshake that takes too long, once, and ends the connection', async () => {
