@@ -2,6 +2,7 @@
 import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Transport } from '../transport.ts'
+import { httpTransport } from './http.ts'
 import type { TransportSettings } from './settings.ts'
 import { undiciTransport } from './undici.ts'
 
@@ -42,6 +43,20 @@ export class Transports {
   }
 
   #make({ connections, timeouts }: Settings): Transport {
-    return undiciTransport({ connections, timeouts, clock: this.#clock })
+    const settings = { connections, timeouts, clock: this.#clock }
+    return withUpgrades(undiciTransport(settings), httpTransport(settings))
   }
 }
+
+/** What asks for another protocol goes by one transport, and everything else by another. */
+const withUpgrades = (main: Transport, upgrades: Transport): Transport => ({
+  name: main.name,
+  send: (request, handler) => (request.upgrade === undefined ? main : upgrades).send(request, handler),
+  forget: (backend) => main.forget(backend),
+  get isIdle() {
+    return main.isIdle && upgrades.isIdle
+  },
+  close: async () => {
+    await Promise.all([main.close(), upgrades.close()])
+  },
+})

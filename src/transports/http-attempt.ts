@@ -1,0 +1,250 @@
+// One attempt over `node:http`.
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+import { reasonOf } from '../errors.ts'
+import type { AttemptFailure } from '../outcome.ts'
+import type { AttemptHandler, AttemptRequest, Cancel } from '../transport.ts'
+import { failureOf } from './failure.ts'
+import type { HttpLine } from './http-line.ts'
+import { abandon, newMessage } from './http-message.ts'
+import { membersOf, tokensOf, valueIn } from './raw.ts'
+import { BodySender } from './send-body.ts'
+import type { TransportSettings } from './settings.ts'
+import type { Lines } from './singles.ts'
+import { Teller } from './teller.ts'
+
+export class HttpAttempt {
+  readonly #request: AttemptRequest
+  readonly #lines: Lines
+  readonly #settings: TransportSettings
+  readonly #teller: Teller
+  #leaveQueue: () => void = () => undefined
+  #queueUs = 0
+  #line: HttpLine | undefined
+  #message: ClientRequest | undefined
+  #response: IncomingMessage | undefined
+  #body: BodySender | undefined
+  /** Whether the request has its socket. */
+  #carried = false
+  /** What the socket had read before this request. */
+  #readBefore = 0
+  /** Connections that turned out to be closed. */
+  #stale = 0
+  #paused = false
+
+  constructor(request: AttemptRequest, handler: AttemptHandler, lines: Lines, settings: TransportSettings) {
+    this.#request = request
+    this.#lines = lines
+    this.#settings = settings
+    this.#teller = new Teller(handler, () => this.#discard())
+  }
+
+  start(): Cancel {
+    this.#acquire()
+    return () => {
+      if (this.#teller.over) return
+      this.#teller.over = true
+      this.#leaveQueue()
+      this.#discard()
+    }
+  }
+
+  #acquire(): void {
+    this.#leaveQueue = this.#lines.acquire({
+      ready: (line, queueUs) => {
+        this.#queueUs += queueUs
+        this.#begin(line)
+      },
+      fail: (result) => this.#teller.fail({ result, sent: false, detail: result }),
+    })
+  }
+
+  #begin(line: HttpLine): void {
+    const fresh = line.socket === undefined
+    if (!fresh && !line.isOpen) {
+      // Closed, but not told yet.
+      this.#lines.discard(line)
+      return this.#acquire()
+    }
+    try {
+      this.#message = newMessage(this.#request)
+    } catch (error) {
+      this.#lines.release(line)
+      return this.#teller.fail({ result: 'internal', sent: false, detail: reasonOf(error) })
+    }
+    this.#line = line
+    if (!fresh) return this.#carry(line)
+    line.open((error) => {
+      if (this.#line !== line) return
+      if (error === undefined) this.#carry(line)
+      else this.#failed(error)
+    })
+  }
+
+  #carry(line: HttpLine): void {
+    const message = this.#message!
+    const socket = line.wake()
+    const reused = line.requests++ > 0
+    this.#carried = true
+    this.#readBefore = socket.bytesRead
+    this.#listen(message)
+    message.onSocket(socket)
+    this.#teller.connected({
+      reused,
+      queueUs: this.#queueUs,
+      connectUs: reused ? 0 : line.connectUs,
+      ...(this.#stale > 0 && { stale: this.#stale }),
+    })
+    if (this.#teller.over) return
+    this.#awaitHead()
+    this.#sendBody(message)
+  }
+
+  #listen(message: ClientRequest): void {
+    message.on('response', (response) => this.#responded(response))
+    message.on('upgrade', (response, _socket, head) => this.#switched(response, head))
+    message.on('information', ({ statusCode, rawHeaders }) => {
+      if (statusCode !== 100) this.#teller.information(statusCode, rawHeaders)
+    })
+    message.on('error', (error) => {
+      // What follows a whole response is for nobody: the connection is not used again.
+      if (message === this.#message && this.#response?.complete !== true) this.#failed(error)
+    })
+  }
+
+  #sendBody(message: ClientRequest): void {
+    const { body, headers } = this.#request
+    if (!(body instanceof Readable)) {
+      message.end(body)
+      return
+    }
+    this.#body = new BodySender(body, headers, message, (failure) => this.#fail(failure))
+    // A backend can answer to the head alone.
+    if (body.readableLength === 0) message.flushHeaders()
+    message.on('finish', () => {
+      if (this.#response === undefined && !this.#teller.over) this.#awaitHead()
+    })
+  }
+
+  #awaitHead(): void {
+    const { headerMs } = this.#settings.timeouts
+    this.#line!.deadline.set(headerMs, () => {
+      // While the client is what it waits for, the backend is not late.
+      if (this.#body?.waitsForClient === true) this.#awaitHead()
+      else this.#fail({ result: 'header-timeout', sent: true, detail: `no response within ${headerMs} ms` })
+    })
+  }
+
+  #awaitData(): void {
+    const { bodyIdleMs } = this.#settings.timeouts
+    this.#line!.deadline.set(bodyIdleMs, () => {
+      if (this.#paused) this.#awaitData()
+      else this.#fail({ result: 'body-timeout', sent: true, detail: `nothing came for ${bodyIdleMs} ms` })
+    })
+  }
+
+  #responded(response: IncomingMessage): void {
+    if (this.#teller.over) return
+    // What Node does not take for a switch of protocols lacks the headers of one.
+    if (response.statusCode === 101) return this.#invalid('a switch of protocols without its headers')
+    this.#response = response
+    this.#line!.response = response
+    response.on('error', (error) => this.#failed(error))
+    response.on('data', (chunk: Buffer) => {
+      if (this.#teller.over) return
+      this.#awaitData()
+      if (this.#teller.data(chunk)) return
+      this.#paused = true
+      response.pause()
+    })
+    response.on('end', () => this.#ended(response))
+    response.on('close', () => {
+      if (!response.complete) this.#failed(new Error('closed'))
+    })
+    this.#awaitData()
+    const { statusCode = 0, statusMessage = '', rawHeaders } = response
+    this.#teller.response(statusCode, statusMessage, rawHeaders, () => {
+      if (this.#teller.over || !this.#paused) return
+      this.#paused = false
+      this.#awaitData()
+      response.resume()
+    })
+  }
+
+  #ended(response: IncomingMessage): void {
+    // A body that was cut ends too, where its own end is the connection's.
+    if (this.#teller.over || !response.complete) return
+    const line = this.#line!
+    const message = this.#message!
+    this.#body?.stop()
+    const restMs = message.shouldKeepAlive && message.writableFinished ? this.#restMs(response.rawHeaders) : 0
+    // From now on it may carry somebody else's request.
+    this.#line = undefined
+    if (restMs > 0 && line.isOpen && !line.spoiled) {
+      line.rest(restMs)
+      this.#lines.release(line)
+    } else this.#lines.discard(line)
+    this.#teller.end(response.rawTrailers)
+  }
+
+  // The backend closes at the time that it tells, and a request must not meet that on its way.
+  #restMs(headers: readonly string[]): number {
+    const { keepAliveMs } = this.#settings.connections
+    const hint = /(?:^|[\s,;])timeout=(\d{1,9})/i.exec(valueIn(headers, 'keep-alive') ?? '')?.[1]
+    return hint === undefined ? keepAliveMs : Math.min(keepAliveMs, Number(hint) * 1000 - 1000)
+  }
+
+  #switched({ rawHeaders, statusCode }: IncomingMessage, head: Buffer): void {
+    if (this.#teller.over) return
+    const { upgrade } = this.#request
+    if (upgrade === undefined || statusCode !== 101) return this.#invalid('a switch of protocols that nobody asked for')
+    const asked = membersOf(upgrade)
+    const given = tokensOf(rawHeaders, 'upgrade')
+    if (given.length === 0 || !given.every((token) => asked.includes(token)))
+      return this.#invalid('a switch to a protocol that nobody asked for')
+    const line = this.#line!
+    const socket = line.detach()
+    this.#lines.release(line)
+    this.#teller.upgrade(rawHeaders, socket, head)
+  }
+
+  #invalid(detail: string): void {
+    this.#fail({ result: 'response-invalid', sent: true, detail })
+  }
+
+  #failed(error: unknown): void {
+    const line = this.#line
+    if (this.#teller.over || line === undefined) return
+    if (line.closed) return this.#fail({ result: 'internal', sent: this.#carried, detail: 'the transport was closed' })
+    if (this.#isStale(line)) {
+      this.#stale++
+      this.#discard()
+      return this.#acquire()
+    }
+    this.#fail(failureOf(error, { connected: this.#carried, responded: this.#response !== undefined }))
+  }
+
+  // The backend has closed while the request was on its way: it may be sent once more (RFC 9112 section 9.3.1).
+  #isStale({ socket, requests }: HttpLine): boolean {
+    if (!this.#request.repeatable || !this.#carried || requests < 2 || this.#stale > 0) return false
+    return socket?.bytesRead === this.#readBefore
+  }
+
+  #fail(failure: AttemptFailure): void {
+    if (this.#teller.over) return
+    this.#discard()
+    this.#teller.fail(failure)
+  }
+
+  /** Frees what carries the attempt. What comes of that concerns nobody any more. */
+  #discard(): void {
+    const [line, message] = [this.#line, this.#message]
+    const carried = this.#carried
+    this.#line = undefined
+    this.#message = undefined
+    this.#carried = false
+    this.#body?.stop()
+    if (message !== undefined && !carried) abandon(message, new Error('the request was not sent'))
+    if (line !== undefined) this.#lines.discard(line)
+  }
+}

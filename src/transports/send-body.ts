@@ -1,0 +1,80 @@
+// Sends the body of a request on as it comes, no faster than it is taken.
+import type { Readable } from 'node:stream'
+import { reasonOf } from '../errors.ts'
+import type { AttemptFailure } from '../outcome.ts'
+import { valueIn } from './raw.ts'
+
+/** What a body is written to: a request of HTTP/1.1, or a stream of HTTP/2. */
+export interface BodySink {
+  write(chunk: Buffer): boolean
+  end(chunk?: Buffer): unknown
+  on(event: 'drain', listener: () => void): unknown
+  readonly writableNeedDrain: boolean
+}
+
+/** Throws where a body that is there as a whole has another length than its head says. */
+export function checkLength(headers: readonly string[], body: Buffer): void {
+  const length = valueIn(headers, 'content-length')
+  if (length !== undefined && Number(length) !== body.length) throw new Error(otherLength)
+}
+
+const otherLength = 'a body of another length than its Content-Length'
+
+export class BodySender {
+  readonly #body: Readable
+  readonly #sink: BodySink
+  readonly #fail: (failure: AttemptFailure) => void
+  /** What is still to come, where the head tells. A body of another length would be taken for a part of the next request. */
+  #left: number | undefined
+  #stopped = false
+
+  constructor(body: Readable, headers: readonly string[], sink: BodySink, fail: (failure: AttemptFailure) => void) {
+    this.#body = body
+    this.#sink = sink
+    this.#fail = fail
+    const length = valueIn(headers, 'content-length')
+    this.#left = length === undefined ? undefined : Number(length)
+    sink.on('drain', () => {
+      if (!this.#stopped) body.resume()
+    })
+    // Stays: a body can fail after nobody wants it any more.
+    body.on('error', (error) => this.#failed({ result: 'client-gone', sent: true, detail: reasonOf(error) }))
+    body.on('end', this.#onEnd)
+    body.on('data', this.#onData)
+  }
+
+  /** Whether the client is what it waits for, and not the backend. */
+  get waitsForClient(): boolean {
+    return !this.#stopped && !this.#sink.writableNeedDrain
+  }
+
+  /** Reads no more of the body. */
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#body.off('data', this.#onData)
+    this.#body.off('end', this.#onEnd)
+    this.#body.pause()
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#left !== undefined) {
+      this.#left -= chunk.length
+      if (this.#left < 0) return this.#failed({ result: 'internal', sent: true, detail: otherLength })
+    }
+    if (!this.#sink.write(chunk)) this.#body.pause()
+  }
+
+  readonly #onEnd = (): void => {
+    if (this.#left !== undefined && this.#left > 0)
+      return this.#failed({ result: 'internal', sent: true, detail: otherLength })
+    this.#stopped = true
+    this.#sink.end()
+  }
+
+  #failed(failure: AttemptFailure): void {
+    if (this.#stopped) return
+    this.stop()
+    this.#fail(failure)
+  }
+}
