@@ -25,6 +25,7 @@ import { queueSchema } from './routing/waiting.ts'
 import { type StrategyOptions, strategySchema } from './strategies/index.ts'
 import { connectionsSchema } from './transports/pool.ts'
 import { timeoutsSchema } from './transports/settings.ts'
+import { transportSchema } from './transports/transports.ts'
 
 const off = z.literal(false).transform(() => undefined)
 const functionOf = <F>(what: string) => z.custom<F>((value) => typeof value === 'function', `expected ${what}`)
@@ -85,6 +86,8 @@ const poolShape = {
     .optional(),
   timeouts: timeoutsSchema.prefault({}),
   connections: connectionsSchema.prefault({}),
+  /** How requests are carried: by undici, by Node's own client, or by HTTP/2. Default `undici`. */
+  transport: transportSchema.default('undici'),
   /** The `Host` that backends get: the client's, or that of their own URL. Default `keep`. */
   host: z.enum(['keep', 'backend']).default('keep'),
   /** Which client addresses are served. */

@@ -1,13 +1,20 @@
 // The transport in force: made anew when its settings change, while the old one finishes what it carries.
+import { z } from 'zod'
 import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Transport } from '../transport.ts'
 import { httpTransport } from './http.ts'
+import { http2Transport } from './http2.ts'
 import type { TransportSettings } from './settings.ts'
 import { undiciTransport } from './undici.ts'
 
+const makers = { undici: undiciTransport, http: httpTransport, http2: http2Transport }
+
+export const transportSchema = z.enum(['undici', 'http', 'http2'])
+
 interface Settings extends Omit<TransportSettings, 'clock'> {
   readonly backends: readonly Backend[]
+  readonly transport: z.output<typeof transportSchema>
 }
 
 export class Transports {
@@ -32,7 +39,10 @@ export class Transports {
     this.#settings = next
     const stays = ({ id, url, serverName }: Backend): boolean =>
       next.backends.some((one) => one.id === id && one.url === url && one.serverName === serverName)
-    const renewed = next.timeouts !== before.timeouts || next.connections !== before.connections
+    const renewed =
+      next.timeouts !== before.timeouts ||
+      next.connections !== before.connections ||
+      next.transport !== before.transport
     for (const backend of before.backends) if (renewed || !stays(backend)) this.current.forget(backend)
     if (renewed) this.#all = [...this.#all.filter((transport) => !transport.isIdle), this.#make(next)]
   }
@@ -42,9 +52,10 @@ export class Transports {
     await Promise.all(this.#all.map((transport) => transport.close()))
   }
 
-  #make({ connections, timeouts }: Settings): Transport {
+  #make({ connections, timeouts, transport }: Settings): Transport {
     const settings = { connections, timeouts, clock: this.#clock }
-    return withUpgrades(undiciTransport(settings), httpTransport(settings))
+    const main = makers[transport](settings)
+    return transport === 'http' ? main : withUpgrades(main, httpTransport(settings))
   }
 }
 

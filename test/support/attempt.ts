@@ -30,6 +30,7 @@ export function transportOf(make: (settings: TransportSettings) => Transport, sa
 const backendAt = (url: string): Backend => backendSchema.parse(url)
 
 export interface Told {
+  readonly backend: Backend
   connected: Connected | undefined
   readonly information: [number, string[]][]
   status: number | undefined
@@ -59,7 +60,9 @@ export type Asked = Partial<Omit<AttemptRequest, 'backend'>> & {
 /** Sends a request, by default `GET /` with a Host. */
 export function attempt(transport: Transport, url: string | Backend, asked: Asked = {}): Told {
   const { takes = () => true, handler, ...request } = asked
+  const backend = typeof url === 'string' ? backendAt(url) : url
   const told: Told = {
+    backend,
     connected: undefined,
     information: [],
     status: undefined,
@@ -80,7 +83,6 @@ export function attempt(transport: Transport, url: string | Backend, asked: Aske
       return told
     },
   }
-  const backend = typeof url === 'string' ? backendAt(url) : url
   const { method = 'GET', body } = request
   told.cancel = transport.send(
     {
