@@ -1,10 +1,12 @@
 // One attempt over HTTP/2: a stream of a session.
+import { STATUS_CODES } from 'node:http'
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2'
 import { Readable } from 'node:stream'
 import { reasonOf } from '../errors.ts'
-import type { AttemptFailure, FailedResult } from '../outcome.ts'
+import type { AttemptFailure } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel } from '../transport.ts'
 import { Deadline } from './deadline.ts'
+import { failureOfStream } from './http2-failure.ts'
 import { fieldsOf, headOf } from './http2-head.ts'
 import type { Http2Pool } from './http2-pool.ts'
 import type { Http2Session } from './http2-session.ts'
@@ -13,7 +15,7 @@ import { BodySender, checkLength } from './send-body.ts'
 import type { TransportSettings } from './settings.ts'
 import { Teller } from './teller.ts'
 
-const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants
+const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = constants
 
 export class Http2Attempt {
   readonly #request: AttemptRequest
@@ -145,7 +147,8 @@ export class Http2Attempt {
     const length = bodiless ? undefined : valueIn(headers, 'content-length')
     this.#length = length === undefined ? undefined : Number(length)
     this.#awaitData()
-    this.#teller.response(status, '', headers, () => {
+    // There are no reason phrases in HTTP/2: a client of HTTP/1.1 gets the usual one.
+    this.#teller.response(status, STATUS_CODES[status] ?? '', headers, () => {
       if (this.#teller.over || !this.#paused) return
       this.#paused = false
       this.#awaitData()
@@ -211,45 +214,3 @@ export class Http2Attempt {
     else this.#abort.abort()
   }
 }
-
-/** The codes of RFC 9113 section 7, by their numbers. */
-const codeNames = [
-  'NO_ERROR',
-  'PROTOCOL_ERROR',
-  'INTERNAL_ERROR',
-  'FLOW_CONTROL_ERROR',
-  'SETTINGS_TIMEOUT',
-  'STREAM_CLOSED',
-  'FRAME_SIZE_ERROR',
-  'REFUSED_STREAM',
-  'CANCEL',
-  'COMPRESSION_ERROR',
-  'CONNECT_ERROR',
-  'ENHANCE_YOUR_CALM',
-  'INADEQUATE_SECURITY',
-  'HTTP_1_1_REQUIRED',
-]
-
-function failureOfStream(stream: ClientHttp2Stream, session: Http2Session, responded: boolean): AttemptFailure {
-  const { rstCode = NGHTTP2_NO_ERROR, id } = stream
-  const unseen = id === undefined || (session.lastStream !== undefined && id > session.lastStream)
-  const sent = !unseen && rstCode !== NGHTTP2_REFUSED_STREAM
-  const broken = session.error as (Error & { code?: string }) | undefined
-  const detail = unseen ? 'GOAWAY' : (broken?.code ?? broken?.message ?? codeNames[rstCode] ?? String(rstCode))
-  return { result: responded ? 'backend-cut' : resultOf(rstCode, broken?.code), sent, detail }
-}
-
-function resultOf(rstCode: number, sessionCode: string | undefined): FailedResult {
-  if (sessionCode === 'ERR_HTTP2_ERROR') return 'response-invalid'
-  return invalid.has(rstCode) ? 'response-invalid' : 'backend-reset'
-}
-
-/** By these codes a side says that what it got is not as it must be. */
-const invalid = new Set([
-  constants.NGHTTP2_PROTOCOL_ERROR,
-  constants.NGHTTP2_FLOW_CONTROL_ERROR,
-  constants.NGHTTP2_FRAME_SIZE_ERROR,
-  constants.NGHTTP2_COMPRESSION_ERROR,
-  constants.NGHTTP2_ENHANCE_YOUR_CALM,
-  constants.NGHTTP2_HTTP_1_1_REQUIRED,
-])

@@ -35,6 +35,7 @@ export class Http2Session {
   readonly #watcher: Watcher
   readonly #deadline: Deadline
   #client: ClientHttp2Session | undefined
+  #socket: Socket | undefined
   #giveUp: (() => void) | undefined
   #leaving = false
   #error: Error | undefined
@@ -127,7 +128,7 @@ export class Http2Session {
     const client = this.#client
     if (client === undefined || client.destroyed) return
     const { clock, timeouts } = this.#settings
-    const silence = clock.after(timeouts.connectMs, () => client.destroy(new Error('no answer to PING')))
+    const silence = clock.after(timeouts.connectMs, () => this.#kill(client, new Error('no answer to PING')))
     if (!client.ping(() => silence.cancel())) silence.cancel()
   }
 
@@ -140,19 +141,26 @@ export class Http2Session {
     if (client === undefined || client.destroyed) return Promise.resolve()
     return new Promise((resolve) => {
       client.once('close', () => resolve())
-      client.destroy()
+      this.#kill(client)
     })
+  }
+
+  // The session alone would wait until the backend has taken what is written.
+  #kill(client: ClientHttp2Session, error?: Error): void {
+    client.destroy(error)
+    this.#socket?.destroy()
   }
 
   #begin(socket: Socket, leftMs: number, end: (error: Error | undefined) => void): void {
     const client = connect(this.#backend.url, { ...sessionOptions, createConnection: () => socket })
     this.#client = client
+    this.#socket = socket
     let standing = false
     const fail = (error: Error): void => {
       if (standing) return
       standing = true
       this.#deadline.end()
-      client.destroy()
+      this.#kill(client)
       end(error)
     }
     this.#giveUp = () => fail(new Error('closed'))
