@@ -103,7 +103,9 @@ export class Http2Attempt {
       })
     onHead('headers', (head, _flags, raw) => {
       const status = Number(head[':status'])
-      if (status !== 100) this.#teller.information(status, fieldsOf(raw))
+      if (status === 101)
+        this.#fail({ result: 'response-invalid', sent: true, detail: 'a switch of protocols, which HTTP/2 has not' })
+      else if (status !== 100) this.#teller.information(status, fieldsOf(raw))
     })
     onHead('response', (head, _flags, raw) => this.#onResponse(stream, Number(head[':status']), fieldsOf(raw)))
     onHead('trailers', (_head, _flags, raw) => {

@@ -35,7 +35,7 @@ export function headOf({ backend, method, path, headers, body }: AttemptRequest)
     validateHeaderName(name)
     validateHeaderValue(name, value)
     if (name === 'host') head[':authority'] = value
-    if (connectionSpecific.has(name)) continue
+    if (connectionSpecific.has(name) && !(name === 'te' && value === 'trailers')) continue
     const before = head[name]
     // Lines of one name are one list (RFC 9110 section 5.3), and cookies one string (RFC 9113 section 8.2.3).
     head[name] = before === undefined ? value : `${before}${name === 'cookie' ? '; ' : ', '}${value}`

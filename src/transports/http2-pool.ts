@@ -57,9 +57,7 @@ export class Http2Pool {
   release(session: Http2Session): void {
     session.streams--
     this.#serve()
-    if (session.streams > 0 || session.isGone) return
-    if (this.#retired) session.leave()
-    else session.rest()
+    this.#restIfIdle(session)
   }
 
   /** Closes what carries nothing; the others close when they are done. */
@@ -125,7 +123,13 @@ export class Http2Pool {
       else this.#enqueue(waiter)
     })
     this.#serve()
-    if (session.streams === 0) session.rest()
+    this.#restIfIdle(session)
+  }
+
+  #restIfIdle(session: Http2Session): void {
+    if (session.streams > 0 || session.isGone) return
+    if (this.#retired) session.leave()
+    else session.rest()
   }
 
   #unopened(waiting: readonly Waiter[], error: Error): void {

@@ -71,12 +71,13 @@ describe('a request', () => {
           'chunked',
         ],
         ...['Upgrade', 'h2c', 'TE', 'gzip', 'X-A', '1', 'x-a', '2', 'Authorization', 'a', 'authorization', 'b'],
-        ...['Cookie', 'a=1', 'cookie', 'b=2'],
+        ...['Cookie', 'a=1', 'cookie', 'b=2', 'TE', 'trailers'],
       ],
     }).over()
     expect(backend.heads[0]).toEqual([
       ...[':method', 'GET', ':scheme', 'http', ':authority', 'shop.test:8080', ':path', '/x?y'],
       ...['x-a', '1, 2', 'authorization', 'a, b', 'cookie', 'a=1; b=2'],
+      ...['te', 'trailers'],
     ])
   })
 
