@@ -168,16 +168,17 @@ export class Http2Attempt {
   }
 
   #onEnd(stream: ClientHttp2Stream): void {
-    if (stream !== this.#stream || !this.#responded) return
-    // A stream that is reset, or whose session is gone, ends too: `close` follows.
-    if (stream.destroyed || stream.rstCode !== NGHTTP2_NO_ERROR) return
-    if (this.#length !== undefined && this.#length !== this.#size) return
-    const whole = stream.writableEnded
-    this.#stream = undefined
-    this.#deadline.end()
-    this.#body?.stop()
+    if (stream !== this.#stream) return
+    // A stream that is reset, or whose session is gone, ends too: `close` tells why.
+    const cut = stream.destroyed || stream.rstCode !== NGHTTP2_NO_ERROR
+    const short = this.#length !== undefined && this.#length !== this.#size
+    if (cut || short || !this.#responded) {
+      stream.destroy()
+      return
+    }
     // Nobody wants the rest of the request.
-    if (!whole) this.#abort?.abort()
+    if (stream.writableFinished) this.#stream = undefined
+    this.#discard()
     this.#teller.end(this.#trailers)
   }
 
@@ -211,8 +212,10 @@ export class Http2Attempt {
     this.#session = undefined
     this.#deadline.end()
     this.#body?.stop()
-    if (stream === undefined || stream.closed) return
+    if (stream === undefined) return
     if (this.#abort === undefined) stream.close(NGHTTP2_CANCEL)
     else this.#abort.abort()
+    // One that had ended meanwhile would not close by that.
+    stream.destroy()
   }
 }

@@ -146,6 +146,7 @@ describe('a stream', () => {
   })
 
   for (const [name, code, result] of [
+    ['NO_ERROR', constants.NGHTTP2_NO_ERROR, 'backend-reset'],
     ['INTERNAL_ERROR', constants.NGHTTP2_INTERNAL_ERROR, 'backend-reset'],
     ['CANCEL', constants.NGHTTP2_CANCEL, 'backend-reset'],
     ['PROTOCOL_ERROR', constants.NGHTTP2_PROTOCOL_ERROR, 'response-invalid'],
