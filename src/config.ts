@@ -33,6 +33,7 @@ import { type StrategyOptions, strategySchema } from './strategies/index.ts'
 import { tlsSchema } from './tls.ts'
 import { connectionsSchema } from './transports/pool.ts'
 import { timeoutsSchema } from './transports/settings.ts'
+import { transportSchema } from './transports/transports.ts'
 
 const off = z.literal(false).transform(() => undefined)
 const functionOf = <F>(what: string) => z.custom<F>((value) => typeof value === 'function', `expected ${what}`)
@@ -109,6 +110,8 @@ const poolShape = {
   trustProxy: trustSchema.prefault(false),
   /** How large requests may be. */
   limits: limitsSchema.prefault({}),
+  /** How requests are carried: by undici, by Node's own client, or by HTTP/2. Default `undici`. */
+  transport: transportSchema.default('undici'),
   /** Which client addresses are served. */
   access: accessSchema.prefault({}),
 }

@@ -13,6 +13,7 @@ export const roster = [
   { name: 'auditlb-off', about: 'auditlb, no sinks', missing: built },
   { name: 'auditlb-stdout', about: 'auditlb, every request to stdout (/dev/null)', missing: built },
   { name: 'auditlb-file', about: 'auditlb, every request to the sealed log on disk', logs: true, missing: built },
+  { name: 'auditlb-http', about: 'auditlb over node:http, no sinks', missing: built },
   { name: 'fast-proxy', about: 'fast-proxy, no log' },
   { name: 'fastify-http-proxy', about: '@fastify/http-proxy, no log' },
   { name: 'http-proxy', about: 'http-proxy with a keep-alive agent, no log' },

@@ -76,6 +76,10 @@ const placeOf = ({ address, port, socketPath }: Backend) =>
   // Said, for a process can have another default.
   socketPath === undefined ? { host: address, port, autoSelectFamily: true } : { path: socketPath }
 
+/** The address that a socket has, where the backend is given by a name. */
+export const peerAddressOf = ({ address, socketPath }: Backend, socket: Socket): string | undefined =>
+  socketPath === undefined && isIP(address) === 0 ? socket.remoteAddress : undefined
+
 /** What the connections to a backend share: reading keys and certificates takes longer than a handshake. */
 interface Security {
   /** The settings of the pool that it was made by. */

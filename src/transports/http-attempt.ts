@@ -6,11 +6,13 @@ import type { AttemptFailure } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel } from '../transport.ts'
 import { failureOf } from './failure.ts'
 import type { HttpLine } from './http-line.ts'
-import { abandon, newMessage } from './http-message.ts'
-import { membersOf, tokensOf, valueIn } from './raw.ts'
+import { abandon, newMessage, switchFault } from './http-message.ts'
+import { idleMsOf } from './idle.ts'
+import { valueIn } from './raw.ts'
 import { BodySender } from './send-body.ts'
 import type { TransportSettings } from './settings.ts'
 import type { Lines } from './singles.ts'
+import { isStale } from './stale.ts'
 import { Teller } from './teller.ts'
 
 export class HttpAttempt {
@@ -50,13 +52,14 @@ export class HttpAttempt {
   }
 
   #acquire(): void {
-    this.#leaveQueue = this.#lines.acquire({
+    const settle: Parameters<Lines['acquire']>[0] = {
       ready: (line, queueUs) => {
         this.#queueUs += queueUs
         this.#begin(line)
       },
       fail: (result) => this.#teller.fail({ result, sent: false, detail: result }),
-    })
+    }
+    this.#leaveQueue = this.#lines.acquire(settle, this.#request.repeatable ? 'any' : 'young')
   }
 
   #begin(line: HttpLine): void {
@@ -93,7 +96,8 @@ export class HttpAttempt {
       reused,
       queueUs: this.#queueUs,
       connectUs: reused ? 0 : line.connectUs,
-      ...(this.#stale > 0 && { stale: this.#stale }),
+      stale: this.#stale,
+      peerAddress: line.peerAddress,
     })
     if (this.#teller.over) return
     this.#awaitHead()
@@ -177,35 +181,26 @@ export class HttpAttempt {
     const line = this.#line!
     const message = this.#message!
     this.#body?.stop()
-    const restMs = message.shouldKeepAlive && message.writableFinished ? this.#restMs(response.rawHeaders) : 0
+    const { keepAliveMs } = this.#settings.connections
+    const stays = message.shouldKeepAlive && message.writableFinished
+    const restMs = stays ? idleMsOf(valueIn(response.rawHeaders, 'keep-alive'), keepAliveMs) : 0
     // From now on it may carry somebody else's request.
     this.#line = undefined
     if (restMs > 0 && line.isOpen && !line.spoiled) {
       line.rest(restMs)
-      this.#lines.release(line)
+      this.#lines.release(line, restMs)
     } else this.#lines.discard(line)
     this.#teller.end(response.rawTrailers)
   }
 
-  // The backend closes at the time that it tells, and a request must not meet that on its way.
-  #restMs(headers: readonly string[]): number {
-    const { keepAliveMs } = this.#settings.connections
-    const hint = /(?:^|[\s,;])timeout=(\d{1,9})/i.exec(valueIn(headers, 'keep-alive') ?? '')?.[1]
-    return hint === undefined ? keepAliveMs : Math.min(keepAliveMs, Number(hint) * 1000 - 1000)
-  }
-
-  #switched({ rawHeaders, statusCode }: IncomingMessage, head: Buffer): void {
+  #switched(response: IncomingMessage, head: Buffer): void {
     if (this.#teller.over) return
-    const { upgrade } = this.#request
-    if (upgrade === undefined || statusCode !== 101) return this.#invalid('a switch of protocols that nobody asked for')
-    const asked = membersOf(upgrade)
-    const given = tokensOf(rawHeaders, 'upgrade')
-    if (given.length === 0 || !given.every((token) => asked.includes(token)))
-      return this.#invalid('a switch to a protocol that nobody asked for')
+    const fault = switchFault(response, this.#request.upgrade)
+    if (fault !== undefined) return this.#invalid(fault)
     const line = this.#line!
     const socket = line.detach()
     this.#lines.release(line)
-    this.#teller.upgrade(rawHeaders, socket, head)
+    this.#teller.upgrade(response.rawHeaders, socket, head)
   }
 
   #invalid(detail: string): void {
@@ -216,18 +211,24 @@ export class HttpAttempt {
     const line = this.#line
     if (this.#teller.over || line === undefined) return
     if (line.closed) return this.#fail({ result: 'internal', sent: this.#carried, detail: 'the transport was closed' })
-    if (this.#isStale(line)) {
-      this.#stale++
-      this.#discard()
-      return this.#acquire()
+    const failure = failureOf(error, { connected: this.#carried, responded: this.#response !== undefined })
+    const began = line.socket?.bytesRead !== this.#readBefore
+    if (isStale({ reused: this.#carried && line.requests > 1, began, result: failure.result })) {
+      if (this.#request.repeatable) return this.#again(line)
+      this.#lines.stale(line)
     }
-    this.#fail(failureOf(error, { connected: this.#carried, responded: this.#response !== undefined }))
+    this.#fail(this.#stale > 0 ? { ...failure, sent: true } : failure)
   }
 
-  // The backend has closed while the request was on its way: it may be sent once more (RFC 9112 section 9.3.1).
-  #isStale({ socket, requests }: HttpLine): boolean {
-    if (!this.#request.repeatable || !this.#carried || requests < 2 || this.#stale > 0) return false
-    return socket?.bytesRead === this.#readBefore
+  // Within the same attempt: it is no fault of the backend that a connection was idle for too long.
+  #again(line: HttpLine): void {
+    this.#line = undefined
+    this.#message = undefined
+    this.#carried = false
+    this.#stale++
+    const fresh = this.#lines.renew(line)
+    if (fresh !== undefined) return this.#begin(fresh)
+    this.#teller.fail({ result: 'internal', sent: true, detail: 'closing' })
   }
 
   #fail(failure: AttemptFailure): void {

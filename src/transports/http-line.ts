@@ -3,18 +3,20 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Backend } from '../backend.ts'
 import { Deadline } from './deadline.ts'
-import { dial } from './dial.ts'
+import { dial, peerAddressOf } from './dial.ts'
 import type { Line } from './pool.ts'
 import type { TransportSettings } from './settings.ts'
 
 export class HttpLine implements Line {
   readonly #backend: Backend
   readonly #settings: TransportSettings
-  readonly #onClosed: (line: HttpLine) => void
+  readonly #onClosed: (line: HttpLine, byBackend: boolean) => void
   /** For the phase that it is in: of the attempt that it carries, or of its rest. */
   readonly deadline: Deadline
   socket: Socket | undefined
   connectUs = 0
+  /** The address of the socket, where the backend is given by a name. */
+  peerAddress: string | undefined
   /** Requests that it has carried. Written by the attempts. */
   requests = 0
   /** Of the attempt that it carries. Written by that attempt. */
@@ -26,7 +28,7 @@ export class HttpLine implements Line {
   #idle = false
   #giveUp: (() => void) | undefined
 
-  constructor(backend: Backend, settings: TransportSettings, onClosed: (line: HttpLine) => void) {
+  constructor(backend: Backend, settings: TransportSettings, onClosed: (line: HttpLine, byBackend: boolean) => void) {
     this.#backend = backend
     this.#settings = settings
     this.#onClosed = onClosed
@@ -39,16 +41,17 @@ export class HttpLine implements Line {
 
   /** Connects. `settle` is called once, also where the line is closed before. */
   open(settle: (error: Error | undefined) => void): void {
-    const { clock, timeouts } = this.#settings
+    const { clock, timeouts, tls } = this.#settings
     const beganUs = clock.monoUs()
     const giveUp = dial(
       this.#backend,
-      { clock, connectMs: timeouts.connectMs, protocols: ['http/1.1'] },
+      { clock, connectMs: timeouts.connectMs, protocols: ['http/1.1'], tls },
       (error, socket) => {
         this.#giveUp = undefined
         if (error !== undefined) return settle(error)
         this.socket = socket
         this.connectUs = clock.monoUs() - beganUs
+        this.peerAddress = peerAddressOf(this.#backend, socket)
         socket.on('data', this.#onData)
         socket.on('end', this.#onOver)
         socket.on('error', this.#onOver)
@@ -74,7 +77,7 @@ export class HttpLine implements Line {
   rest(ms: number): void {
     this.#idle = true
     this.response = undefined
-    this.deadline.set(ms, () => this.#drop())
+    this.deadline.set(ms, () => this.#drop(false))
   }
 
   /** Hands the socket over to somebody else: it is no line any more. */
@@ -101,18 +104,18 @@ export class HttpLine implements Line {
 
   // Called before Node's parser sees the bytes: what it has not asked for it may drop without a word.
   readonly #onData = (): void => {
-    if (this.#idle) this.#drop()
+    if (this.#idle) this.#drop(false)
     else if (this.response?.complete === true) this.spoiled = true
   }
 
   readonly #onOver = (): void => {
-    if (this.#idle) this.#drop()
+    if (this.#idle) this.#drop(true)
   }
 
-  #drop(): void {
+  #drop(byBackend: boolean): void {
     this.#idle = false
     this.deadline.end()
     this.socket?.destroy()
-    this.#onClosed(this)
+    this.#onClosed(this, byBackend)
   }
 }

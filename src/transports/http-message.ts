@@ -1,6 +1,7 @@
 // A request of `node:http` that waits for its socket.
-import http, { type Agent, type ClientRequest } from 'node:http'
+import http, { type Agent, type ClientRequest, type IncomingMessage } from 'node:http'
 import type { AttemptRequest } from '../transport.ts'
+import { membersOf, tokensOf } from './raw.ts'
 import { checkLength } from './send-body.ts'
 
 /** Which sockets there are is not Node's affair: a request gets its own by `onSocket`. It keeps it alive, as with any agent. */
@@ -11,6 +12,16 @@ const agents = { 'http:': socketless('http:'), 'https:': socketless('https:') }
 
 /** A request whose head is complete. Throws what Node throws at heads that cannot be sent. */
 export function newMessage(request: AttemptRequest): ClientRequest {
+  const { within } = request
+  if (within === undefined) return made(request)
+  let message: ClientRequest | undefined
+  within(() => {
+    message = made(request)
+  })
+  return message!
+}
+
+function made(request: AttemptRequest): ClientRequest {
   const { backend, method, path } = request
   const protocol = backend.url.startsWith('https:') ? 'https:' : 'http:'
   // Called by the module's object, and without headers: so instrumentation sees the request, and does not spoil lists of headers.
@@ -56,6 +67,18 @@ function complete(message: ClientRequest, { headers, body, upgrade }: AttemptReq
   } else if (body !== undefined && !message.hasHeader('content-length')) {
     message.setHeader('Transfer-Encoding', 'chunked')
   }
+}
+
+/** What is wrong with a switch of protocols: it must be to what was asked for (RFC 9110 section 7.8). */
+export function switchFault(
+  { rawHeaders, statusCode }: IncomingMessage,
+  upgrade: string | undefined,
+): string | undefined {
+  if (upgrade === undefined || statusCode !== 101) return 'a switch of protocols that nobody asked for'
+  const asked = membersOf(upgrade)
+  const given = tokensOf(rawHeaders, 'upgrade')
+  const fits = given.length > 0 && given.every((token) => asked.includes(token))
+  return fits ? undefined : 'a switch to a protocol that nobody asked for'
 }
 
 /** Ends a request that gets no socket, so that who watches it does not wait for its end. */

@@ -9,8 +9,8 @@ import { Singles } from './singles.ts'
 
 export function httpTransport(settings: TransportSettings): Transport {
   const { connections, clock } = settings
-  const pools = new Pools<HttpLine>(
-    (backend) => new Pool((onClosed) => new HttpLine(backend, settings, onClosed), connections, clock),
+  const pools = new Pools(
+    (backend) => new Pool<HttpLine>((onClosed) => new HttpLine(backend, settings, onClosed), connections, clock),
   )
   // A connection that becomes another protocol's never comes back: it is no part of a pool.
   const singles = new Singles()

@@ -2,19 +2,22 @@
 import type { Backend } from '../backend.ts'
 import type { Line, Pool } from './pool.ts'
 
-export class Pools<L extends Line> {
-  readonly #make: (backend: Backend) => Pool<L>
-  readonly #pools = new Map<string, Pool<L>>()
-  /** The same by the object, which nearly always is the same one. */
-  #known = new WeakMap<Backend, Pool<L>>()
-  /** Those of backends that left: what is in use there finishes. */
-  readonly #retired = new Set<Pool<L>>()
+/** What is kept for each backend. */
+type Kept = Pick<Pool<Line>, 'isEmpty' | 'retire' | 'close'>
 
-  constructor(make: (backend: Backend) => Pool<L>) {
+export class Pools<P extends Kept> {
+  readonly #make: (backend: Backend) => P
+  readonly #pools = new Map<string, P>()
+  /** The same by the object, which nearly always is the same one. */
+  #known = new WeakMap<Backend, P>()
+  /** Those of backends that left: what is in use there finishes. */
+  readonly #retired = new Set<P>()
+
+  constructor(make: (backend: Backend) => P) {
     this.#make = make
   }
 
-  of(backend: Backend): Pool<L> {
+  of(backend: Backend): P {
     const known = this.#known.get(backend)
     if (known !== undefined) return known
     const key = wayOf(backend)

@@ -3,7 +3,7 @@ import type { HttpLine } from './http-line.ts'
 import type { Pool } from './pool.ts'
 
 /** Where an attempt gets its connection from. */
-export type Lines = Pick<Pool<HttpLine>, 'acquire' | 'release' | 'discard'>
+export type Lines = Pick<Pool<HttpLine>, 'acquire' | 'release' | 'renew' | 'stale' | 'discard'>
 
 export class Singles {
   readonly #all = new Set<HttpLine>()
@@ -26,6 +26,9 @@ export class Singles {
         return () => undefined
       },
       release: discard,
+      // One that is new is never stale.
+      renew: () => undefined,
+      stale: () => undefined,
       discard,
     }
   }

@@ -1,15 +1,22 @@
 // The transport in force: made anew when its settings change, while the old one finishes what it carries.
+import { z } from 'zod'
 import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Dial, Transport } from '../transport.ts'
 import { dial } from './dial.ts'
 import { httpTransport } from './http.ts'
+import { http2Transport } from './http2.ts'
 import { wayOf } from './pools.ts'
 import type { TransportSettings } from './settings.ts'
 import { undiciTransport } from './undici.ts'
 
+const makers = { undici: undiciTransport, http: httpTransport, http2: http2Transport }
+
+export const transportSchema = z.enum(['undici', 'http', 'http2'])
+
 interface Settings extends Omit<TransportSettings, 'clock'> {
   readonly backends: readonly Backend[]
+  readonly transport: z.output<typeof transportSchema>
 }
 
 export class Transports {
@@ -33,7 +40,10 @@ export class Transports {
     const before = this.#settings
     this.#settings = next
     const renewed =
-      next.timeouts !== before.timeouts || next.connections !== before.connections || next.tls !== before.tls
+      next.timeouts !== before.timeouts ||
+      next.connections !== before.connections ||
+      next.tls !== before.tls ||
+      next.transport !== before.transport
     const present = new Set(next.backends)
     const replaced = before.backends.filter((backend) => renewed || !present.has(backend))
     const ways = new Set(renewed || replaced.length === 0 ? [] : next.backends.map(wayOf))
@@ -53,9 +63,10 @@ export class Transports {
     await Promise.all(this.#all.map((transport) => transport.close()))
   }
 
-  #make({ connections, timeouts, tls }: Settings): Transport {
+  #make({ connections, timeouts, tls, transport }: Settings): Transport {
     const settings = { connections, timeouts, tls, clock: this.#clock }
-    return withUpgrades(undiciTransport(settings), httpTransport(settings))
+    const main = makers[transport](settings)
+    return transport === 'http' ? main : withUpgrades(main, httpTransport(settings))
   }
 }
 

@@ -1,8 +1,7 @@
 // One connection of undici to one backend.
-import { isIP, type Socket } from 'node:net'
 import { Client } from 'undici'
 import type { Backend } from '../backend.ts'
-import { dial } from './dial.ts'
+import { dial, peerAddressOf } from './dial.ts'
 import type { ConnectionsConfig, Line } from './pool.ts'
 import type { TransportSettings } from './settings.ts'
 
@@ -36,7 +35,7 @@ export class UndiciLine implements Line {
           this.fault = undefined
           this.connectUs = clock.monoUs() - dialledAtUs
           this.requests = 0
-          this.peerAddress = peerOf(backend, socket)
+          this.peerAddress = peerAddressOf(backend, socket)
           socket.on('error', (fault) => {
             this.fault ??= fault
           })
@@ -66,6 +65,3 @@ const keepAliveOf = ({ keepAliveMs }: ConnectionsConfig) => ({
   // How much sooner than the backend says an idle one is closed. When it is used no more is for `idleMsOf` to say.
   keepAliveTimeoutThreshold: 500,
 })
-
-const peerOf = ({ address, socketPath }: Backend, socket: Socket): string | undefined =>
-  socketPath === undefined && isIP(address) === 0 ? socket.remoteAddress : undefined

@@ -13,9 +13,13 @@ import { dispatchTraced } from './trace-once.ts'
 import { UndiciLine } from './undici-line.ts'
 
 export function undiciTransport(settings: TransportSettings): Transport {
-  const pools = new Pools<UndiciLine>(
+  const pools = new Pools(
     (backend) =>
-      new Pool((onClosed) => new UndiciLine(backend, settings, onClosed), settings.connections, settings.clock),
+      new Pool<UndiciLine>(
+        (onClosed) => new UndiciLine(backend, settings, onClosed),
+        settings.connections,
+        settings.clock,
+      ),
   )
   return {
     name: 'undici',

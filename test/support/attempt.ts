@@ -32,6 +32,7 @@ export function transportOf(make: (settings: TransportSettings) => Transport, sa
 const backendAt = (url: string): Backend => backendSchema.parse(url)
 
 export interface Told {
+  readonly backend: Backend
   connected: Connected | undefined
   readonly information: [number, string[]][]
   status: number | undefined
@@ -61,7 +62,9 @@ export type Asked = Partial<Omit<AttemptRequest, 'backend'>> & {
 /** Sends a request, by default `GET /` with a Host. */
 export function attempt(transport: Transport, url: string | Backend, asked: Asked = {}): Told {
   const { takes = () => true, handler, ...request } = asked
+  const backend = typeof url === 'string' ? backendAt(url) : url
   const told: Told = {
+    backend,
     connected: undefined,
     information: [],
     status: undefined,
@@ -82,7 +85,6 @@ export function attempt(transport: Transport, url: string | Backend, asked: Aske
       return told
     },
   }
-  const backend = typeof url === 'string' ? backendAt(url) : url
   const { method = 'GET', body } = request
   told.cancel = transport.send(
     {

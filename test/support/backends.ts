@@ -1,5 +1,6 @@
 // Backends for tests, over real sockets: those that behave, and those that do everything wrong.
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createHttp2Server, type Http2Server } from 'node:http2'
 import { createServer as createNetServer, type Socket } from 'node:net'
 import { closeAfterTest, listen } from './closing.ts'
 
@@ -118,3 +119,17 @@ export const halfResponses = {
   chunked: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nhalf.',
   'close-delimited': 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf.',
 } as const
+
+/** The same by HTTP/2 in the clear. `streams`: how many requests it takes at once on a connection. */
+export async function http2Backend(
+  listener: RequestListener,
+  streams = 100,
+): Promise<TestBackend & { server: Http2Server }> {
+  const server = createHttp2Server({ settings: { maxConcurrentStreams: streams } }, listener as never)
+  let accepted = 0
+  server.on('connection', () => accepted++)
+  server.on('session', (session) => session.on('error', () => undefined))
+  const sockets = closeAfterTest(server)
+  const port = await listen(server)
+  return { url: `http://127.0.0.1:${port}`, port, sockets, accepted: () => accepted, server }
+}

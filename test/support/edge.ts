@@ -37,11 +37,19 @@ interface Declared {
 }
 type Given = Omit<BalancerOptions, 'backends'> & { backends: readonly (Declared | string)[] }
 
+let usual: BalancerOptions['transport'] = 'undici'
+
+/** The transport of every balancer of this file of tests that is not given one. */
+export const useTransport = (transport: BalancerOptions['transport']): void => {
+  usual = transport
+}
+
 /** Starts a balancer and listens to its audit; both end with the test. Every event is held against its schema. */
 export function recorded({ backends, ...options }: Given): Recorded {
   const balancer = createBalancer({
     backends: backends.map((given) => (typeof given === 'string' ? given : { url: given.url, ...given.options })),
     strategy: inOrder,
+    transport: usual,
     ...options,
   })
   const events: AuditEvent[] = []
