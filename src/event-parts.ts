@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { exclusionReasons, pickReasons, stickyVerdicts } from './decision.ts'
 import { sourceTypes } from './discovery.ts'
-import { attemptResults } from './outcome.ts'
+import { attemptResults, requestResults, retryDenials } from './outcome.ts'
 import { clientSources } from './request.ts'
 
 /** A count, a size or a duration. Lines hold integers only. */
@@ -68,7 +68,7 @@ export const decision = obj({
   trace: trace.optional(),
   zone: z.enum(['local', 'spilled']).optional(),
 })
-export const attempt = obj({
+const attempt = obj({
   backend: text,
   /** Of a backend at a unix socket its path; then there is no port. */
   address: text,
@@ -88,10 +88,10 @@ export const attempt = obj({
   /** True where it was sent beside one that had not failed. */
   hedge: z.boolean().optional(),
 })
-export const timing = obj({ queue_us: int, connect_us: int, first_byte_us: int.optional(), total_us: int })
+const timing = obj({ queue_us: int, connect_us: int, first_byte_us: int.optional(), total_us: int })
 
 /** What a request carried that became a tunnel. */
-export const tunnel = obj({
+const tunnel = obj({
   protocol: text,
   /** From the client, and to it. */
   received_bytes: int,
@@ -99,6 +99,21 @@ export const tunnel = obj({
   duration_us: int,
   closed_by: z.enum(['client', 'backend', 'balancer']),
 })
+
+/** How a request went. */
+export const completion = {
+  request_id: text,
+  client_request_id: text.optional(),
+  app_request_id: text.optional(),
+  result: z.enum(requestResults),
+  ended_by: z.enum(['backend', 'client', 'balancer', 'host']),
+  detail: text.optional(),
+  decision: decision.optional(),
+  attempts: z.array(attempt),
+  retry_denied: z.enum(retryDenials).optional(),
+  timing,
+  tunnel: tunnel.optional(),
+}
 
 export const client = obj({ address: text, port: int.optional(), source: z.enum(clientSources) })
 const peer = obj({ address: text, port: int.optional() })

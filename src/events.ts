@@ -4,10 +4,10 @@ import { discoveryCauses, topologyChanges } from './discovery.ts'
 import {
   access,
   actor,
-  attempt,
   backend,
   backendSummary,
   client,
+  completion,
   connection,
   decision,
   declared,
@@ -19,12 +19,10 @@ import {
   requestHead,
   source,
   text,
-  timing,
   tls,
-  tunnel,
   url,
 } from './event-parts.ts'
-import { attemptResults, requestResults, retryDenials } from './outcome.ts'
+import { attemptResults } from './outcome.ts'
 import type { LogName } from './sink.ts'
 
 const scope = { pool: text.optional(), config_revision: int.optional(), config_hash: text.optional() }
@@ -65,19 +63,7 @@ export const eventTable = {
     url,
   }),
   'request.completed': define('traffic', 'info', {
-    lb: withLb({
-      request_id: text,
-      client_request_id: text.optional(),
-      app_request_id: text.optional(),
-      result: z.enum(requestResults),
-      ended_by: z.enum(['backend', 'client', 'balancer', 'host']),
-      detail: text.optional(),
-      decision: decision.optional(),
-      attempts: z.array(attempt),
-      retry_denied: z.enum(retryDenials).optional(),
-      timing,
-      tunnel: tunnel.optional(),
-    }),
+    lb: withLb(completion),
     client,
     network,
     http: obj({

@@ -4,20 +4,21 @@ import type { BackendState } from '../backend.ts'
 import type { Ticket } from '../events.ts'
 import type { RequestResult } from '../outcome.ts'
 import type { AttemptRequest } from '../transport.ts'
-import { answerTo, cut, writeHead, writeHints } from './answer.ts'
+import { look, prepare, recordFirst } from './admission.ts'
+import { cut, writeHead, writeHints } from './answer.ts'
 import { Attempts } from './attempts.ts'
 import { bindBy } from './binding.ts'
 import type { OnBodyFault } from './body-watch.ts'
 import { drain } from './drain.ts'
-import { type Admitted, inspect, type RequestHead } from './gate.ts'
-import { handBack } from './hand-back.ts'
+import type { Admitted } from './gate.ts'
 import { interimHead, responseHead } from './headers.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
-import { type Outgoing, outgoing } from './outgoing.ts'
+import type { Outgoing } from './outgoing.ts'
 import type { Outlet } from './outlet.ts'
-import { distrust, distrustOf, onceClosed } from './pipelined.ts'
+import { onceClosed } from './pipelined.ts'
 import type { Ports } from './ports.ts'
+import { refuse } from './refuse.ts'
 import { Sending } from './sending.ts'
 import type { Options } from './upgrading.ts'
 import { isFinished, retire } from './versions.ts'
@@ -73,59 +74,27 @@ class Exchange implements Outlet {
       this.#journal.denied(rule)
       return this.#refuse('denied', rule)
     }
-    const distrusted = distrustOf(request)
-    if (distrusted !== undefined) return this.#refuse('malformed', distrusted)
-    const looked = this.#look()
-    if ('result' in looked) return this.#refuse(looked.result, looked.detail)
-    this.#admitted = looked
-    if (this.#ports.closing()) return this.#refuse('closing')
-    const refusal = this.#options.upgrading?.refusal(looked, (detail) => this.#flooded(detail))
-    if (refusal !== undefined) return this.#refuse(refusal.result, refusal.detail)
-    if (looked.body !== 'none' && this.#options.body === undefined && request.readableDidRead)
-      return this.#refuse('body-consumed')
-    const sent = outgoing(this.#incoming, { admitted: looked, ports: this.#ports, view: this.#view })
+    const admitted = look(this.#ports, this.#incoming)
+    if ('result' in admitted) return this.#refuse(admitted.result, admitted.detail)
+    this.#admitted = admitted
+    const { upgrading } = this.#options
+    const facts = { admitted, upgrading, view: this.#view }
+    const sent = prepare(this.#ports, this.#incoming, facts, (detail) => this.#flooded(detail))
     if ('result' in sent) return this.#refuse(sent.result, sent.detail)
     this.#outgoing = sent
     this.#journal.target = sent.target
-    const upgrade = this.#options.upgrading?.asked
-    this.#sending = new Sending(this.#ports, {
-      incoming: this.#incoming,
-      admitted: looked,
-      outgoing: sent,
-      view: this.#view,
-      upgrade,
-      onBodyFault: this.#onBodyFault,
-    })
+    const onBodyFault = this.#onBodyFault
+    this.#sending = new Sending(this.#ports, { ...facts, incoming: this.#incoming, outgoing: sent, onBodyFault })
     if (this.#ports.log.refuses) return void this.#recordThenSend()
     // It may last for days: its record would come too late.
-    if (upgrade !== undefined) this.#journal.received()
+    if (this.once) this.#journal.received()
     this.#send()
   }
 
-  #look(): ReturnType<typeof inspect> {
-    const { method = '', httpVersion, stream, upgrade } = this.#request as IncomingMessage & Partial<RequestHead>
-    const { rawHeaders, target: original } = this.#incoming
-    const { target: url = original, body } = this.#options
-    const limits = this.#ports.limits()
-    const head = { method, url, original, httpVersion, rawHeaders, stream, upgrade: upgrade === true }
-    const looked = inspect(head, this.#ports.via, limits)
-    const { bodyBytes = Infinity } = limits
-    if ('result' in looked || body === undefined || body.length <= bodyBytes) return looked
-    return { result: 'too-large', detail: `${body.length} bytes` }
-  }
-
-  // Nothing is forwarded that was not recorded first.
   async #recordThenSend(): Promise<void> {
-    const { log } = this.#ports
-    if (!log.recordable()) return this.#refuse('audit-unavailable')
-    try {
-      await log.durable(this.#journal.received())
-    } catch {
-      return this.#refuse('audit-unavailable')
-    }
-    if (this.#journal.result !== undefined) return
-    if (this.#ports.closing()) this.#refuse('closing')
-    else this.#send()
+    const denied = await recordFirst(this.#ports, this.#journal)
+    if (denied === undefined) this.#send()
+    else if (denied !== 'over') this.#refuse(denied)
   }
 
   #send(): void {
@@ -141,6 +110,7 @@ class Exchange implements Outlet {
     return this.#sending!.replayable
   }
 
+  // Nothing runs beside what becomes a tunnel.
   get whole(): boolean {
     return !this.once && this.#sending!.whole
   }
@@ -154,13 +124,7 @@ class Exchange implements Outlet {
     if (this.#request.httpVersion !== '1.0') writeHints(this.#response, interimHead(headers))
   }
 
-  onHead(
-    from: Parameters<Outlet['onHead']>[0],
-    status: number,
-    reason: string,
-    headers: string[],
-    resume: () => void,
-  ): boolean {
+  onHead(...[from, status, reason, headers, resume]: Parameters<Outlet['onHead']>): boolean {
     // Somebody else has answered meanwhile: `close` will tell.
     if (this.#response.headersSent) return false
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304
@@ -234,34 +198,21 @@ class Exchange implements Outlet {
     else cut(this.#response)
   }
 
-  // Answers by ourselves. After a refusal of what is not well-formed the connection cannot be trusted any more.
   #refuse(result: Exclude<RequestResult, 'ok'>, detail?: string): void {
     this.#journal.fail(result, detail)
     const response = this.#response
     if (response.closed || response.headersSent) return cut(response)
-    if (untrusted.has(result)) distrust(this.#request, 'it follows a request that is not well-formed')
-    if (result === 'closing') retire(this.#request)
-    const unread = this.#admitted?.body !== 'none' && !this.#request.complete
-    if (unread) distrust(this.#request, 'it follows a request whose body was not taken')
-    const close = this.#options.upgrading !== undefined || unread || untrusted.has(result) || result === 'closing'
     this.#sending?.close()
-    if (!untrusted.has(result))
-      this.#byHost = handBack(this.#ports, this.#incoming, response, { result, detail, close })
-    if (this.#byHost !== undefined) return
-    const { status, reason, head, body } = answerTo(result, this.#incoming.requestId, close)
-    const text = this.#request.method === 'HEAD' ? '' : body
-    const answer = (): void => {
-      // Somebody else may have answered while it waited for its line.
-      if (response.headersSent) return
-      writeHead(response, status, reason, head)
-      this.#options.onHead?.()
-      this.#writer.own(text)
-      drain(this.#request, response, this.#ports.clock)
+    const facts = {
+      ports: this.#ports,
+      incoming: this.#incoming,
+      options: this.#options,
+      response,
+      writer: this.#writer,
+      unread: this.#admitted?.body !== 'none' && !this.#request.complete,
+      record: (status: number, size: number) => this.#record(status, size),
     }
-    const { log } = this.#ports
-    const ticket = log.waits && log.recordable() ? this.#record(status, Buffer.byteLength(text)) : undefined
-    if (ticket === undefined) answer()
-    else log.durable(ticket).then(answer, answer)
+    this.#byHost = refuse(facts, result, detail)
   }
 
   // A client that talks in the new protocol before it was switched to is not well-formed.
@@ -294,8 +245,5 @@ class Exchange implements Outlet {
     return this.#journal.completed(status, this.#sending?.size ?? 0, size)
   }
 }
-
-/** Results after which nobody can tell, or nobody has looked, where the next request on the connection begins. */
-const untrusted: ReadonlySet<RequestResult> = new Set(['malformed', 'target-too-long', 'headers-too-large'])
 
 const ignore = (): void => undefined

@@ -50,7 +50,7 @@ function waitingOn(socket: Socket): Set<() => void> {
 const distrusted = new WeakMap<Socket, string>()
 
 /** Whether it came as a stream of HTTP/2: whatever becomes of it, the others of its connection are whole. */
-export const isStream = (request: IncomingMessage): boolean => 'stream' in request
+const isStream = (request: IncomingMessage): boolean => 'stream' in request
 
 /**
  * After a request that is not well-formed nobody can tell where the next one on its connection begins, and after one whose

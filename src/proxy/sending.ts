@@ -8,6 +8,7 @@ import type { Admitted } from './gate.ts'
 import type { Incoming } from './incoming.ts'
 import type { Outgoing } from './outgoing.ts'
 import type { Ports } from './ports.ts'
+import type { Upgrading } from './upgrading.ts'
 import type { RequestView } from './view.ts'
 
 export interface SendingFacts {
@@ -17,8 +18,7 @@ export interface SendingFacts {
   readonly view: RequestView
   /** Called once where the body is too large or stalls: it is not read on. */
   readonly onBodyFault: OnBodyFault
-  /** The protocol that it asks for. */
-  readonly upgrade: string | undefined
+  readonly upgrading: Upgrading | undefined
 }
 
 export class Sending {
@@ -50,12 +50,12 @@ export class Sending {
   /** The request as this backend gets it, for an attempt that begins now. */
   requestFor(backend: BackendState): AttemptRequest {
     // Once, however often it is sent on.
-    if (!this.#drawn && this.#facts.upgrade === undefined) this.#copy = this.#mirror()
+    if (!this.#drawn && this.#facts.upgrading?.asked === undefined) this.#copy = this.#mirror()
     this.#drawn = true
     return {
       ...this.#headFor(backend),
       body: this.#facts.incoming.options.body ?? this.#bodyOf(this.#facts.admitted)?.copy(),
-      upgrade: this.#facts.upgrade,
+      upgrade: this.#facts.upgrading?.asked,
     }
   }
 

@@ -43,11 +43,6 @@ export function headersOf(request: IncomingMessage): readonly string[] {
   return out
 }
 
-/** Whether a body may follow whose length is not told: HTTP/2 has no `Transfer-Encoding` that would say so. */
-export function mayHaveBody(request: IncomingMessage): boolean {
-  return streamOf(request)?.endAfterHeaders === false
-}
-
 /** Whether all of a response was handed to the system. */
 export function isFinished(response: ServerResponse): boolean {
   const stream = streamOf(response)

@@ -54,7 +54,7 @@ export class HttpAttempt {
   #acquire(): void {
     const settle: Parameters<Lines['acquire']>[0] = {
       ready: (line, queueUs) => {
-        this.#queueUs += queueUs
+        this.#queueUs = queueUs
         this.#begin(line)
       },
       fail: (result) => this.#teller.fail({ result, sent: false, detail: result }),
@@ -65,7 +65,6 @@ export class HttpAttempt {
   #begin(line: HttpLine): void {
     const fresh = line.socket === undefined
     if (!fresh && !line.isOpen) {
-      // Closed, but not told yet.
       this.#lines.discard(line)
       return this.#acquire()
     }

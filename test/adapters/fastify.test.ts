@@ -23,6 +23,7 @@ for (const [version, fastify] of versions) {
   conforms({
     name: `fastifyBalancer of Fastify ${version}`,
     prefix: '/api',
+    route: '/api',
     methods: methodsOf(version),
     start(balancer, options) {
       const app = fastify()

@@ -102,8 +102,8 @@ describe('attach with balancers by path', () => {
     closeAfterTest(attach(server, { '/a': a.balancer }))
     const fields = Array.from({ length: 1200 }, (_, i) => `x-${i}: y`)
     const head = at('/none').replace('Host: edge.test', ['Host: edge.test', ...fields].join('\r\n'))
-    expect(await rawExchange(await listen(server), head)).toMatch(/^HTTP\/1\.1 400 /)
-    expect((await a.one()).lb.result).toBe('malformed')
+    expect(await rawExchange(await listen(server), head)).toMatch(/^HTTP\/1\.1 431 /)
+    expect((await a.one()).lb.result).toBe('headers-too-large')
   })
 
   it.each<[string, () => unknown]>([

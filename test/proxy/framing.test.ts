@@ -171,7 +171,7 @@ describe('trailers of a response', () => {
   ])('never say what belongs into the head: %s', async (line) => {
     // The parser may take one that frames for a fault: then the response is cut, and not passed on as whole.
     const { port, one } = await edge([await trailing(`X-Sum: 1\r\n${line}\r\n`)])
-    const reply = await send(port)
+    const reply = await send(port).catch(() => ({ trailers: [], complete: false }))
     expect(reply.trailers).toEqual(reply.complete ? ['X-Sum', '1'] : [])
     expect((await one()).lb.result).toBe(reply.complete ? 'ok' : 'response-invalid')
   })

@@ -1,6 +1,7 @@
 // One attempt by a transport, without a balancer around it, and all that it told.
 import type { Duplex } from 'node:stream'
 import { onTestFinished } from 'vitest'
+import type { z } from 'zod'
 import { type Backend, backendSchema } from '../../src/backend.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { AttemptFailure } from '../../src/outcome.ts'
@@ -14,6 +15,7 @@ import { until } from './until.ts'
 export interface Said {
   readonly connections?: Partial<TransportSettings['connections']>
   readonly timeouts?: Partial<TransportSettings['timeouts']>
+  readonly tls?: z.input<typeof tlsSchema>
   readonly clock?: TransportSettings['clock']
 }
 
@@ -22,7 +24,7 @@ export function transportOf(make: (settings: TransportSettings) => Transport, sa
   const transport = make({
     connections: connectionsSchema.parse(said.connections ?? {}),
     timeouts: timeoutsSchema.parse(said.timeouts ?? {}),
-    tls: tlsSchema.parse({}),
+    tls: tlsSchema.parse(said.tls ?? {}),
     clock: said.clock ?? systemClock,
   })
   onTestFinished(() => transport.close())

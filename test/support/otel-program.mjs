@@ -87,7 +87,8 @@ function ask(path, headers = '') {
       trace_id,
       span_id,
       result: lb.result,
-      attempts: lb.attempts.length,
+      // Each connection that was stale has carried it once more.
+      attempts: lb.attempts.reduce((sum, { stale = 0 }) => sum + 1 + stale, 0),
       parents: exporter
         .getFinishedSpans()
         .slice(before)

@@ -289,23 +289,18 @@ describe('a backend', () => {
 })
 
 describe('over TLS', () => {
-  const trusting = (): void => {
-    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
-    onTestFinished(() => void vi.unstubAllEnvs())
-  }
+  const trusting = { tls: { rejectUnauthorized: false } }
 
   it('the protocol is agreed on within the handshake', async () => {
-    trusting()
     const server = createSecureServer(selfSigned())
     server.on('stream', answer)
     closeAfterTest(server)
     const url = `https://localhost:${await listen(server)}`
-    expect(await attempt(made(), url).over()).toMatchObject({ status: 200, body: 'ok' })
+    expect(await attempt(made(trusting), url).over()).toMatchObject({ status: 200, body: 'ok' })
   })
 
   it('a backend that does not agree gets no request', async () => {
-    trusting()
-    const transport = made()
+    const transport = made(trusting)
     for (const [protocols, result] of [
       [{ ALPNProtocols: ['http/1.1'] }, 'tls-failed'],
       [{}, 'connect-failed'],

@@ -8,7 +8,7 @@ import type { Balancer } from '../../face.ts'
 import type { AnyResponse } from '../../proxy/ports.ts'
 import { type Peer, peerOf } from '../../request.ts'
 import { watchCertificates } from './certificates.ts'
-import { continueOnRead } from './continues.ts'
+import { takeContinue } from './continues.ts'
 import { answer, statusOf } from './last-words.ts'
 
 /** Any server of Node's that takes HTTP. */
@@ -75,18 +75,12 @@ class Connections {
       if (this.#alone('unknownProtocol')) answer(socket, '505 HTTP Version Not Supported')
     })
     server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-      if (!this.#alone('checkContinue')) return
-      if (this.#serves) continueOnRead(request, response)
-      else response.writeContinue()
-      server.emit('request', request, response)
+      const serves = [...this.#balancers.values()].includes(false)
+      if (this.#alone('checkContinue')) takeContinue(server, serves, request, response)
     })
     server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
       if (this.#alone('checkExpectation')) this.#refuse(request, response, 417)
     })
-  }
-
-  get #serves(): boolean {
-    return [...this.#balancers.values()].includes(false)
   }
 
   /** Whether nobody but us listens: otherwise the host answers. */
