@@ -65,11 +65,16 @@ function vitest(dir: string, { test, name }: Guard): Promise<{ ran: number; fail
     errors += chunk
   })
   return new Promise((resolve, reject) => {
-    child.on('close', () => {
+    child.on('close', (code) => {
       try {
         const report = JSON.parse(output.slice(output.indexOf('{"numTotal'))) as Record<string, number>
         const { numPassedTests = 0, numFailedTests = 0 } = report
-        resolve({ ran: numPassedTests + numFailedTests, failed: numFailedTests, output: errors })
+        // What is thrown beside the tests counts too.
+        resolve({
+          ran: numPassedTests + numFailedTests,
+          failed: code === 0 ? 0 : Math.max(1, numFailedTests),
+          output: errors,
+        })
       } catch (error) {
         reject(new Error(`${test}: ${output}${errors}`, { cause: error }))
       }
