@@ -30,7 +30,7 @@ async function strictBackend(): Promise<{ readonly url: string; readonly read: (
 }
 
 /** The ways to a backend that it holds for. */
-const transports: Readonly<Record<string, Partial<BalancerOptions>>> = { undici: {} }
+const transports: Readonly<Record<string, Partial<BalancerOptions>>> = { undici: {}, http: { transport: 'http' } }
 
 /** Sends it, waits until its connection is over, and lists all that is wrong with what became of it. */
 async function complaints({ text, fate }: Attack, options: Partial<BalancerOptions>): Promise<string[]> {
