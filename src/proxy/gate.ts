@@ -126,6 +126,8 @@ function admit(
   if (!isToken(method)) return malformed('a method that is no token')
   if (method === 'CONNECT') return malformed('CONNECT, which is for proxies that a client chose')
   if (head.upgrade === true && length !== 0) return malformed('an upgrade with a body')
+  // It has `:authority` for that (RFC 9113 section 8.3.1).
+  if (head.stream !== undefined && !/^[/*]/.test(url)) return malformed('a target that is no path in HTTP/2')
   const read = readTarget(url, method)
   if (typeof read === 'string') return malformed(read)
   if (original !== url && escapesMount(url)) return malformed('a path that leaves its mount')
