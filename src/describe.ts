@@ -82,6 +82,7 @@ export function describe(value: unknown, depth = 0, of = ''): Json {
       if (depth === mostDepth) return '[too deep]'
       if (Symbol.asyncIterator in value) return '[async iterable]'
       if (Array.isArray(value)) return value.map((item) => describe(item, depth + 1, of))
+      if (value instanceof RegExp && of === 'headers') return { length: value.source.length }
       if (value instanceof RegExp) return String(value).toWellFormed()
       return isPlain(value)
         ? Object.fromEntries(

@@ -95,6 +95,7 @@ function got(input: unknown, path: readonly PropertyKey[], issue: Issue): string
   if (path.includes('tls') && typeof at !== 'object') return `a ${typeof at}`
   if (at === null || typeof at === 'number' || typeof at === 'boolean') return String(at)
   if (typeof at === 'string') {
+    if (issue.code === 'too_big') return String(at.length)
     const secret = issue.code === 'invalid_union' || issue.code === 'custom'
     return at === '' ? 'empty text' : secret ? 'text' : JSON.stringify(at.length > 64 ? `${at.slice(0, 64)}…` : at)
   }

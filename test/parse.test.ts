@@ -23,11 +23,7 @@ it.each<[z.ZodType, unknown, string[]]>([
   [shape, () => 1, ['(the whole): expected an object, got a function']],
   [z.array(shape), [{ n: 1 }, { n: 'x' }], ['[1].n: expected a number, got "x"']],
   [z.strictObject({ s: z.string().min(1) }), { s: '' }, ['s: expected text that is not empty, got empty text']],
-  [
-    z.strictObject({ s: z.string().max(3) }),
-    { s: 'x'.repeat(99) },
-    [`s: expected at most 3 characters, got "${'x'.repeat(64)}…"`],
-  ],
+  [z.strictObject({ s: z.string().max(3) }), { s: 'x'.repeat(99) }, ['s: expected at most 3 characters, got 99']],
   [z.array(z.string()).max(1), ['a', 'b'], ['(the whole): expected at most 1 entries, got a list']],
   [z.boolean(), 'yes', ['(the whole): expected true or false, got "yes"']],
   [z.union([z.literal(false), shape]), { n: 0 }, ['n: expected at least 1, got 0']],

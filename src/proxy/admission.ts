@@ -1,5 +1,5 @@
 // Whether a request may go on: all that can refuse it before a backend is looked for.
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { RequestResult } from '../outcome.ts'
 import { type Admitted, inspect, type Refusal, type RequestHead } from './gate.ts'
 import type { Incoming } from './incoming.ts'
@@ -22,7 +22,18 @@ export function look(ports: Ports, { request, options, rawHeaders, target: origi
   const { method = '', httpVersion, stream, upgrade } = request as IncomingMessage & Partial<RequestHead>
   const { target: url = original, body } = options
   const limits = ports.limits()
-  const head = { method, url, original, httpVersion, rawHeaders, stream, upgrade: upgrade === true }
+  // Node's own note of the server of a socket. For 0, no limit, the usual one is far beyond any of ours.
+  const { maxHeadersCount: most } = (request.socket as { server?: Partial<Server> }).server ?? {}
+  const head = {
+    method,
+    url,
+    original,
+    httpVersion,
+    rawHeaders,
+    stream,
+    upgrade: upgrade === true,
+    most: most || undefined,
+  }
   const looked = inspect(head, ports.via, limits)
   const { bodyBytes = Number.POSITIVE_INFINITY } = limits
   if ('result' in looked || body === undefined || body.length <= bodyBytes) return looked

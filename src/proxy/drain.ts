@@ -37,13 +37,16 @@ export function drain(request: IncomingMessage, response: ServerResponse, clock:
     if (response.writableFinished) end()
     else request.pause()
   })
-  response.once('finish', () => {
+  const finished = (): void => {
     if (left < 0) end()
     else if (!ending) timer = clock.after(mostMs, end)
-  })
+  }
+  response.once('finish', finished)
   // What Node calls at the end of a response behind which nothing may follow.
   socket.destroySoon = end
   request.once('close', () => {
+    // Its end may come before that of the response: then the connection is whole, and belongs to the next request.
+    response.off('finish', finished)
     timer?.cancel()
     Reflect.deleteProperty(socket, 'destroySoon')
     if (ending) socket.destroy()

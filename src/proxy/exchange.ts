@@ -9,6 +9,7 @@ import { cut, writeHead, writeHints } from './answer.ts'
 import { Attempts } from './attempts.ts'
 import { bindBy } from './binding.ts'
 import type { OnBodyFault } from './body-watch.ts'
+import { breachOf } from './breach.ts'
 import { drain } from './drain.ts'
 import type { Admitted } from './gate.ts'
 import { interimHead, responseHead } from './headers.ts'
@@ -77,8 +78,7 @@ class Exchange implements Outlet {
     const admitted = look(this.#ports, this.#incoming)
     if ('result' in admitted) return this.#refuse(admitted.result, admitted.detail)
     this.#admitted = admitted
-    const { upgrading } = this.#options
-    const facts = { admitted, upgrading, view: this.#view }
+    const facts = { admitted, upgrading: this.#options.upgrading, view: this.#view }
     const sent = prepare(this.#ports, this.#incoming, facts, (detail) => this.#flooded(detail))
     if ('result' in sent) return this.#refuse(sent.result, sent.detail)
     this.#outgoing = sent
@@ -227,22 +227,23 @@ class Exchange implements Outlet {
     const journal = this.#journal
     const tunnel = this.#options.upgrading?.tunnel
     const finished = isFinished(this.#response) || (tunnel !== undefined && journal.result === 'ok')
+    const breach = finished ? undefined : breachOf(this.#request)
     if (journal.result === undefined || (journal.result === 'ok' && !finished)) {
       const result = finished ? 'internal' : 'client-gone'
       journal.fail(result, finished ? 'somebody else ended the response' : undefined)
       this.#attempts?.cancel(result, journal.detail ?? result)
     } else if (this.#byHost !== undefined && !finished) journal.fail('client-gone', `unanswered: ${journal.result}`)
+    if (breach !== undefined && journal.result === 'client-gone') journal.fail(breach.result, breach.detail)
     this.#sending?.end()
     this.#options.upgrading?.over()
-    this.#record()
+    this.#record(breach?.status)
     this.#ports.closed()
   }
 
   #record(answered?: number, size = this.#byHost?.() ?? this.#writer.size): Ticket | undefined {
     const sent = this.#response.headersSent ? this.#response.statusCode : answered
     const gone = this.#journal.result === 'client-gone' && this.#options.upgrading?.tunnel === undefined
-    const status = gone ? 499 : sent
-    return this.#journal.completed(status, this.#sending?.size ?? 0, size)
+    return this.#journal.completed(gone ? 499 : sent, this.#sending?.size ?? 0, size)
   }
 }
 

@@ -29,6 +29,8 @@ export interface RequestHead {
   readonly original?: string | undefined
   readonly httpVersion: string
   readonly rawHeaders: readonly string[]
+  /** How many header lines the server reads: its `maxHeadersCount`. */
+  readonly most?: number | undefined
   /** Set for a stream of HTTP/2: whether it ends with the head. */
   readonly stream?: { readonly endAfterHeaders: boolean } | undefined
   /** Whether the connection is to be handed over to another protocol. */
@@ -41,8 +43,8 @@ const malformed = (detail: string): Refusal => refuse('malformed', detail)
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
 const controls = /[\x00-\x08\x0a-\x1f\x7f]/
 
-/** Names and values of the 1,000 headers that Node's parser hands over at most. */
-const mostRaw = 2000
+/** How many header lines Node's parser hands over at most, where its server does not say. */
+const mostLines = 1000
 
 /** What a header line takes beside its name and value: a colon, a space and the line's end. */
 const lineBytes = 4
@@ -107,10 +109,13 @@ function version(httpVersion: string, isStream: boolean): Refusal | undefined {
   return malformed('a version other than HTTP/1.0 and HTTP/1.1')
 }
 
-function size({ url, original = url, rawHeaders: raw }: RequestHead, limits: LimitsConfig): Refusal | undefined {
+function size(
+  { url, original = url, rawHeaders: raw, most = mostLines }: RequestHead,
+  limits: LimitsConfig,
+): Refusal | undefined {
   if (original.length > limits.targetBytes) return refuse('target-too-long', `${original.length} bytes`)
   // What stands behind so many Node has left out, without a word: the body's length may be among it.
-  if (raw.length >= mostRaw) return refuse('headers-too-large', 'more lines than can be read')
+  if (raw.length >= 2 * most) return refuse('headers-too-large', 'more lines than can be read')
   if (raw.length > 2 * limits.headers) return refuse('headers-too-large', `${raw.length / 2} lines`)
   return undefined
 }
@@ -126,6 +131,8 @@ function admit(
   if (!isToken(method)) return malformed('a method that is no token')
   if (method === 'CONNECT') return malformed('CONNECT, which is for proxies that a client chose')
   if (head.upgrade === true && length !== 0) return malformed('an upgrade with a body')
+  // It has `:authority` for that (RFC 9113 section 8.3.1).
+  if (head.stream !== undefined && !/^[/*]/.test(url)) return malformed('a target that is no path in HTTP/2')
   const read = readTarget(url, method)
   if (typeof read === 'string') return malformed(read)
   if (original !== url && escapesMount(url)) return malformed('a path that leaves its mount')

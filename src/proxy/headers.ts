@@ -116,6 +116,7 @@ export function strippedHead(raw: readonly string[], facts: RequestHeaderFacts):
   const headers = ['host', facts.host]
   let via = ''
   let trailers = false
+  let traceparent = false
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const { lower, request: kind } = fieldOf(raw[i]!)
     if (kind === 'end-to-end') {
@@ -130,6 +131,10 @@ export function strippedHead(raw: readonly string[], facts: RequestHeaderFacts):
     if (kind === 'cookie' && facts.ownCookie !== undefined) {
       const value = withoutCookie(raw[i + 1]!, facts.ownCookie)
       if (value !== '') headers.push(raw[i]!, value)
+    } else if (lower === 'traceparent') {
+      // One of them, the one that the record tells of.
+      if (!facts.traced && !traceparent) headers.push(raw[i]!, raw[i + 1]!)
+      traceparent = true
     } else if (kind === 'via') via += `${raw[i + 1]}, `
     else if (goesOn(kind, facts)) headers.push(raw[i]!, raw[i + 1]!)
   }

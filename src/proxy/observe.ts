@@ -1,6 +1,7 @@
 // A request that the host answers by itself: the same record as of one that is forwarded, without a hop.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { type Breach, breachOf } from './breach.ts'
 import { incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
 import { onceClosed } from './pipelined.ts'
@@ -52,7 +53,11 @@ export function observe(
       if (switched) end({ result: 'ok', status: undefined }, received(), 0)
       else if (isFinished(response)) end({ result: 'ok', status: Number(status) }, received(), size)
       else if (sent.broken()) end({ result: 'internal', status: Number(status) }, received(), size)
-      else end({ result: 'client-gone', status: 499 }, received(), size)
+      else {
+        const breach = breachOf(request)
+        if (breach === undefined) return end({ result: 'client-gone', status: 499 }, received(), size)
+        end({ ...breach, status: response.headersSent ? Number(status) : breach.status }, received(), size)
+      }
     }
     if (response.destroyed || request.socket.destroyed) over()
     else onceClosed(request, response, over)
@@ -107,7 +112,8 @@ const statusIn = (chunk: unknown): number | undefined => {
 }
 
 interface End {
-  readonly result: 'ok' | 'internal' | 'client-gone'
+  readonly result: 'ok' | 'internal' | 'client-gone' | Breach['result']
+  readonly detail?: string
   readonly status: number | undefined
 }
 
@@ -139,10 +145,10 @@ function watch(
   const journal = new Journal(ports, facts)
   journal.byHost = true
   ports.opened()
-  begin(({ result, status }, received, sent) => {
+  begin(({ result, status, detail }, received, sent) => {
     if (!open) return
     if (result === 'ok') journal.result = 'ok'
-    else journal.fail(result, result === 'internal' ? 'the host broke its response off' : undefined)
+    else journal.fail(result, result === 'internal' ? 'the host broke its response off' : detail)
     journal.completed(status, received, sent)
     close()
   })

@@ -98,7 +98,8 @@ function headersOf(incoming: Incoming, config: OutgoingConfig, { admitted, ports
     ownCookie: ports.ownCookie(),
     hasLength: admitted.body !== 'chunked' && !bodyGiven,
     decoded: bodyGiven,
-    vouches: said !== undefined && (forwarded === 'x-forwarded' || forwarded === 'both'),
+    // One that writes `Forwarded` leaves these as they came.
+    vouches: said?.standard === false && (forwarded === 'x-forwarded' || forwarded === 'both'),
     traced: ambient?.span !== undefined,
   })
   const rules = config.headers.request

@@ -65,9 +65,11 @@ function spanIn(context: Context): ActiveSpan | undefined {
   return { traceId, spanId, traceparent: `00-${traceId}-${spanId}-${flags}`, tracestate }
 }
 
-const traceparent = /^[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-[0-9a-f]{2}/
+// Of version 00 nothing may follow, of later ones more members may, and ff is none.
+const traceparent =
+  /^(?:00(?=.{53}$)|(?!00|ff)[0-9a-f]{2})-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-[0-9a-f]{2}(?:-|$)/
 
-/** What the client says in `traceparent` (W3C Trace Context section 3.2). */
+/** What the client says in its first `traceparent` (W3C Trace Context section 3.2). */
 export function sentTrace(headers: readonly string[]): Trace | undefined {
   const value = valueIn(headers, 'traceparent')
   const [, traceId, spanId] = value === undefined ? [] : (traceparent.exec(value) ?? [])

@@ -106,6 +106,15 @@ describe('a request over HTTP/2', () => {
     expect(backend.seen).toHaveLength(1)
   })
 
+  it('is refused where its target is a URL', async () => {
+    const backend = await answering()
+    const { port, one } = await edge2(backend)
+    const headers = { ':scheme': 'other', ':path': 'http://other.test/x' }
+    expect(await send2(http2Session(port), headers)).toMatchObject({ status: 400 })
+    expect(await one()).toMatchObject({ lb: { result: 'malformed', detail: 'a target that is no path in HTTP/2' } })
+    expect(backend.accepted()).toBe(0)
+  })
+
   it('is refused as CONNECT, with a record and without a harm to its session', async () => {
     const backend = await answering()
     const { port, completed } = await edge2(backend)

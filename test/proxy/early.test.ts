@@ -1,6 +1,9 @@
 // Responses that come before their request is through: they pass whole, and what is left of the request harms nobody.
+import { createServer } from 'node:http'
 import { describe, expect, it } from 'vitest'
+import { drain } from '../../src/proxy/drain.ts'
 import { httpBackend, rawBackend } from '../support/backends.ts'
+import { closeAfterTest, listen } from '../support/closing.ts'
 import { edge } from '../support/edge.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { rawClient } from '../support/raw-client.ts'
@@ -143,4 +146,30 @@ describe('a client that does not send the rest', () => {
     expect(client.text().length - client.text().indexOf('\r\n\r\n') - 4).toBe(size)
     expect((await one()).lb.result).toBe('ok')
   })
+})
+
+it('a request that ends before its response was taken leaves its connection to the next one, for good', async () => {
+  const clock = fakeClock()
+  const size = 30_000_000
+  const order: string[] = []
+  const server = createServer((request, response) => {
+    if (request.method === 'GET') return void response.end('next')
+    request.on('close', () => order.push('request'))
+    response.on('finish', () => order.push('response'))
+    response.writeHead(200, { 'Content-Length': size })
+    response.end(Buffer.alloc(size))
+    drain(request, response, clock)
+  })
+  closeAfterTest(server)
+  const port = await listen(server)
+  const client = await rawClient(port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello')
+  client.socket.pause()
+  client.write('world')
+  await until(() => order.length > 0)
+  client.socket.resume()
+  await until(() => order.length > 1)
+  expect(order).toEqual(['request', 'response'])
+  clock.advance(60_000)
+  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await client.has(/next$/)
 })

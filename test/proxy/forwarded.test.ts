@@ -414,6 +414,20 @@ describe('forwarded', () => {
     })
   })
 
+  it('drops what else a client says of itself where the peer writes Forwarded', async () => {
+    const backend = await answering()
+    const headers = ['X-Real-IP', '6.6.6.6', 'X-Forwarded-Ssl', 'on', 'Forwarded', 'for=1.2.3.4']
+    for (const header of ['forwarded', 'either', 'x-forwarded-for'] as const) {
+      const { port } = await edge([backend], { trustProxy: { from: ['loopback'], header } })
+      await send(port, { headers })
+    }
+    expect(
+      backend.seen.map(({ rawHeaders }) =>
+        ['x-real-ip', 'x-forwarded-ssl'].flatMap((name) => valuesOf(rawHeaders, name)),
+      ),
+    ).toEqual([[], [], ['6.6.6.6', 'on']])
+  })
+
   it('drops the header that is not believed', async () => {
     const headers = ['Forwarded', 'for=1.1.1.1', 'X-Forwarded-For', '2.2.2.2']
     expect(await hop('both', headers)).toMatchObject({

@@ -56,6 +56,17 @@ describe('a client', () => {
     expect(backend.seen).toEqual([])
   })
 
+  it('cannot hide it either where the server is set to read fewer', async () => {
+    const backend = await answering()
+    const { port, server, one } = await edge([backend])
+    server.maxHeadersCount = 10
+    const many = 'a:b\r\n'.repeat(60)
+    const text = await rawExchange(port, `POST / HTTP/1.1\r\nHost: a\r\n${many}Content-Length: 5\r\n\r\nhello`)
+    expect(text).toMatch(/^HTTP\/1\.1 431 /)
+    expect((await one()).lb).toMatchObject({ result: 'headers-too-large', detail: 'more lines than can be read' })
+    expect(backend.seen).toEqual([])
+  })
+
   it('without a Host is refused with a record', async () => {
     const backend = await answering()
     const { port, completed } = await edge([backend])

@@ -405,6 +405,7 @@ it('the record of the configuration has the names of rules, and of values the le
         { set: 'authorization', to: secret },
         { rename: 'x-a', to: 'x-b' },
         { replace: 'cookie', match: secret, with: secret },
+        { replace: 'cookie', match: new RegExp(secret, 'g'), with: '' },
         {
           add: 'x-f',
           to: function token() {
@@ -425,6 +426,7 @@ it('the record of the configuration has the names of rules, and of values the le
         { set: 'authorization', to: { length: 13 } },
         { rename: 'x-a', to: 'x-b' },
         { replace: 'cookie', match: { length: 13 }, with: { length: 13 } },
+        { replace: 'cookie', match: { length: 13 }, with: { length: 0 } },
         { add: 'x-f', to: '[function token]' },
         { remove: 'x-c' },
       ],

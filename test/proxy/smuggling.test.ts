@@ -4,6 +4,7 @@ import { createServer as createNetServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { createServer } from '../../src/adapters/node.ts'
 import type { BalancerOptions } from '../../src/config.ts'
+import { http2Backend } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
 import { recorded } from '../support/edge.ts'
 import { rawClient } from '../support/raw-client.ts'
@@ -11,8 +12,13 @@ import { type Attack, families } from '../support/smuggling.ts'
 import { readStrictly, type StrictReading } from '../support/strict-parser.ts'
 import { until } from '../support/until.ts'
 
+interface StrictBackend {
+  readonly url: string
+  readonly read: () => readonly StrictReading[]
+}
+
 /** Answers each request that is whole; what came in on all connections is kept. */
-async function strictBackend(): Promise<{ readonly url: string; readonly read: () => StrictReading[] }> {
+async function strictBackend(): Promise<StrictBackend> {
   const received: string[] = []
   const server = createNetServer((socket) => {
     const place = received.push('') - 1
@@ -29,12 +35,41 @@ async function strictBackend(): Promise<{ readonly url: string; readonly read: (
   return { url: `http://127.0.0.1:${await listen(server)}`, read: () => received.map(readStrictly) }
 }
 
+/** The same over HTTP/2: what Node's own parser of it does not refuse is held against the length that was told. */
+async function strictBackend2(): Promise<StrictBackend> {
+  const readings: StrictReading[] = []
+  const { url, server } = await http2Backend(() => undefined)
+  server.on('stream', (stream, headers) => {
+    const method = String(headers[':method'])
+    const target = String(headers[':path'])
+    const place = readings.push({ requests: [], heads: [target], fault: undefined }) - 1
+    const told = headers['content-length']
+    let body = ''
+    stream.on('error', () => undefined)
+    stream.setEncoding('latin1').on('data', (text: string) => {
+      body += text
+    })
+    stream.on('end', () => {
+      if (stream.aborted) return
+      const fault = told === undefined || Number(told) === body.length ? undefined : `Content-Length ${told}`
+      readings[place] = { requests: [{ method, target, body }], heads: [target], fault }
+      stream.respond({ ':status': 200, 'content-length': 2 })
+      stream.end('ok')
+    })
+  })
+  return { url, read: () => readings }
+}
+
 /** The ways to a backend that it holds for. */
-const transports: Readonly<Record<string, Partial<BalancerOptions>>> = { undici: {} }
+const transports: Readonly<Record<string, Partial<BalancerOptions>>> = {
+  undici: {},
+  http: { transport: 'http' },
+  http2: { transport: 'http2' },
+}
 
 /** Sends it, waits until its connection is over, and lists all that is wrong with what became of it. */
 async function complaints({ text, fate }: Attack, options: Partial<BalancerOptions>): Promise<string[]> {
-  const backend = await strictBackend()
+  const backend = await (options.transport === 'http2' ? strictBackend2() : strictBackend())
   // What is incomplete is waited for, but not for long.
   const { balancer, completions, denials } = recorded({
     ...options,

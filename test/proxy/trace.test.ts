@@ -115,6 +115,9 @@ describe('what came', () => {
     [`00-${'0'.repeat(32)}-${sentSpan}-01`, undefined],
     [`00-${sentId}-${'0'.repeat(16)}-01`, undefined],
     [`00-${sentId.toUpperCase()}-${sentSpan}-01`, undefined],
+    [`00-${sentId}-${sentSpan}-01-more`, undefined],
+    [`cc-${sentId}-${sentSpan}-01more`, undefined],
+    [`ff-${sentId}-${sentSpan}-01`, undefined],
     ['x', undefined],
   ])('%s is read as %j', (value, expected) => {
     expect(sentTrace(['TraceParent', value])).toEqual(expected)
@@ -178,6 +181,18 @@ describe('whatever is registered as OpenTelemetry', () => {
     expect(valuesOf(rawHeaders, 'traceparent')).toEqual([`00-${traceId}-${sentSpan}-01`])
     expect(valuesOf(rawHeaders, 'tracestate')).toEqual(['c=3'])
     expect(await one()).toMatchObject({ trace_id: traceId, span_id: sentSpan })
+  })
+
+  it('of several that a client sends the first goes on, and is in the record', async () => {
+    const other = sent.replace(sentId, 'b'.repeat(32))
+    for (const transport of ['undici', 'http'] as const) {
+      const backend = await answering()
+      const { port, one } = await edge([backend], { transport })
+      await send(port, { headers: ['TraceParent', sent, 'traceparent', other, 'tracestate', 'a=1'] })
+      expect(valuesOf(backend.seen[0]!.rawHeaders, 'traceparent')).toEqual([sent])
+      expect(valuesOf(backend.seen[0]!.rawHeaders, 'tracestate')).toEqual(['a=1'])
+      expect(await one()).toMatchObject({ trace_id: sentId, span_id: sentSpan })
+    }
   })
 
   it('a state that cannot be sent stays here', () => {

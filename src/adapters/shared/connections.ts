@@ -9,7 +9,7 @@ import type { AnyResponse } from '../../proxy/ports.ts'
 import { type Peer, peerOf } from '../../request.ts'
 import { watchCertificates } from './certificates.ts'
 import { takeContinue } from './continues.ts'
-import { answer, statusOf } from './last-words.ts'
+import { answer, breakOff, leaves } from './last-words.ts'
 
 /** Any server of Node's that takes HTTP. */
 export type AnyServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer
@@ -72,7 +72,7 @@ class Connections {
     )
     server.on('unknownProtocol', (socket: Socket) => {
       this.#refused('unknown-protocol', socket)
-      if (this.#alone('unknownProtocol')) answer(socket, '505 HTTP Version Not Supported')
+      if (this.#alone('unknownProtocol')) answer(socket, 505)
     })
     server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
       const serves = [...this.#balancers.values()].includes(false)
@@ -107,10 +107,10 @@ class Connections {
     // A client that went away did nothing wrong, and one whose connection we closed has its record.
     const gone = error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed || socket.writableEnded
     const over = gone || this.#told.has(socket)
-    if (!over) this.#refused('malformed', socket, error.code ?? error.message)
-    if (!this.#alone('clientError')) return
-    if (over) socket.destroy()
-    else answer(socket, statusOf(error.code))
+    if (!over && !leaves(socket, error)) this.#refused('malformed', socket, error.code ?? error.message)
+    const alone = this.#alone('clientError')
+    if (!over) breakOff(socket, error, alone)
+    else if (alone) socket.destroy()
   }
 
   #connect(request: IncomingMessage, carrier: Socket | Http2ServerResponse): void {
@@ -118,7 +118,7 @@ class Connections {
     // In HTTP/2 it takes a stream, not a connection.
     if ('stream' in carrier) return this.#refuse(request, carrier, 405)
     this.#refused('malformed', carrier, 'CONNECT')
-    answer(carrier, '400 Bad Request')
+    answer(carrier, 400)
   }
 
   // The gate of one that serves refuses it; where all only watch it is answered as Node does.
