@@ -13,6 +13,7 @@ const agents = { 'http:': socketless('http:'), 'https:': socketless('https:') }
 /** A request whose head is complete. Throws what Node throws at heads that cannot be sent. */
 export function newMessage(request: AttemptRequest): ClientRequest {
   const { within } = request
+  checkLength(request.headers, request.body)
   if (within === undefined) return made(request)
   let message: ClientRequest | undefined
   within(() => {
@@ -62,7 +63,6 @@ function complete(message: ClientRequest, { headers, body, upgrade }: AttemptReq
     message.setHeader('Upgrade', upgrade)
   }
   if (body instanceof Buffer) {
-    checkLength(headers, body)
     if (!message.hasHeader('content-length')) message.setHeader('Content-Length', body.length)
   } else if (body !== undefined && !message.hasHeader('content-length')) {
     message.setHeader('Transfer-Encoding', 'chunked')

@@ -71,7 +71,7 @@ export class Http2Attempt {
     const { body, headers } = this.#request
     let stream: ClientHttp2Stream
     try {
-      if (body instanceof Buffer) checkLength(headers, body)
+      checkLength(headers, body)
       if (body instanceof Readable) this.#abort = new AbortController()
       const signal = this.#abort === undefined ? {} : { signal: this.#abort.signal }
       stream = session.client.request(headOf(this.#request), { endStream: body === undefined, ...signal })

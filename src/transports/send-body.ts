@@ -12,10 +12,19 @@ export interface BodySink {
   readonly writableNeedDrain: boolean
 }
 
-/** Throws where a body that is there as a whole has another length than its head says. */
-export function checkLength(headers: readonly string[], body: Buffer): void {
-  const length = valueIn(headers, 'content-length')
-  if (length !== undefined && Number(length) !== body.length) throw new Error(otherLength)
+/**
+ * Throws where the head says something else of the length than the body, as far as that is there as a whole. The backend would
+ * take the next request for what is missing, and what is too much for the next request.
+ */
+export function checkLength(headers: readonly string[], body: Readable | Buffer | undefined): void {
+  let length: string | undefined
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    if (headers[i]!.length !== 14 || headers[i]!.toLowerCase() !== 'content-length') continue
+    if (length !== undefined || !/^\d+$/.test(headers[i + 1]!)) throw new Error('a Content-Length that is no length')
+    length = headers[i + 1]
+  }
+  const actual = body instanceof Buffer ? body.length : body === undefined ? 0 : undefined
+  if (length !== undefined && actual !== undefined && Number(length) !== actual) throw new Error(otherLength)
 }
 
 const otherLength = 'a body of another length than its Content-Length'

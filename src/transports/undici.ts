@@ -7,6 +7,7 @@ import { failureOf } from './failure.ts'
 import { idleMsOf } from './idle.ts'
 import { Pool } from './pool.ts'
 import { Pools } from './pools.ts'
+import { checkLength } from './send-body.ts'
 import type { TransportSettings } from './settings.ts'
 import { isStale } from './stale.ts'
 import { dispatchTraced } from './trace-once.ts'
@@ -81,6 +82,14 @@ class Attempt {
     this.#queueUs = queueUs
     this.#reused = line.isOpen
     const { backend, method, path, headers, body } = this.#request
+    try {
+      checkLength(headers, body)
+    } catch (error) {
+      this.#over = true
+      this.#pool.release(line)
+      this.#handler.onFail({ result: 'internal', sent: false, detail: reasonOf(error) })
+      return
+    }
     const options = {
       method: method as Dispatcher.HttpMethod,
       path,

@@ -6,9 +6,10 @@ import { createServer } from '../../src/adapters/node.ts'
 import { createBalancer } from '../../src/balancer.ts'
 import { below, seededRandom } from '../../src/random.ts'
 import { countingClock } from './counting-clock.ts'
+import { hopBy, type transports } from './transports.ts'
 
 const count = Number(process.argv[2])
-const transport = process.argv[3] ?? 'undici'
+const transport = process.argv[3] as (typeof transports)[number]
 const atOnce = 50
 const random = seededRandom(7)
 const clock = countingClock()
@@ -28,7 +29,7 @@ const { port: backendPort } = backend.address() as AddressInfo
 
 const balancer = createBalancer({
   backends: [{ id: 'one', url: `http://127.0.0.1:${backendPort}` }],
-  ...((transport === 'undici' ? {} : { transport }) as object),
+  ...hopBy(transport),
   clock,
   health: { passive: false },
   connections: { keepAliveMs: 50 },

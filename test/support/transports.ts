@@ -1,5 +1,8 @@
 // The transports that what holds for one must hold for all of.
-export const transports = ['undici'] as const
+import type { BalancerOptions } from '../../src/config.ts'
+
+export const transports = ['undici', 'http'] as const
+type Tested = (typeof transports)[number]
 
 /** The option of a balancer that chooses one. */
-export const hopBy = (transport: (typeof transports)[number]): object => (transport === 'undici' ? {} : { transport })
+export const hopBy = (transport: Tested): Pick<BalancerOptions, 'transport'> => ({ transport })

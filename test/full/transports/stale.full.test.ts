@@ -9,6 +9,7 @@ import { rawBackend } from '../../support/backends.ts'
 import { closeAfterTest, listen } from '../../support/closing.ts'
 import { edge } from '../../support/edge.ts'
 import { scaled } from '../../support/scale.ts'
+import { hopBy, transports } from '../../support/transports.ts'
 
 /** How many requests are to go out on connections that were used before. */
 const reuses = scaled(10_000, 1000)
@@ -46,13 +47,18 @@ function asked(options: { port: number; method: string; path: string; agent: Age
 
 /** Sends rounds of requests, with a pause before each, until so many went out on connections that were used before. */
 async function flood(
+  transport: (typeof transports)[number],
   method: 'GET' | 'POST',
   url: string,
   pauseMs: () => number,
   enough: (tally: Tally) => boolean,
 ): Promise<Tally> {
   // What is seen is the connections' doing alone: nothing is tried again elsewhere, and nobody is taken out.
-  const { port, balancer } = await edge([url], { retry: { retries: 0 }, health: { passive: false } })
+  const { port, balancer } = await edge([url], {
+    ...hopBy(transport),
+    retry: { retries: 0 },
+    health: { passive: false },
+  })
   const agent = new Agent({ keepAlive: true })
   onTestFinished(() => agent.destroy())
   const tally: Tally = { sent: 0, reused: 0, stale: 0, failed: 0, results: {} }
@@ -87,67 +93,72 @@ class Seen {
   }
 }
 
-describe('a Node backend that closes idle connections after 10 to 60 ms, and says nothing of that', () => {
-  async function impatient() {
-    const random = seededRandom(1)
-    const seen = new Seen()
-    // Answers a round at once, so that each of its requests has a connection of its own, and all are idle for as long.
-    const answers: (() => void)[] = []
-    const answer = (): void => {
-      for (const one of answers.splice(0)) one()
-    }
-    let last: NodeJS.Timeout | undefined
-    const server = createServer((request, response) => {
-      const { url = '' } = request
-      seen.add(url)
-      // With a field of its own Node adds no hint. It waits for a second longer than it is told: here the socket is told.
-      response.setHeader('connection', 'keep-alive')
-      response.on('finish', () => request.socket.setTimeout(10 + below(random, 51)))
-      request.resume().on('end', () => {
-        answers.push(() => response.end(url))
-        clearTimeout(last)
-        // One that failed on its way does not come.
-        if (answers.length < width) last = globalThis.setTimeout(answer, 100)
-        else answer()
+describe.each(transports)(
+  'by %s: a Node backend that closes idle connections after 10 to 60 ms, and says nothing',
+  (transport) => {
+    async function impatient() {
+      const random = seededRandom(1)
+      const seen = new Seen()
+      // Answers a round at once, so that each of its requests has a connection of its own, and all are idle for as long.
+      const answers: (() => void)[] = []
+      const answer = (): void => {
+        for (const one of answers.splice(0)) one()
+      }
+      let last: NodeJS.Timeout | undefined
+      const server = createServer((request, response) => {
+        const { url = '' } = request
+        seen.add(url)
+        // With a field of its own Node adds no hint. It waits for a second longer than it is told: here the socket is told.
+        response.setHeader('connection', 'keep-alive')
+        response.on('finish', () => request.socket.setTimeout(10 + below(random, 51)))
+        request.resume().on('end', () => {
+          answers.push(() => response.end(url))
+          clearTimeout(last)
+          // One that failed on its way does not come.
+          if (answers.length < width) last = globalThis.setTimeout(answer, 100)
+          else answer()
+        })
       })
+      closeAfterTest(server)
+      return { url: `http://127.0.0.1:${await listen(server)}`, seen }
+    }
+
+    it(`fails no GET in ${reuses} reuses near its timeout`, { timeout }, async () => {
+      const { url } = await impatient()
+      const random = seededRandom(2)
+      const tally = await flood(
+        transport,
+        'GET',
+        url,
+        () => below(random, 31),
+        (so) => so.reused >= reuses,
+      )
+      console.log(transport, 'node, GET', JSON.stringify(tally))
+      expect(tally).toMatchObject({ failed: 0, results: { ok: tally.sent } })
     })
-    closeAfterTest(server)
-    return { url: `http://127.0.0.1:${await listen(server)}`, seen }
-  }
 
-  it(`fails no GET in ${reuses} reuses near its timeout`, { timeout }, async () => {
-    const { url } = await impatient()
-    const random = seededRandom(2)
-    const tally = await flood(
-      'GET',
-      url,
-      () => below(random, 31),
-      (so) => so.reused >= reuses,
-    )
-    console.log('node, GET', JSON.stringify(tally))
-    expect(tally).toMatchObject({ failed: 0, results: { ok: tally.sent } })
-  })
+    it(`gets no POST twice of ${reuses} near its timeout`, { timeout }, async () => {
+      const { url, seen } = await impatient()
+      const random = seededRandom(3)
+      const tally = await flood(
+        transport,
+        'POST',
+        url,
+        () => below(random, 31),
+        (so) => so.sent >= reuses,
+      )
+      console.log(transport, 'node, POST', JSON.stringify(tally))
+      expect(seen.most).toBe(1)
+      // A close and a request can cross on their way, above all before it is known how soon this backend closes.
+      expect(tally.failed).toBeLessThanOrEqual(Math.max(width, tally.sent / 100))
+      expect(tally.results.ok).toBe(tally.sent - tally.failed)
+    })
+  },
+)
 
-  it(`gets no POST twice of ${reuses} near its timeout`, { timeout }, async () => {
-    const { url, seen } = await impatient()
-    const random = seededRandom(3)
-    const tally = await flood(
-      'POST',
-      url,
-      () => below(random, 31),
-      (so) => so.sent >= reuses,
-    )
-    console.log('node, POST', JSON.stringify(tally))
-    expect(seen.most).toBe(1)
-    // A close and a request can cross on their way, above all before it is known how soon this backend closes.
-    expect(tally.failed).toBeLessThanOrEqual(Math.max(width, tally.sent / 100))
-    expect(tally.results.ok).toBe(tally.sent - tally.failed)
-  })
-})
-
-describe.each(['fin', 'reset'] as const)(
-  'a backend that closes as soon as a connection is used again, by %s',
-  (how) => {
+describe.each(transports.flatMap((transport) => (['fin', 'reset'] as const).map((how) => [transport, how] as const)))(
+  'by %s: a backend that closes as soon as a connection is used again, by %s',
+  (transport, how) => {
     async function spiteful() {
       const seen = new Seen()
       const used = new Set<Socket>()
@@ -168,12 +179,13 @@ describe.each(['fin', 'reset'] as const)(
     it(`fails no GET in ${reuses} reuses`, { timeout }, async () => {
       const { url } = await spiteful()
       const tally = await flood(
+        transport,
         'GET',
         url,
         () => 0,
         (so) => so.reused >= reuses,
       )
-      console.log(how, 'GET', JSON.stringify(tally))
+      console.log(transport, how, 'GET', JSON.stringify(tally))
       expect(tally).toMatchObject({ failed: 0, results: { ok: tally.sent } })
       expect(tally.stale).toBe(tally.reused)
     })
@@ -181,12 +193,13 @@ describe.each(['fin', 'reset'] as const)(
     it(`gets no POST twice of ${reuses}`, { timeout }, async () => {
       const { url, seen } = await spiteful()
       const tally = await flood(
+        transport,
         'POST',
         url,
         () => 0,
         (so) => so.sent >= reuses,
       )
-      console.log(how, 'POST', JSON.stringify(tally))
+      console.log(transport, how, 'POST', JSON.stringify(tally))
       expect(seen.most).toBe(1)
       expect(tally.results).toEqual({ ok: tally.sent - tally.failed, 'backend-reset': tally.failed })
     })
