@@ -8,6 +8,7 @@ import { mountOf } from './fastify/mount.ts'
 import type { FastifyBalancerOptions } from './fastify/options.ts'
 import { takeUpgrades, upgradeHead } from './fastify/upgrades.ts'
 import { correlation, watch } from './fastify/watch.ts'
+import { routes } from './shared/claims.ts'
 import { contained } from './shared/escapes.ts'
 
 export type { FastifyBalancerOptions } from './fastify/options.ts'
@@ -21,6 +22,7 @@ export type { FastifyBalancerOptions } from './fastify/options.ts'
  * `maxParamLength`, requests while the app closes (503). What the app refuses in its own hooks has one with `auditOnly` alone.
  */
 export async function fastifyBalancer(app: FastifyInstance, options: FastifyBalancerOptions): Promise<void> {
+  routes(app.server)
   if (options.auditOnly === true) watch(app, options)
   else app.register(mount, options)
 }
@@ -86,7 +88,11 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
     else app.route({ ...route, method: taken, url })
 
   if (options.upgrades !== false) {
-    const leave = takeUpgrades(app.server, { holds: place.holds, routing: (...given) => app.routing(...given) })
+    const leave = takeUpgrades(app.server, {
+      holds: place.holds,
+      upgrades: (request) => port.upgrades(request),
+      routing: (...given) => app.routing(...given),
+    })
     app.addHook('onClose', async () => leave())
   }
   // Before the server closes, which would wait for them.

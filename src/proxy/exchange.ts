@@ -152,9 +152,10 @@ class Exchange implements Outlet {
     if (this.#response.headersSent) return undefined
     const { upgrading } = this.#options
     const facts = { incoming: this.#incoming, journal: this.#journal, response: this.#response }
-    return upgrading?.open({ ...facts, cookie: this.#ports.bind(this.#view, from) }, from, switched, () =>
-      this.#closed(),
-    )
+    const cookie = this.#ports.bind(this.#view, from)
+    const tunnel = upgrading?.open({ ...facts, cookie }, from, switched, () => this.#closed())
+    this.#options.onHead?.()
+    return tunnel
   }
 
   onData(chunk: Buffer): boolean {
