@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { HandleOptions } from '../proxy/ports.ts'
 import { takeAnyBody } from './fastify/bodies.ts'
+import { closeIn } from './fastify/closing.ts'
 import { mountOf } from './fastify/mount.ts'
 import type { FastifyBalancerOptions } from './fastify/options.ts'
 import { takeUpgrades, upgradeHead } from './fastify/upgrades.ts'
@@ -97,7 +98,7 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
   }
   // Before the server closes, which would wait for them.
   app.addHook('preClose', async () => {
-    if (options.closeBalancer === true) await balancer.close()
+    if (options.closeBalancer === true) await closeIn(app, balancer)
     for (const socket of open) socket.destroy()
   })
 }

@@ -149,11 +149,11 @@ class Exchange implements Outlet {
   }
 
   onSwitch(...[from, switched]: Parameters<Outlet['onSwitch']>): ReturnType<Outlet['onSwitch']> {
-    if (this.#response.headersSent) return undefined
-    const { upgrading } = this.#options
-    const facts = { incoming: this.#incoming, journal: this.#journal, response: this.#response }
-    const cookie = this.#ports.bind(this.#view, from)
-    const tunnel = upgrading?.open({ ...facts, cookie }, from, switched, () => this.#closed())
+    if (this.#response.headersSent || this.#request.socket.destroyed) return undefined
+    const cookie = (): string | undefined => this.#ports.bind(this.#view, from)
+    const told = { incoming: this.#incoming, journal: this.#journal, outgoing: this.#outgoing }
+    const facts = { ...told, response: this.#response, cookie }
+    const tunnel = this.#options.upgrading?.open(facts, from, switched, () => this.#closed())
     this.#options.onHead?.()
     return tunnel
   }

@@ -160,8 +160,38 @@ for (const [version, fastify] of versions)
         await app.close()
         await client.ended
         await until(() => sockets.size === 0)
-        expect(await one()).toMatchObject({ http: { response: { status_code: 101 } } })
+        expect(await one()).toMatchObject({
+          http: { response: { status_code: 101 } },
+          lb: { result: closedBefore ? 'closing' : 'internal', tunnel: { closed_by: 'balancer' } },
+        })
       }
+    })
+
+    it('are cut off where the balancer closes with the app, before Fastify gives up the hook', async () => {
+      const { balancer, one } = recorded({ backends: [await switching()] })
+      const app = fastify({ pluginTimeout: 500 })
+      app.register(fastifyBalancer, { balancer, prefix: '/api', closeBalancer: true })
+      const client = await rawClient(await serveApp(app), handshake('/api/x'))
+      await client.has('101')
+      await app.close()
+      await client.ended
+      expect((await one()).lb).toMatchObject({ result: 'closing', tunnel: { closed_by: 'balancer' } })
+    })
+
+    it.each(['answer', 'throw'] as const)('outlive all times that Fastify has (for: %s)', async (onError) => {
+      const { balancer, one } = recorded({ backends: [await switching()] })
+      const times = { connectionTimeout: 40, requestTimeout: 40, keepAliveTimeout: 40 }
+      const app = fastify({ ...times, ...(version === 5 ? { handlerTimeout: 40 } : {}) } as FastifyServerOptions)
+      app.register(fastifyBalancer, { balancer, prefix: '/api', onError })
+      const client = await rawClient(await serveApp(app), handshake('/api/x'))
+      await client.has('101')
+      const other = await rawClient((app.server.address() as { port: number }).port)
+      // One that says nothing is closed after the same time.
+      await other.ended
+      client.write('late')
+      await client.has(/late$/)
+      client.socket.end()
+      expect((await one()).lb.result).toBe('ok')
     })
 
     it('answer a backend that does not switch as it answers', async () => {
