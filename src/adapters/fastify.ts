@@ -39,6 +39,7 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
   const { port } = balancer
   const place = mountOf(app, (options.rewritePrefix ?? '').replace(/\/$/, ''))
   const throws = options.onError === 'throw'
+  const headOf = (raw: FastifyRequest['raw']) => (options.upgrades === false ? undefined : upgradeHead(raw))
   const open = new Set<Socket>()
 
   const handOver = (request: FastifyRequest, reply: FastifyReply, settle: Settle): void => {
@@ -53,7 +54,7 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
       ...correlation(request, reply),
       ...(throws ? { onHead: () => void settle(void reply.hijack()), onFail: failing(reply, names, settle) } : {}),
     }
-    const head = upgradeHead(raw)
+    const head = headOf(raw)
     if (head === undefined) return port.handle(raw, reply.raw, facts)
     const { socket } = raw
     open.add(socket)
@@ -73,7 +74,7 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
       options.preHandler ?? [],
       // An upgrade ends here: a plugin that brings WebSockets to Fastify puts a handler of its own in the place of every other.
       (request: FastifyRequest, reply: FastifyReply, done: Settle) =>
-        upgradeHead(request.raw) === undefined ? done() : handOver(request, reply, done),
+        headOf(request.raw) === undefined ? done() : handOver(request, reply, done),
     ].flat(),
     handler: (request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined => {
       if (throws)
