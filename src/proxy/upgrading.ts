@@ -95,12 +95,17 @@ export class Upgrading {
     response.sendDate = false
     writeHead(response, 101, 'Switching Protocols', headers)
     response.flushHeaders()
+    let inForce = upgrades()
     const tunnel = tunnels.open({
       clock,
       client: this.#socket.socket,
       backend: switched.socket,
       early: { client: this.#socket.takeFrom(response), backend: switched.head },
-      idleMs: () => upgrades()?.idleMs,
+      idleMs() {
+        // Where no more are taken, those that are open keep the time they had.
+        inForce = upgrades() ?? inForce
+        return inForce?.idleMs
+      },
       onEnd(end) {
         const { ageUs, received, sent } = tunnel
         journal.tunnel = {

@@ -484,6 +484,18 @@ describe('what cuts a tunnel', () => {
     expect(await second.ended).toBe('reset')
   })
 
+  it('is that time also where no more are taken meanwhile', async () => {
+    const clock = fakeClock()
+    const e = await edge([await switching()], { clock, upgrades: { idleMs: 10_000 } })
+    const client = await opened(e.port)
+    await e.balancer.as({ id: 'ops', type: 'user' }).update({ upgrades: false })
+    client.write('ping')
+    await client.has(/ping$/)
+    clock.advance(10_000)
+    expect(await client.ended).toBe('reset')
+    expect((await e.one()).lb.result).toBe('tunnel-idle')
+  })
+
   it('is that its backend is disabled, and not that it drains', async () => {
     const e = await edge([await switching()])
     const client = await opened(e.port)
