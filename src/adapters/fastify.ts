@@ -4,10 +4,12 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { HandleOptions } from '../proxy/ports.ts'
 import { takeAnyBody } from './fastify/bodies.ts'
+import { closeIn } from './fastify/closing.ts'
 import { mountOf } from './fastify/mount.ts'
 import type { FastifyBalancerOptions } from './fastify/options.ts'
 import { takeUpgrades, upgradeHead } from './fastify/upgrades.ts'
 import { correlation, watch } from './fastify/watch.ts'
+import { routes } from './shared/claims.ts'
 import { contained } from './shared/escapes.ts'
 
 export type { FastifyBalancerOptions } from './fastify/options.ts'
@@ -21,6 +23,7 @@ export type { FastifyBalancerOptions } from './fastify/options.ts'
  * `maxParamLength`, requests while the app closes (503). What the app refuses in its own hooks has one with `auditOnly` alone.
  */
 export async function fastifyBalancer(app: FastifyInstance, options: FastifyBalancerOptions): Promise<void> {
+  routes(app.server)
   if (options.auditOnly === true) watch(app, options)
   else app.register(mount, options)
 }
@@ -36,6 +39,7 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
   const { port } = balancer
   const place = mountOf(app, (options.rewritePrefix ?? '').replace(/\/$/, ''))
   const throws = options.onError === 'throw'
+  const headOf = (raw: FastifyRequest['raw']) => (options.upgrades === false ? undefined : upgradeHead(raw))
   const open = new Set<Socket>()
 
   const handOver = (request: FastifyRequest, reply: FastifyReply, settle: Settle): void => {
@@ -50,7 +54,7 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
       ...correlation(request, reply),
       ...(throws ? { onHead: () => void settle(void reply.hijack()), onFail: failing(reply, names, settle) } : {}),
     }
-    const head = upgradeHead(raw)
+    const head = headOf(raw)
     if (head === undefined) return port.handle(raw, reply.raw, facts)
     const { socket } = raw
     open.add(socket)
@@ -70,7 +74,7 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
       options.preHandler ?? [],
       // An upgrade ends here: a plugin that brings WebSockets to Fastify puts a handler of its own in the place of every other.
       (request: FastifyRequest, reply: FastifyReply, done: Settle) =>
-        upgradeHead(request.raw) === undefined ? done() : handOver(request, reply, done),
+        headOf(request.raw) === undefined ? done() : handOver(request, reply, done),
     ].flat(),
     handler: (request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined => {
       if (throws)
@@ -86,12 +90,16 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
     else app.route({ ...route, method: taken, url })
 
   if (options.upgrades !== false) {
-    const leave = takeUpgrades(app.server, { holds: place.holds, routing: (...given) => app.routing(...given) })
+    const leave = takeUpgrades(app.server, {
+      holds: place.holds,
+      upgrades: (request) => port.upgrades(request),
+      routing: (...given) => app.routing(...given),
+    })
     app.addHook('onClose', async () => leave())
   }
   // Before the server closes, which would wait for them.
   app.addHook('preClose', async () => {
-    if (options.closeBalancer === true) await balancer.close()
+    if (options.closeBalancer === true) await closeIn(app, balancer)
     for (const socket of open) socket.destroy()
   })
 }

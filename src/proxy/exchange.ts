@@ -149,12 +149,13 @@ class Exchange implements Outlet {
   }
 
   onSwitch(...[from, switched]: Parameters<Outlet['onSwitch']>): ReturnType<Outlet['onSwitch']> {
-    if (this.#response.headersSent) return undefined
-    const { upgrading } = this.#options
-    const facts = { incoming: this.#incoming, journal: this.#journal, response: this.#response }
-    return upgrading?.open({ ...facts, cookie: this.#ports.bind(this.#view, from) }, from, switched, () =>
-      this.#closed(),
-    )
+    if (this.#response.headersSent || this.#request.socket.destroyed) return undefined
+    const cookie = (): string | undefined => this.#ports.bind(this.#view, from)
+    const told = { incoming: this.#incoming, journal: this.#journal, outgoing: this.#outgoing }
+    const facts = { ...told, response: this.#response, cookie }
+    const tunnel = this.#options.upgrading?.open(facts, from, switched, () => this.#closed())
+    this.#options.onHead?.()
+    return tunnel
   }
 
   onData(chunk: Buffer): boolean {

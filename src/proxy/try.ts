@@ -7,6 +7,7 @@ import { reasonOf } from '../errors.ts'
 import type { AttemptFailure, AttemptResult } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel, Connected, Transport } from '../transport.ts'
 import { resetSocket } from './answer.ts'
+import { RuleFault } from './header-rules.ts'
 import type { Switched } from './outlet.ts'
 import type { AttemptNote } from './report.ts'
 import { retryAfterMs } from './retry-after.ts'
@@ -112,7 +113,8 @@ export class Try implements AttemptHandler, AttemptNote {
     try {
       this.#course.onSwitch(this, { headers, socket, head })
     } catch (error) {
-      this.fail({ result: 'response-invalid', sent: true, detail: reasonOf(error) })
+      const result = error instanceof RuleFault ? 'internal' : 'response-invalid'
+      this.fail({ result, sent: true, detail: reasonOf(error) })
     }
   }
 

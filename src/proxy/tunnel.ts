@@ -13,7 +13,8 @@ export type TunnelEnd =
   /** One has reset its connection, or it broke. */
   | { readonly how: 'cut'; readonly by: Side; readonly detail: string }
   | { readonly how: 'idle'; readonly by: 'balancer'; readonly detail: string }
-  | { readonly how: 'closing' | 'broken-off'; readonly by: 'balancer' }
+  /** `destroyed`: the process around us has destroyed the client's connection. */
+  | { readonly how: 'closing' | 'broken-off' | 'destroyed'; readonly by: 'balancer' }
 
 export interface TunnelParts {
   readonly clock: Clock
@@ -102,16 +103,16 @@ export class Tunnel {
       this.#ended.push(side)
       to.end()
     })
-    const closed = (): void => this.#closed(side, to, detail ?? 'the connection was destroyed')
+    const closed = (): void => this.#closed(side, to, detail)
     if (from.closed) closed()
     else from.on('close', closed)
     from.resume()
   }
 
-  #closed(side: Side, other: Duplex, detail: string): void {
+  #closed(side: Side, other: Duplex, detail: string | undefined): void {
     const [first] = this.#ended
     // After an orderly end of either, how the other one closes tells nothing that was not known.
-    if (first === undefined) this.#end({ how: 'cut', by: side, detail })
+    if (first === undefined) this.#end(cutBy(side, detail))
     // Nobody hears the other one any more; or it would take for whole what is not.
     else if (this.#ended.length < 2) resetSocket(other)
     this.#open--
@@ -136,6 +137,14 @@ export class Tunnel {
     }
     this.#parts.onEnd(end)
   }
+}
+
+// Who leaves is heard: by an end, or by an error. Only who is on this side of a connection closes it without either.
+function cutBy(side: Side, detail: string | undefined): TunnelEnd {
+  if (detail !== undefined) return { how: 'cut', by: side, detail }
+  return side === 'client'
+    ? { how: 'destroyed', by: 'balancer' }
+    : { how: 'cut', by: side, detail: 'the connection was destroyed' }
 }
 
 /** All tunnels of a balancer. */

@@ -4,9 +4,11 @@ import type { AttemptFailure } from '../outcome.ts'
 import { writeHead } from './answer.ts'
 import { bindBy } from './binding.ts'
 import type { Admitted } from './gate.ts'
+import { RuleFault } from './header-rules.ts'
 import { responseHead, without } from './headers.ts'
 import type { Incoming } from './incoming.ts'
 import type { Journal } from './journal.ts'
+import type { Outgoing } from './outgoing.ts'
 import type { Switched, Switching } from './outlet.ts'
 import type { HandleOptions, Ports } from './ports.ts'
 import type { Tunnel, TunnelEnd } from './tunnel.ts'
@@ -27,9 +29,10 @@ interface Refusal {
 interface Answering {
   readonly incoming: Incoming
   readonly journal: Journal
+  readonly outgoing: Outgoing | undefined
   readonly response: ServerResponse
   /** The cookie that binds the client, if it is to be bound. */
-  readonly cookie: string | undefined
+  cookie(): string | undefined
 }
 
 export class Upgrading {
@@ -70,10 +73,11 @@ export class Upgrading {
 
   /**
    * Answers the client with 101; the tunnel is to be started. The attempt ends with it, in order or by a failure of the
-   * backend or of ours; `onGone` is called where the client has reset its side. Throws where the head cannot be passed on.
+   * backend or of ours; `onGone` is called where the client has reset its side. Throws where the head cannot be passed on:
+   * {@link RuleFault} where that is the fault of a rule.
    */
   open(
-    { incoming, journal, response, cookie }: Answering,
+    { incoming, journal, outgoing, response, cookie }: Answering,
     from: Switching,
     switched: Switched,
     onGone: () => void,
@@ -81,18 +85,27 @@ export class Upgrading {
     const { clock, tunnels, upgrades } = this.#ports
     const protocol = switchedTo(this.asked ?? '', switched.headers)
     if (protocol === undefined) throw new Error('a switch to a protocol that was not asked for')
-    const headers = without(responseHead(switched.headers, incoming.requestId, false).headers, 'content-length')
-    if (cookie !== undefined) bindBy(cookie, headers, response)
+    const head = responseHead(without(switched.headers, 'content-length'), incoming.requestId, false)
+    const fault = outgoing?.changeResponse(head, 101)
+    if (fault !== undefined) throw new RuleFault(fault)
+    const { headers } = head
+    const bound = cookie()
+    if (bound !== undefined) bindBy(bound, headers, response)
     headers.push('connection', 'Upgrade', 'upgrade', protocol)
     response.sendDate = false
     writeHead(response, 101, 'Switching Protocols', headers)
     response.flushHeaders()
+    let inForce = upgrades()
     const tunnel = tunnels.open({
       clock,
       client: this.#socket.socket,
       backend: switched.socket,
       early: { client: this.#socket.takeFrom(response), backend: switched.head },
-      idleMs: () => upgrades()?.idleMs,
+      idleMs() {
+        // Where no more are taken, those that are open keep the time they had.
+        inForce = upgrades() ?? inForce
+        return inForce?.idleMs
+      },
       onEnd(end) {
         const { ageUs, received, sent } = tunnel
         journal.tunnel = {
@@ -116,5 +129,6 @@ export class Upgrading {
 function failureOf(end: Exclude<TunnelEnd, { how: 'closed' | 'broken-off' }>): AttemptFailure {
   if (end.how === 'cut') return { result: 'backend-cut', sent: true, detail: end.detail }
   if (end.how === 'idle') return { result: 'tunnel-idle', sent: true, detail: end.detail }
-  return { result: 'internal', sent: true, detail: 'the balancer is closing' }
+  const detail = end.how === 'closing' ? 'the balancer is closing' : 'the host has closed the connection'
+  return { result: 'internal', sent: true, detail }
 }

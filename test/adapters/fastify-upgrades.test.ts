@@ -197,6 +197,17 @@ for (const [version, fastify] of versions) {
       await completed(1)
     })
 
+    it('are left to such a plugin where they are not to be taken, whatever other mounts take', async () => {
+      const { balancer, completions } = recorded({ backends: [await answering()] })
+      const app = fastify()
+      const served = bringWebSockets(app)
+      app.register(fastifyBalancer, { balancer, prefix: '/api' })
+      app.register(fastifyBalancer, { balancer, prefix: '/plain', upgrades: false })
+      const port = await serveApp(app)
+      expect(await closeOf(`ws://127.0.0.1:${port}/plain/x`)).toEqual([4000, 'theirs'])
+      expect([[...served], completions()]).toEqual([['/plain/x'], []])
+    })
+
     it('are requests as any other where they are not to be taken', async () => {
       const backend = await answering()
       const { balancer, one } = recorded({ backends: [backend] })

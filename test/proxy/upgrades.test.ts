@@ -1,14 +1,18 @@
 // Requests for another protocol: what is refused, what is sent on, the tunnel that follows, and the records of all.
 import { createServer } from 'node:http'
-import { describe, expect, it } from 'vitest'
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createServer as createTlsServer } from '../../src/adapters/node.ts'
 import type { BalancerOptions } from '../../src/config.ts'
 import { answering, halfResponses, rawBackend, refusing, saying, silent } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
-import { type Edge, edge } from '../support/edge.ts'
+import { type Edge, edge, recorded } from '../support/edge.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { type RawClient, rawClient, rawExchange, send } from '../support/raw-client.ts'
 import { memoryStore } from '../support/sinks.ts'
 import { asking, switched, switching } from '../support/switching.ts'
+import { selfSigned } from '../support/tls.ts'
 import { until } from '../support/until.ts'
 
 const secret = 'a secret of sixteen or more characters'
@@ -92,6 +96,42 @@ describe('a request for another protocol', () => {
     for (const field of ['Sec-WebSocket-Key: k', 'Connection: Upgrade', 'Upgrade: chat', 'x-forwarded-for: 127.0.0.1'])
       expect(head).toContain(`${field}\r\n`)
     expect(head).not.toMatch(/http2-settings/i)
+  })
+
+  it('has the rules of the user for responses, and is not opened where one of them fails', async () => {
+    const backend = await switching({
+      answer: (socket) => void socket.write(switched('chat', 'Server: secret', 'X-A: 1')),
+    })
+    let fails = false
+    const fail = (): string => {
+      if (fails) throw new Error('no value')
+      return 'value'
+    }
+    const e = await edge([backend], {
+      headers: {
+        response: [
+          { remove: 'server' },
+          { set: 'x-status', to: ({ status }) => String(status) },
+          { set: 'x-rule', to: fail },
+        ],
+      },
+    })
+    const client = await opened(e.port)
+    expect(client.text()).not.toContain('secret')
+    for (const field of ['X-A: 1', 'x-status: 101', 'x-rule: value']) expect(client.text()).toContain(`${field}\r\n`)
+    client.socket.end()
+    await e.one()
+    fails = true
+    const refused = await rawExchange(e.port, asking())
+    expect(refused).toMatch(/^HTTP\/1\.1 500 /)
+    expect(refused).not.toContain('secret')
+    const { lb } = (await e.completed(2))[1]!
+    expect(lb).toMatchObject({ result: 'internal', detail: 'header rule 2: no value' })
+    expect(lb.tunnel).toBeUndefined()
+    expect(lb.attempts[0]!.result).toBe('internal')
+    expect(e.balancer.snapshot().backends[0]!.failures).toBe(0)
+    expect(names(e).filter((name) => name === 'tunnel.opened')).toHaveLength(1)
+    await until(() => backend.sockets.size === 0)
   })
 
   it('lets each side end on its own, and the other one still say what it has to', async () => {
@@ -344,6 +384,38 @@ describe('a reset', () => {
     expect(e.balancer.snapshot().backends[0]!.failures).toBe(0)
   })
 
+  it('by the host, which has destroyed the connection of the client, is not the client’s', async () => {
+    const e = await edge([await switching()])
+    const sockets: Socket[] = []
+    e.server.on('connection', (socket) => void sockets.push(socket))
+    const client = await opened(e.port)
+    sockets[0]!.destroy()
+    await client.ended
+    const { lb } = await e.one()
+    expect([lb.result, lb.ended_by, lb.tunnel?.closed_by]).toEqual(['internal', 'balancer', 'balancer'])
+    expect(e.balancer.snapshot().backends[0]!.failures).toBe(0)
+  })
+
+  it('by a client of TLS is the client’s', async () => {
+    const record = recorded({ backends: [await switching({ after: (socket) => void socket.resume() })] })
+    const server = createTlsServer(record.balancer, { tls: selfSigned() })
+    closeAfterTest(server)
+    const raw = connect(await listen(server), '127.0.0.1')
+    raw.on('error', () => undefined)
+    const socket = connectTls({ socket: raw, rejectUnauthorized: false })
+    onTestFinished(() => void socket.destroy())
+    socket.on('error', () => undefined)
+    let text = ''
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1')
+    })
+    socket.write(asking())
+    await until(() => text.includes(' 101 '))
+    raw.resetAndDestroy()
+    const { lb } = await record.one()
+    expect([lb.result, lb.tunnel?.closed_by]).toEqual(['client-gone', 'client'])
+  })
+
   it('after an orderly end of the other side is no failure of anybody', async () => {
     const backend = await switching({
       after: (socket) => void socket.on('end', () => socket.resetAndDestroy()).resume(),
@@ -410,6 +482,18 @@ describe('what cuts a tunnel', () => {
     expect(e.balancer.snapshot().tunnels).toBe(1)
     await ops.update({ upgrades: { idleMs: 100 } })
     expect(await second.ended).toBe('reset')
+  })
+
+  it('is that time also where no more are taken meanwhile', async () => {
+    const clock = fakeClock()
+    const e = await edge([await switching()], { clock, upgrades: { idleMs: 10_000 } })
+    const client = await opened(e.port)
+    await e.balancer.as({ id: 'ops', type: 'user' }).update({ upgrades: false })
+    client.write('ping')
+    await client.has(/ping$/)
+    clock.advance(10_000)
+    expect(await client.ended).toBe('reset')
+    expect((await e.one()).lb.result).toBe('tunnel-idle')
   })
 
   it('is that its backend is disabled, and not that it drains', async () => {

@@ -7,6 +7,8 @@ import { ignoreUpgrade, isRewritable } from '../shared/ignore-upgrade.ts'
 /** A place in an app that takes upgrades. */
 export interface UpgradeMount {
   holds(url: string): boolean
+  /** Whether what a request asks for may be. */
+  upgrades(request: IncomingMessage): boolean
   /** Hands a request to the router of the app. */
   routing(request: IncomingMessage, response: ServerResponse): void
 }
@@ -33,7 +35,11 @@ export function takeUpgrades(server: Server, mount: UpgradeMount): () => void {
         if (holder !== undefined) claim(request)
         // After the other listeners: a plugin that brings WebSockets to Fastify routes every upgrade of the app, ours among them.
         queueMicrotask(() => {
-          if (holder !== undefined) inTurn(request, socket, () => route(holder, request, socket))
+          if (holder !== undefined)
+            inTurn(request, socket, () => {
+              if (holder.upgrades(request) || !isRewritable(request)) route(holder, request, socket)
+              else ignoreUpgrade(server, request, socket, head)
+            })
           // Node calls nobody else where somebody listens: without us this had been a request as any other.
           else if (alone(server) && isRewritable(request) && claim(request))
             ignoreUpgrade(server, request, socket, head)

@@ -1,5 +1,6 @@
 // `auditOnly`: the records of what an app answers by itself, and the ids by which log lines find each other.
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { closeIn } from './closing.ts'
 import type { FastifyBalancerOptions } from './options.ts'
 
 export function watch(app: FastifyInstance, { balancer, closeBalancer }: FastifyBalancerOptions): void {
@@ -12,7 +13,7 @@ export function watch(app: FastifyInstance, { balancer, closeBalancer }: Fastify
     })
     done()
   })
-  if (closeBalancer === true) app.addHook('onClose', async () => void (await balancer.close()))
+  if (closeBalancer === true) app.addHook('onClose', async () => closeIn(app, balancer))
 }
 
 /** What has become of the logger of a request. */

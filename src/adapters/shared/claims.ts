@@ -21,3 +21,9 @@ export function own<L extends object>(listener: L): L {
 
 /** Whether nobody but us listens for upgrades: what we do not take is lost then. */
 export const alone = (server: Server): boolean => server.listeners('upgrade').every((listener) => ours.has(listener))
+
+const routed = new WeakSet<Server>()
+
+/** Notes that a framework routes the requests of a server: its upgrades pass the hooks there, and are not taken for the whole server. */
+export const routes = (server: Server): void => void routed.add(server)
+export const isRouted = (server: Server): boolean => routed.has(server)

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { halfResponses, rawBackend } from '../../support/backends.ts'
 import { edge } from '../../support/edge.ts'
+import { asking, switched } from '../../support/switching.ts'
 import { hopBy, transports } from '../../support/transports.ts'
 import { until } from '../../support/until.ts'
 
@@ -95,6 +96,31 @@ describe.each(transports)('by %s', (transport) => {
           const closed = new Promise<number>((resolve) => upstream!.on('close', () => resolve(performance.now())))
           const at = performance.now()
           i % 2 === 0 ? socket.destroy() : socket.resetAndDestroy()
+          took.push((await closed) - at)
+        }
+        process.stdout.write(`cancel, ${transport}, ${phase}: at most ${Math.max(...took).toFixed(1)} ms\n`)
+        expect(Math.max(...took)).toBeLessThan(100)
+        for (const { lb } of await completed(rounds)) expect(lb.result).toBe('client-gone')
+      })
+    }
+
+    const asked: Record<string, string> = { 'before the switch': '', 'within the tunnel': `${switched('chat')}half.` }
+    for (const [phase, answer] of Object.entries(asked)) {
+      it(`takes the backend’s side of its upgrade with it within 100 ms: ${phase}`, async () => {
+        const took: number[] = []
+        const backend = await rawBackend((socket) => {
+          if (answer !== '') socket.write(answer)
+        })
+        const { port, completed } = await edge([backend], { ...hopBy(transport), health: { passive: false } })
+        for (let i = 0; i < rounds; i++) {
+          const { socket, text } = await client(port, asking())
+          await until(() => backend.received[i]?.includes('\r\n\r\n') === true)
+          await until(() => answer === '' || text().includes('half.'))
+          const [upstream] = backend.sockets
+          const closed = new Promise<number>((resolve) => upstream!.on('close', () => resolve(performance.now())))
+          const at = performance.now()
+          // A tunnel whose client ends in order waits for its backend.
+          i % 2 === 0 && answer === '' ? socket.destroy() : socket.resetAndDestroy()
           took.push((await closed) - at)
         }
         process.stdout.write(`cancel, ${transport}, ${phase}: at most ${Math.max(...took).toFixed(1)} ms\n`)
