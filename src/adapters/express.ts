@@ -4,7 +4,6 @@ import { z } from 'zod'
 import type { Balancer } from '../face.ts'
 import { parseOptions } from '../parse.ts'
 import type { HandleOptions } from '../proxy/ports.ts'
-import { belowMount } from './shared/escapes.ts'
 import { type ParsedRequest, parsedBody } from './shared/parsed-body.ts'
 
 /** What of an Express request the middleware looks at. */
@@ -73,7 +72,8 @@ export function expressBalancer(balancer: Balancer, options: ExpressBalancerOpti
     // A route or a match lets paths through as a mount does.
     const mounted = match !== undefined || route !== undefined || (originalUrl !== undefined && originalUrl !== url)
     port.handle(request, response, {
-      target: mounted ? belowMount(target) : target,
+      target,
+      mounted,
       ...(originalUrl === undefined ? {} : { originalTarget: originalUrl }),
       ...(body === undefined ? {} : { body }),
       ...(route === undefined ? {} : { route }),

@@ -8,7 +8,6 @@ import { mountOf } from './fastify/mount.ts'
 import type { FastifyBalancerOptions } from './fastify/options.ts'
 import { takeUpgrades, upgradeHead } from './fastify/upgrades.ts'
 import { correlation, watch } from './fastify/watch.ts'
-import { contained } from './shared/escapes.ts'
 
 export type { FastifyBalancerOptions } from './fastify/options.ts'
 
@@ -43,9 +42,11 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
     const originalTarget = request.originalUrl
     const names = passHeaders(reply)
     if (!throws) reply.hijack()
+    const target = place.target(raw.url ?? '/')
     const facts: HandleOptions = {
-      target: contained(place.target(raw.url ?? '/'), originalTarget),
+      target,
       originalTarget,
+      mounted: app.prefix !== '' || target !== originalTarget,
       ...(app.prefix === '' ? {} : { route: app.prefix }),
       ...correlation(request, reply),
       ...(throws ? { onHead: () => void settle(void reply.hijack()), onFail: failing(reply, names, settle) } : {}),

@@ -20,9 +20,9 @@ export function look(ports: Ports, { request, options, rawHeaders, target: origi
   const distrusted = distrustOf(request)
   if (distrusted !== undefined) return { result: 'malformed', detail: distrusted }
   const { method = '', httpVersion, stream, upgrade } = request as IncomingMessage & Partial<RequestHead>
-  const { target: url = original, body } = options
+  const { target: url = original, mounted = url !== original, body } = options
   const limits = ports.limits()
-  const head = { method, url, original, httpVersion, rawHeaders, stream, upgrade: upgrade === true }
+  const head = { method, url, original, mounted, httpVersion, rawHeaders, stream, upgrade: upgrade === true }
   const looked = inspect(head, ports.via, limits)
   const { bodyBytes = Number.POSITIVE_INFINITY } = limits
   if ('result' in looked || body === undefined || body.length <= bodyBytes) return looked
