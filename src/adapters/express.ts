@@ -115,11 +115,15 @@ function routeOf({ baseUrl = '', route }: ExpressRequest): string | undefined {
   return `${baseUrl}${pattern === '/' && baseUrl !== '' ? '' : pattern}` || undefined
 }
 
+const lastRoutes = new WeakMap<ExpressRequest, () => string | undefined>()
+
 /**
  * Tells the last route that matched, as it stood then: once an error is on its way to its handler, Express has taken the mount
  * back already.
  */
 function lastRoute(request: ExpressRequest): () => string | undefined {
+  const known = lastRoutes.get(request)
+  if (known !== undefined) return known
   let route = request.route
   let last = route === undefined ? undefined : routeOf(request)
   Object.defineProperty(request, 'route', {
@@ -131,5 +135,7 @@ function lastRoute(request: ExpressRequest): () => string | undefined {
       last = routeOf(request)
     },
   })
-  return () => last
+  const tell = () => last
+  lastRoutes.set(request, tell)
+  return tell
 }

@@ -37,7 +37,7 @@ interface Place extends Mount {
 }
 
 /** The longest mount that the path of this target begins with, in whole segments. */
-function placeOf(mounts: readonly Mount[], target: string): Place | undefined {
+export function placeOf(mounts: readonly Mount[], target: string): Place | undefined {
   const [, authority = '', path = '', query = ''] = /^(https?:\/\/[^/?]+)?([^?]*)(.*)$/is.exec(target) ?? []
   const mount = mounts.find((one) => one.path === '' || path === one.path || path.startsWith(`${one.path}/`))
   if (mount === undefined || mount.path === '') return mount && { ...mount, target }

@@ -3,6 +3,7 @@ import type { Server as HttpServer, IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Balancer } from '../../face.ts'
 import type { AnyRequest, AnyResponse, HandleOptions } from '../../proxy/ports.ts'
+import { own } from './claims.ts'
 import type { AnyServer } from './connections.ts'
 
 interface Routed {
@@ -15,28 +16,37 @@ export function observed({ route }: Routed, request: AnyRequest): HandleOptions 
   return { route: typeof route === 'string' ? route : () => route(request) }
 }
 
-/** Watches every request of a server. The host's listeners stay as they are, whenever they come. */
+/** Those of our listeners for upgrades that take none. */
+const watchers = new WeakSet<object>()
+
+/**
+ * Has each request of a server recorded by the balancer that `watching` gives for it, if it gives one. The host's listeners
+ * stay as they are, whenever they come.
+ */
 export function watchRequests(
   anyServer: AnyServer,
-  { port }: Balancer,
+  watching: (request: AnyRequest) => Balancer | undefined,
   optionsOf: (request: AnyRequest) => HandleOptions,
 ): void {
   const server = anyServer as HttpServer
   server.prependListener('request', (request: AnyRequest, response: AnyResponse) => {
-    port.observe(request, response, optionsOf(request))
+    watching(request)?.port.observe(request, response, optionsOf(request))
   })
   // Where nobody listens for upgrades they are requests like any other: a listener of ours alone would change that.
-  const upgrade = (request: IncomingMessage, socket: Duplex): void =>
-    port.observeUpgrade(request, socket, optionsOf(request))
-  let listens = server.listenerCount('upgrade') > 0
+  const upgrade = own((request: IncomingMessage, socket: Duplex): void => {
+    watching(request)?.port.observeUpgrade(request, socket, optionsOf(request))
+  })
+  watchers.add(upgrade)
+  const isTaken = (): boolean => server.listeners('upgrade').some((listener) => !watchers.has(listener))
+  let listens = isTaken()
   if (listens) server.prependListener('upgrade', upgrade)
-  server.on('newListener', (name) => {
-    if (name !== 'upgrade' || listens) return
+  server.on('newListener', (name, listener) => {
+    if (name !== 'upgrade' || listens || watchers.has(listener)) return
     listens = true
     server.prependListener('upgrade', upgrade)
   })
   server.on('removeListener', (name) => {
-    if (name !== 'upgrade' || !listens || server.listenerCount('upgrade') > 1) return
+    if (name !== 'upgrade' || !listens || isTaken()) return
     listens = false
     server.removeListener('upgrade', upgrade)
   })
