@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Balancer } from '../face.ts'
 import { parseOptions } from '../parse.ts'
 import type { HandleOptions } from '../proxy/ports.ts'
+import { mustBeBalancer } from './shared/given.ts'
 import { type ParsedRequest, parsedBody } from './shared/parsed-body.ts'
 
 /** What of an Express request the middleware looks at. */
@@ -63,6 +64,7 @@ const optionsSchema = z
  */
 export function expressBalancer(balancer: Balancer, options: ExpressBalancerOptions = {}): ExpressMiddleware {
   const { match, onError, keepMount, auditOnly } = parseOptions(optionsSchema, options, 'expressBalancer')
+  mustBeBalancer(balancer, 'expressBalancer')
   const { port } = balancer
   const take: ExpressMiddleware = (request, response, next) => {
     const body = parsedBody(request)

@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { HandleOptions } from '../proxy/ports.ts'
 import { takeAnyBody } from './fastify/bodies.ts'
 import { mountOf } from './fastify/mount.ts'
-import type { FastifyBalancerOptions } from './fastify/options.ts'
+import { checkOptions, type FastifyBalancerOptions } from './fastify/options.ts'
 import { takeUpgrades, upgradeHead } from './fastify/upgrades.ts'
 import { correlation, watch } from './fastify/watch.ts'
 
@@ -16,10 +16,13 @@ export type { FastifyBalancerOptions } from './fastify/options.ts'
  * request is handed over, and headers that they set go along. Bodies are not parsed: they stream. Every method that Node
  * knows is handed over: those that the app lacks are added to it, as methods without a body to parse. Fastify 4 has its own list.
  *
+ * Options that are not valid fail the start of the app with `config-invalid`.
+ *
  * What Fastify answers before any hook has no record: a path with a broken escape (400), a parameter of the prefix beyond
  * `maxParamLength`, requests while the app closes (503). What the app refuses in its own hooks has one with `auditOnly` alone.
  */
 export async function fastifyBalancer(app: FastifyInstance, options: FastifyBalancerOptions): Promise<void> {
+  checkOptions(options)
   if (options.auditOnly === true) watch(app, options)
   else app.register(mount, options)
 }

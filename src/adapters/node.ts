@@ -13,8 +13,9 @@ import type { TlsOptions } from 'node:tls'
 import type { Balancer } from '../face.ts'
 import type { AnyRequest, AnyResponse } from '../proxy/ports.ts'
 import { type AnyServer, watchConnections } from './shared/connections.ts'
+import { mustBeBalancer } from './shared/given.ts'
 import { type Mounts, mountsOf, placeOf, takeUpgrades } from './shared/mounts.ts'
-import { observed, watchRequests } from './shared/requests.ts'
+import { mustBeAuditOnly, observed, watchRequests } from './shared/requests.ts'
 
 export type NodeHandler = (request: AnyRequest, response: AnyResponse) => void
 
@@ -44,8 +45,10 @@ export function nodeHandler(
   balancer: Balancer,
   options?: AuditOnly & { readonly handler?: NodeHandler | undefined },
 ): (request: AnyRequest, response: AnyResponse) => unknown {
+  mustBeBalancer(balancer, 'nodeHandler')
   const { port } = balancer
   if (options === undefined) return (request, response) => port.handle(request, response)
+  mustBeAuditOnly(options, 'nodeHandler')
   const { handler } = options
   const watch = (request: AnyRequest, response: AnyResponse) =>
     port.observe(request, response, observed(options, request))
@@ -116,6 +119,7 @@ function serverOf(
  */
 export function attach<S extends AnyServer>(server: S, target: Balancer | Mounts, options?: AuditOnly): S {
   const mounts = mountsOf(target)
+  if (options !== undefined) mustBeAuditOnly(options, 'attach')
   const balancers = mounts.map(({ balancer }) => balancer)
   watchConnections(server, balancers, options !== undefined)
   if (options === undefined) takeUpgrades(server, mounts)

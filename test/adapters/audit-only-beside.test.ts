@@ -84,6 +84,19 @@ describe('auditOnly beside balancers', () => {
       expect((await shop.one()).http.response.status_code).toBe(200)
     })
 
+  it('is refused where it is anything but true, or beside what is no balancer', () => {
+    const { balancer } = recorded({ backends: [] })
+    const wrong: readonly (() => unknown)[] = [
+      () => attach(createServer(), balancer, { auditOnly: false } as never),
+      () => nodeHandler(balancer, { auditOnly: false } as never),
+      () => nodeHandler(balancer, { auditOnly: true, handler: 'none' } as never),
+      () => nodeHandler(balancer, { auditOnly: true, route: 1 } as never),
+      () => nodeHandler({} as never),
+      () => expressBalancer({} as never),
+    ]
+    for (const make of wrong) expect(make).toThrow(expect.objectContaining({ code: 'config-invalid' }))
+  })
+
   it('twice in one app of Express tells the last route', async () => {
     const shop = recorded({ backends: [] })
     const app = express()

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { BalancerError } from '../../errors.ts'
 import type { Balancer } from '../../face.ts'
 import { alone, claim, own } from './claims.ts'
+import { isBalancer } from './given.ts'
 import { ignoreUpgrade, isRewritable } from './ignore-upgrade.ts'
 
 /** Balancers by the paths that they are mounted on. */
@@ -27,9 +28,6 @@ export function mountsOf(given: Balancer | Mounts): Mount[] {
   if (mounts.length === 0) throw new BalancerError('config-invalid', 'attach got no balancer')
   return mounts.sort((a, b) => b.path.length - a.path.length)
 }
-
-const isBalancer = (given: unknown): given is Balancer =>
-  typeof given === 'object' && given !== null && 'port' in given && typeof given.port === 'object'
 
 /** A mount that a target is below, and what is left of the target there. */
 interface Place extends Mount {

@@ -1,14 +1,27 @@
 // Records of the requests that a server's host answers by itself.
 import type { Server as HttpServer, IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { z } from 'zod'
 import type { Balancer } from '../../face.ts'
+import { parseOptions } from '../../parse.ts'
 import type { AnyRequest, AnyResponse, HandleOptions } from '../../proxy/ports.ts'
 import { own } from './claims.ts'
 import type { AnyServer } from './connections.ts'
+import { anyFunction } from './given.ts'
 
 interface Routed {
   readonly route?: string | ((request: AnyRequest) => string | undefined)
 }
+
+const optionsSchema = z.object({
+  auditOnly: z.literal(true),
+  route: z.union([z.string(), anyFunction], { error: 'expected a text, or a function' }).optional(),
+  handler: anyFunction.optional(),
+})
+
+/** Throws `config-invalid` for options that are not valid: with `auditOnly: false` too, for whoever means to serve gives none. */
+export const mustBeAuditOnly = (options: unknown, where: string): void =>
+  void parseOptions(optionsSchema, options, where)
 
 /** What is known of a request beside itself. */
 export function observed({ route }: Routed, request: AnyRequest): HandleOptions {
