@@ -1,6 +1,6 @@
 import { defineConfig } from 'tsup'
 
-const shared = { target: 'node20', platform: 'node', sourcemap: false, treeshake: true } as const
+const shared = { target: 'node20', platform: 'node', sourcemap: false, splitting: true, treeshake: true } as const
 
 export default defineConfig([
   {

@@ -47,6 +47,18 @@ describe('the exports', () => {
     expect(Object.keys(require(entry) as object).sort()).toEqual(names[entry])
   })
 
+  it.each(['import', 'require'])('share what they have in common, by %s', (way) => {
+    const script = `(async () => {
+      const get = async (name) => (${way === 'require' ? 'require(name)' : 'import(name)'})
+      const { BalancerError } = await get('auditlb')
+      const [{ attach }, { expressBalancer }] = [await get('auditlb/node'), await get('auditlb/express')]
+      for (const wrong of [() => attach({}, {}), () => expressBalancer({}, { none: 1 })])
+        try { wrong() } catch (error) { console.log(error instanceof BalancerError) }
+    })()`
+    const said = execFileSync(process.execPath, ['-e', script], { cwd: root, encoding: 'utf8' })
+    expect(said).toBe('true\ntrue\n')
+  })
+
   it('have no other entries', () => {
     const entries = Object.keys(manifest.exports).filter((path) => path !== './package.json')
     expect(entries.map((path) => path.replace(/^\./, 'auditlb'))).toEqual(Object.keys(names))

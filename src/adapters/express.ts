@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Balancer } from '../face.ts'
 import { parseOptions } from '../parse.ts'
 import type { HandleOptions } from '../proxy/ports.ts'
-import { belowMount } from './shared/escapes.ts'
+import { mustBeBalancer } from './shared/given.ts'
 import { type ParsedRequest, parsedBody } from './shared/parsed-body.ts'
 
 /** What of an Express request the middleware looks at. */
@@ -64,6 +64,7 @@ const optionsSchema = z
  */
 export function expressBalancer(balancer: Balancer, options: ExpressBalancerOptions = {}): ExpressMiddleware {
   const { match, onError, keepMount, auditOnly } = parseOptions(optionsSchema, options, 'expressBalancer')
+  mustBeBalancer(balancer, 'expressBalancer')
   const { port } = balancer
   const take: ExpressMiddleware = (request, response, next) => {
     const body = parsedBody(request)
@@ -73,7 +74,8 @@ export function expressBalancer(balancer: Balancer, options: ExpressBalancerOpti
     // A route or a match lets paths through as a mount does.
     const mounted = match !== undefined || route !== undefined || (originalUrl !== undefined && originalUrl !== url)
     port.handle(request, response, {
-      target: mounted ? belowMount(target) : target,
+      target,
+      mounted,
       ...(originalUrl === undefined ? {} : { originalTarget: originalUrl }),
       ...(body === undefined ? {} : { body }),
       ...(route === undefined ? {} : { route }),
@@ -115,11 +117,15 @@ function routeOf({ baseUrl = '', route }: ExpressRequest): string | undefined {
   return `${baseUrl}${pattern === '/' && baseUrl !== '' ? '' : pattern}` || undefined
 }
 
+const lastRoutes = new WeakMap<ExpressRequest, () => string | undefined>()
+
 /**
  * Tells the last route that matched, as it stood then: once an error is on its way to its handler, Express has taken the mount
  * back already.
  */
 function lastRoute(request: ExpressRequest): () => string | undefined {
+  const known = lastRoutes.get(request)
+  if (known !== undefined) return known
   let route = request.route
   let last = route === undefined ? undefined : routeOf(request)
   Object.defineProperty(request, 'route', {
@@ -131,5 +137,7 @@ function lastRoute(request: ExpressRequest): () => string | undefined {
       last = routeOf(request)
     },
   })
-  return () => last
+  const tell = () => last
+  lastRoutes.set(request, tell)
+  return tell
 }

@@ -6,11 +6,10 @@ import type { HandleOptions } from '../proxy/ports.ts'
 import { takeAnyBody } from './fastify/bodies.ts'
 import { closeIn } from './fastify/closing.ts'
 import { mountOf } from './fastify/mount.ts'
-import type { FastifyBalancerOptions } from './fastify/options.ts'
+import { checkOptions, type FastifyBalancerOptions } from './fastify/options.ts'
 import { takeUpgrades, upgradeHead } from './fastify/upgrades.ts'
 import { correlation, watch } from './fastify/watch.ts'
 import { routes } from './shared/claims.ts'
-import { contained } from './shared/escapes.ts'
 
 export type { FastifyBalancerOptions } from './fastify/options.ts'
 
@@ -19,10 +18,13 @@ export type { FastifyBalancerOptions } from './fastify/options.ts'
  * request is handed over, and headers that they set go along. Bodies are not parsed: they stream. Every method that Node
  * knows is handed over: those that the app lacks are added to it, as methods without a body to parse. Fastify 4 has its own list.
  *
+ * Options that are not valid fail the start of the app with `config-invalid`.
+ *
  * What Fastify answers before any hook has no record: a path with a broken escape (400), a parameter of the prefix beyond
  * `maxParamLength`, requests while the app closes (503). What the app refuses in its own hooks has one with `auditOnly` alone.
  */
 export async function fastifyBalancer(app: FastifyInstance, options: FastifyBalancerOptions): Promise<void> {
+  checkOptions(options)
   routes(app.server)
   if (options.auditOnly === true) watch(app, options)
   else app.register(mount, options)
@@ -47,9 +49,11 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
     const originalTarget = request.originalUrl
     const names = passHeaders(reply)
     if (!throws) reply.hijack()
+    const target = place.target(raw.url ?? '/')
     const facts: HandleOptions = {
-      target: contained(place.target(raw.url ?? '/'), originalTarget),
+      target,
       originalTarget,
+      mounted: app.prefix !== '' || target !== originalTarget,
       ...(app.prefix === '' ? {} : { route: app.prefix }),
       ...correlation(request, reply),
       ...(throws ? { onHead: () => void settle(void reply.hijack()), onFail: failing(reply, names, settle) } : {}),

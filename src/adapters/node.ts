@@ -13,8 +13,9 @@ import type { TlsOptions } from 'node:tls'
 import type { Balancer } from '../face.ts'
 import type { AnyRequest, AnyResponse } from '../proxy/ports.ts'
 import { type AnyServer, watchConnections } from './shared/connections.ts'
-import { type Mounts, mountsOf, takeUpgrades } from './shared/mounts.ts'
-import { observed, watchRequests } from './shared/requests.ts'
+import { mustBeBalancer } from './shared/given.ts'
+import { type Mounts, mountsOf, placeOf, takeUpgrades } from './shared/mounts.ts'
+import { mustBeAuditOnly, observed, watchRequests } from './shared/requests.ts'
 
 export type NodeHandler = (request: AnyRequest, response: AnyResponse) => void
 
@@ -44,8 +45,10 @@ export function nodeHandler(
   balancer: Balancer,
   options?: AuditOnly & { readonly handler?: NodeHandler | undefined },
 ): (request: AnyRequest, response: AnyResponse) => unknown {
+  mustBeBalancer(balancer, 'nodeHandler')
   const { port } = balancer
   if (options === undefined) return (request, response) => port.handle(request, response)
+  mustBeAuditOnly(options, 'nodeHandler')
   const { handler } = options
   const watch = (request: AnyRequest, response: AnyResponse) =>
     port.observe(request, response, observed(options, request))
@@ -111,13 +114,18 @@ function serverOf(
  * not connect (they are cut off at once), requests that are not HTTP, failed TLS handshakes, connections and requests beyond
  * the server's own limits, CONNECT, and sessions of HTTP/2 that end by an error or a flood. Takes over upgrades to other
  * protocols: all of them, or with balancers by path those below these paths, which are stripped. With `auditOnly` nobody is cut
- * off, no upgrade is taken, and every request of the server is recorded as one that the host answers. Returns the server.
+ * off, no upgrade is taken, and every request of the server is recorded as one that the host answers, or with balancers by path
+ * those below these paths. Returns the server.
  */
 export function attach<S extends AnyServer>(server: S, target: Balancer | Mounts, options?: AuditOnly): S {
   const mounts = mountsOf(target)
+  if (options !== undefined) mustBeAuditOnly(options, 'attach')
   const balancers = mounts.map(({ balancer }) => balancer)
   watchConnections(server, balancers, options !== undefined)
   if (options === undefined) takeUpgrades(server, mounts)
-  else watchRequests(server, balancers[0]!, (request) => observed(options, request))
+  else {
+    const watching = ({ url = '' }: AnyRequest) => placeOf(mounts, url)?.balancer
+    watchRequests(server, watching, (request) => observed(options, request))
+  }
   return server
 }

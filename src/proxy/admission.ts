@@ -20,7 +20,7 @@ export function look(ports: Ports, { request, options, rawHeaders, target: origi
   const distrusted = distrustOf(request)
   if (distrusted !== undefined) return { result: 'malformed', detail: distrusted }
   const { method = '', httpVersion, stream, upgrade } = request as IncomingMessage & Partial<RequestHead>
-  const { target: url = original, body } = options
+  const { target: url = original, mounted = url !== original, body } = options
   const limits = ports.limits()
   // Node's own note of the server of a socket. For 0, no limit, the usual one is far beyond any of ours.
   const { maxHeadersCount: most } = (request.socket as { server?: Partial<Server> }).server ?? {}
@@ -28,6 +28,7 @@ export function look(ports: Ports, { request, options, rawHeaders, target: origi
     method,
     url,
     original,
+    mounted,
     httpVersion,
     rawHeaders,
     stream,

@@ -27,6 +27,8 @@ export interface RequestHead {
   readonly url: string
   /** The target as the client sent it, where it is another one: a mount path was stripped. */
   readonly original?: string | undefined
+  /** Whether its path let it in: it must not lead elsewhere. */
+  readonly mounted?: boolean
   readonly httpVersion: string
   readonly rawHeaders: readonly string[]
   /** How many header lines the server reads: its `maxHeadersCount`. */
@@ -126,7 +128,7 @@ function admit(
   length: number | undefined,
   { bodyBytes }: LimitsConfig,
 ): Refusal | Admitted {
-  const { url, original = url, method } = head
+  const { url, mounted = false, method } = head
   if (host === undefined && head.httpVersion !== '1.0') return malformed('no Host')
   if (!isToken(method)) return malformed('a method that is no token')
   if (method === 'CONNECT') return malformed('CONNECT, which is for proxies that a client chose')
@@ -135,7 +137,7 @@ function admit(
   if (head.stream !== undefined && !/^[/*]/.test(url)) return malformed('a target that is no path in HTTP/2')
   const read = readTarget(url, method)
   if (typeof read === 'string') return malformed(read)
-  if (original !== url && escapesMount(url)) return malformed('a path that leaves its mount')
+  if (mounted && escapesMount(url)) return malformed('a path that leaves its mount')
   if (length !== undefined && bodyBytes !== undefined && length > bodyBytes)
     return refuse('too-large', `${length} bytes`)
   const body = length === undefined ? 'chunked' : length === 0 ? 'none' : 'length'

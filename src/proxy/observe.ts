@@ -9,6 +9,8 @@ import type { HandleOptions, Ports } from './ports.ts'
 import { isFinished, streamOf } from './versions.ts'
 
 type Route = HandleOptions['route']
+/** Node's note of the response that a connection carries now. */
+type Carrying = { readonly _httpMessage?: ServerResponse | null }
 /** Node's note of a request for another protocol. */
 type Switching = { readonly upgrade?: boolean | null }
 
@@ -84,8 +86,11 @@ export function observeUpgrade(ports: Ports, request: IncomingMessage, socket: D
     const gone = (): void => done(undefined)
     const reading = (method: typeof write | typeof finish) =>
       function (this: Duplex, ...given: unknown[]) {
-        const status = told ? undefined : statusIn(given[0])
-        told = true
+        // What it waits behind is written to the same connection.
+        const { _httpMessage: carried } = socket as Carrying
+        const waits = carried != null && carried.req !== request
+        const status = told || waits ? undefined : statusIn(given[0])
+        told ||= !waits
         const result: unknown = Reflect.apply(method, this, given)
         if (status !== undefined) done(status)
         return result

@@ -138,6 +138,11 @@ export interface HandleOptions {
   readonly target?: string
   /** The target as the client sent it, where `request.url` is not it any more. */
   readonly originalTarget?: string
+  /**
+   * Whether its path is what let it in here: then one with dot segments is refused, which the backend would resolve to another.
+   * Default: where `target` is not the target as the client sent it.
+   */
+  readonly mounted?: boolean
   /** The body, where something has read it before us. */
   readonly body?: Buffer
   /**

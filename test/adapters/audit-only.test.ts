@@ -280,6 +280,24 @@ describe('an upgrade that the host answers', () => {
     ])
   })
 
+  it('is not taken for answered by what it waits behind', async () => {
+    let first: ServerResponse | undefined
+    const { port, server, completed } = await shop((_request, response) => {
+      first = response
+    })
+    server.on('upgrade', (_request, socket) => {
+      socket.on('error', () => undefined)
+      first!.once('close', () => socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n'))
+      first!.end('first')
+    })
+    expect(await rawExchange(port, `GET /first HTTP/1.1\r\nHost: a\r\n\r\n${asking}`)).toMatch(/first[\s\S]* 401 /)
+    const records = await completed(2)
+    expect(records.map(({ http, url }) => [url.path, http.response.status_code])).toEqual([
+      ['/first', 200],
+      ['/ws', 401],
+    ])
+  })
+
   it('stays a request where nobody listens for upgrades', async () => {
     const { port, server, one } = await shop((_request, response) => response.end('no upgrade'))
     const listener = (): void => undefined

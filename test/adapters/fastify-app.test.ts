@@ -81,6 +81,21 @@ for (const [version, fastify] of versions) {
       expect([one.seen.length, two.seen.length]).toEqual([1, 1])
     })
 
+    it('refuses options that are not valid', async () => {
+      const { balancer } = recorded({ backends: [] })
+      const wrong = [
+        {},
+        { balancer: {} },
+        ...[{ onError: 'next' }, { httpMethods: 'GET' }, { rewritePrefix: 1 }].map((one) => ({ balancer, ...one })),
+      ]
+      for (const options of wrong) {
+        const app = fastify()
+        app.register(fastifyBalancer, options as never)
+        await expect(app.ready()).rejects.toMatchObject({ code: 'config-invalid' })
+        await app.close()
+      }
+    })
+
     it('takes the methods that it is told to, and leaves the rest to the app', async () => {
       const backend = await answering()
       const { balancer, completed } = recorded({ backends: [backend] })

@@ -25,6 +25,7 @@ for (const [version, fastify] of versions) {
     prefix: '/api',
     route: '/api',
     methods: methodsOf(version),
+    upgrades: true,
     start(balancer, options) {
       const app = fastify()
       app.addHook('onRequest', async (_request, reply) => void reply.headers((options.preset ?? {}) as never))
@@ -57,6 +58,17 @@ for (const [version, fastify] of versions) {
     it('puts rewritePrefix in the place of the prefix', async () => {
       const rewritten = await paths({ prefix: '/api', rewritePrefix: '/v1/' }, ['/api', '/api/x?y', '/api/x/'])
       expect(rewritten).toEqual(['/v1/', '/v1/x?y', '/v1/x/'])
+    })
+
+    it('refuses dot segments below its prefix though rewritePrefix puts that back', async () => {
+      const backend = await answering()
+      const { balancer, completed } = recorded({ backends: [backend] })
+      const app = fastify()
+      app.register(fastifyBalancer, { balancer, prefix: '/api', rewritePrefix: '/api' })
+      const port = await serveApp(app)
+      for (const path of ['/api/../admin', '/api/%2e%2e/admin', '/api/x', '/api/..%2fadmin']) await send(port, { path })
+      expect(backend.seen.map(({ url }) => url)).toEqual(['/api/x'])
+      expect((await completed(4)).map(({ lb }) => lb.result)).toEqual(['malformed', 'malformed', 'ok', 'malformed'])
     })
 
     it('strips a prefix with a parameter by what it matched', async () => {

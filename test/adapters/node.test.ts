@@ -23,6 +23,7 @@ conforms({
   name: 'createServer',
   prefix: '',
   attached: true,
+  upgrades: true,
   async start(balancer, options) {
     const server = createServer(balancer)
     // A listener that comes first: as an instrumentation does.

@@ -6,7 +6,10 @@ import type {
   preValidationHookHandler,
   RouteOptions,
 } from 'fastify'
+import { z } from 'zod'
 import type { Balancer } from '../../face.ts'
+import { parseOptions } from '../../parse.ts'
+import { mustBeBalancer } from '../shared/given.ts'
 
 export interface FastifyBalancerOptions {
   readonly balancer: Balancer
@@ -37,4 +40,20 @@ export interface FastifyBalancerOptions {
    * no other option but `closeBalancer` means anything then. Default: false.
    */
   readonly auditOnly?: boolean
+}
+
+// Hooks and constraints are looked at by Fastify itself, which has options of its own among these.
+const optionsSchema = z.object({
+  rewritePrefix: z.string().optional(),
+  httpMethods: z.array(z.string()).optional(),
+  onError: z.enum(['answer', 'throw']).optional(),
+  upgrades: z.boolean().optional(),
+  closeBalancer: z.boolean().optional(),
+  auditOnly: z.boolean().optional(),
+})
+
+/** Throws `config-invalid` for options that are not valid. */
+export function checkOptions(options: FastifyBalancerOptions): void {
+  mustBeBalancer(options.balancer, 'fastifyBalancer')
+  parseOptions(optionsSchema, options, 'fastifyBalancer')
 }

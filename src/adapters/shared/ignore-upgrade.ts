@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { takeOver } from '../../proxy/observe.ts'
 import { inTurn } from '../../proxy/upgrade-socket.ts'
 
 /** Whether all headers of it are known: behind the 1,000 that Node keeps there may be the length of its body. */
@@ -16,6 +17,8 @@ export function ignoreUpgrade(server: Server, request: IncomingMessage, socket: 
   socket.on('error', ignore)
   inTurn(socket, undefined, () => {
     if (socket.destroyed) return
+    // Whoever watches it sees it once more.
+    takeOver(request)
     socket.off('error', ignore)
     socket.unshift(Buffer.concat([Buffer.from(headOf(request), 'latin1'), head]))
     server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)

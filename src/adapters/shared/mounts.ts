@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { BalancerError } from '../../errors.ts'
 import type { Balancer } from '../../face.ts'
 import { alone, claim, isRouted, own } from './claims.ts'
+import { isBalancer } from './given.ts'
 import { ignoreUpgrade, isRewritable } from './ignore-upgrade.ts'
 
 /** Balancers by the paths that they are mounted on. */
@@ -28,30 +29,19 @@ export function mountsOf(given: Balancer | Mounts): Mount[] {
   return mounts.sort((a, b) => b.path.length - a.path.length)
 }
 
-const isBalancer = (given: unknown): given is Balancer =>
-  typeof given === 'object' && given !== null && 'port' in given && typeof given.port === 'object'
-
 /** A mount that a target is below, and what is left of the target there. */
 interface Place extends Mount {
   readonly target: string
 }
 
-/**
- * The longest mount that the path of this target begins with, in whole segments. A path with dot segments below a mount is
- * given as a relative reference, which the gate refuses: the backend would resolve them, and leave what it is mounted on.
- */
-function placeOf(mounts: readonly Mount[], target: string): Place | undefined {
+/** The longest mount that the path of this target begins with, in whole segments. */
+export function placeOf(mounts: readonly Mount[], target: string): Place | undefined {
   const [, authority = '', path = '', query = ''] = /^(https?:\/\/[^/?]+)?([^?]*)(.*)$/is.exec(target) ?? []
   const mount = mounts.find((one) => one.path === '' || path === one.path || path.startsWith(`${one.path}/`))
   if (mount === undefined || mount.path === '') return mount && { ...mount, target }
   const rest = path.slice(mount.path.length)
-  const below = `${authority}${rest === '' ? '/' : rest}${query}`
-  return { ...mount, target: hasDotSegment(below) ? `.${below}` : below }
+  return { ...mount, target: `${authority}${rest === '' ? '/' : rest}${query}` }
 }
-
-/** Whether the path has a segment `.` or `..` as any backend may read one: with escapes, backslashes, or parameters behind it. */
-const hasDotSegment = (target: string): boolean =>
-  /^[^?]*(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;?]|%2f|%5c|%3b|$)/i.test(target)
 
 const attached = new WeakMap<Server, Mount[]>()
 
