@@ -253,6 +253,16 @@ for (const [version, fastify] of versions) {
       expect(completions()).toEqual([])
     })
 
+    it('are answered by the app, and closed, with more headers than Node keeps', async () => {
+      const { balancer } = recorded({ backends: [await answering()] })
+      const app = fastify()
+      app.register(fastifyBalancer, { balancer, prefix: '/api' })
+      const many = Array.from({ length: 1100 }, (_, i) => `h${i}: 1\r\n`).join('')
+      const client = await rawClient(await serveApp(app), handshake('/other').replace('\r\n\r\n', `\r\n${many}\r\n`))
+      expect(await client.ended).toBe('fin')
+      expect(client.text()).toMatch(/^HTTP\/1\.1 404 /)
+    })
+
     it('are left to the others that listen for them', async () => {
       const seen: unknown[] = []
       const { port } = await beside((app) =>

@@ -33,10 +33,12 @@ export function takeUpgrades(server: Server, mount: UpgradeMount): () => void {
         if (holder !== undefined) claim(request)
         // After the other listeners: a plugin that brings WebSockets to Fastify routes every upgrade of the app, ours among them.
         queueMicrotask(() => {
-          if (holder !== undefined) inTurn(request, socket, () => route(holder, request, socket))
           // Node calls nobody else where somebody listens: without us this had been a request as any other.
-          else if (alone(server) && isRewritable(request) && claim(request))
-            ignoreUpgrade(server, request, socket, head)
+          const ignored = holder === undefined && alone(server) && claim(request)
+          if (ignored && isRewritable(request)) return ignoreUpgrade(server, request, socket, head)
+          // One that cannot be handed back whole is answered by the app, and its connection is closed.
+          const place = ignored ? [...all][0] : holder
+          if (place !== undefined) inTurn(request, socket, () => route(place, request, socket))
         })
       }),
     )

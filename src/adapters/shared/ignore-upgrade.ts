@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { takeOver } from '../../proxy/observe.ts'
 import { inTurn } from '../../proxy/upgrade-socket.ts'
 
 /** Whether all headers of it are known: behind the 1,000 that Node keeps there may be the length of its body. */
@@ -17,6 +18,8 @@ export function ignoreUpgrade(server: Server, request: IncomingMessage, socket: 
   inTurn(socket, undefined, () => {
     if (socket.destroyed) return
     socket.off('error', ignore)
+    // Whoever watches it sees it again, as a request.
+    takeOver(request)
     socket.unshift(Buffer.concat([Buffer.from(headOf(request), 'latin1'), head]))
     server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
   })

@@ -3,6 +3,7 @@ import type { Server as HttpServer, IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Balancer } from '../../face.ts'
 import type { AnyRequest, AnyResponse, HandleOptions } from '../../proxy/ports.ts'
+import { own } from './claims.ts'
 import type { AnyServer } from './connections.ts'
 
 interface Routed {
@@ -26,8 +27,9 @@ export function watchRequests(
     port.observe(request, response, optionsOf(request))
   })
   // Where nobody listens for upgrades they are requests like any other: a listener of ours alone would change that.
-  const upgrade = (request: IncomingMessage, socket: Duplex): void =>
-    port.observeUpgrade(request, socket, optionsOf(request))
+  const upgrade = own((request: IncomingMessage, socket: Duplex): void =>
+    port.observeUpgrade(request, socket, optionsOf(request)),
+  )
   let listens = server.listenerCount('upgrade') > 0
   if (listens) server.prependListener('upgrade', upgrade)
   server.on('newListener', (name) => {
