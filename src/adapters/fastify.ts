@@ -8,6 +8,7 @@ import { mountOf } from './fastify/mount.ts'
 import type { FastifyBalancerOptions } from './fastify/options.ts'
 import { takeUpgrades, upgradeHead } from './fastify/upgrades.ts'
 import { correlation, watch } from './fastify/watch.ts'
+import { routes } from './shared/claims.ts'
 import { contained } from './shared/escapes.ts'
 
 export type { FastifyBalancerOptions } from './fastify/options.ts'
@@ -85,6 +86,7 @@ async function mount(app: FastifyInstance, options: FastifyBalancerOptions): Pro
     if (taken === undefined) app.all(url, route)
     else app.route({ ...route, method: taken, url })
 
+  routes(app.server, balancer)
   if (options.upgrades !== false) {
     const leave = takeUpgrades(app.server, { holds: place.holds, routing: (...given) => app.routing(...given) })
     app.addHook('onClose', async () => leave())

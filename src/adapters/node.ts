@@ -110,7 +110,8 @@ function serverOf(
  * Records what a server refuses before any handler sees it, as `access.denied` of the phase `connection`: addresses that may
  * not connect (they are cut off at once), requests that are not HTTP, failed TLS handshakes, connections and requests beyond
  * the server's own limits, CONNECT, and sessions of HTTP/2 that end by an error or a flood. Takes over upgrades to other
- * protocols: all of them, or with balancers by path those below these paths, which are stripped. With `auditOnly` nobody is cut
+ * protocols: all of them, or with balancers by path those below these paths, which are stripped. A balancer
+ * that is mounted in a Fastify app gets those that its mounts let through, and no others. With `auditOnly` nobody is cut
  * off, no upgrade is taken, and every request of the server is recorded as one that the host answers. Returns the server.
  */
 export function attach<S extends AnyServer>(server: S, target: Balancer | Mounts, options?: AuditOnly): S {

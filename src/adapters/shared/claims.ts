@@ -1,6 +1,7 @@
 // Requests for an upgrade of which several listeners of ours may hear: one of them takes each.
 import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
+import type { Balancer } from '../../face.ts'
 
 const claimed = new WeakSet<IncomingMessage>()
 
@@ -21,3 +22,16 @@ export function own<L extends object>(listener: L): L {
 
 /** Whether nobody but us listens for upgrades: what we do not take is lost then. */
 export const alone = (server: Server): boolean => server.listeners('upgrade').every((listener) => ours.has(listener))
+
+const routed = new WeakMap<Server, WeakSet<Balancer>>()
+
+/**
+ * Says that an app on this server has a balancer behind its own router: upgrades reach it there, through the hooks, or not
+ * at all.
+ */
+export function routes(server: Server, balancer: Balancer): void {
+  const all = routed.get(server) ?? new WeakSet()
+  routed.set(server, all.add(balancer))
+}
+
+export const isRouted = (server: Server, balancer: Balancer): boolean => routed.get(server)?.has(balancer) === true

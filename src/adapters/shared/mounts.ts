@@ -4,7 +4,7 @@ import type { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { BalancerError } from '../../errors.ts'
 import type { Balancer } from '../../face.ts'
-import { alone, claim, own } from './claims.ts'
+import { alone, claim, isRouted, own } from './claims.ts'
 import { ignoreUpgrade, isRewritable } from './ignore-upgrade.ts'
 
 /** Balancers by the paths that they are mounted on. */
@@ -70,7 +70,9 @@ export function takeUpgrades(server: Server, added: readonly Mount[]): void {
   attached.set(server, mounts)
   const take = own((request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { url = '' } = request
-    const place = placeOf(mounts, url)
+    // The whole server is not meant where the balancer is mounted in an app whose hooks say who may reach it.
+    const open = mounts.filter(({ path, balancer }) => path !== '' || !isRouted(server, balancer))
+    const place = placeOf(open, url)
     if ((place === undefined && !alone(server)) || !claim(request)) return
     const port = (place ?? mounts[0]!).balancer.port
     if ((place === undefined || !port.upgrades(request)) && isRewritable(request))
