@@ -8,12 +8,13 @@ import { startBackends } from './backends.mjs'
 const audit = createAudit({ service: 'shop', sinks: [fileSink({ dir: process.env.AUDIT_DIR ?? './audit' })] })
 await audit.ready()
 
-const orders = nodeHandler(createBalancer({ name: 'orders', backends: await startBackends('o1', 'o2'), audit }))
+const orders = createBalancer({ name: 'orders', backends: await startBackends('o1', 'o2'), audit })
 // No backends: it only records what the app answers by itself.
 const shop = createBalancer({ name: 'shop', backends: [], audit })
 
+const forward = nodeHandler(orders)
 const server = createServer((request, response) => {
-  if (request.url.startsWith('/orders')) orders(request, response)
+  if (request.url.startsWith('/orders')) forward(request, response)
   else response.setHeader('content-type', 'text/plain').end('served by the app itself')
 })
 attach(server, shop, { auditOnly: true, route: (request) => (request.url === '/' ? '/' : undefined) })
@@ -24,5 +25,6 @@ console.log(`listening on http://127.0.0.1:${server.address().port}`)
 
 process.on('SIGTERM', async () => {
   server.close()
+  await Promise.all([orders.close(), shop.close()])
   await audit.close()
 })

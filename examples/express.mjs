@@ -9,6 +9,8 @@ import { startBackends } from './backends.mjs'
 const balancer = createBalancer({
   name: 'api',
   backends: await startBackends('b1', 'b2'),
+  // Upgrades do not pass through Express, and so not by what it refuses below: here they are requests as any other.
+  upgrades: false,
   audit: { sinks: [fileSink({ dir: process.env.AUDIT_DIR ?? './audit' })] },
 })
 await balancer.ready()

@@ -4,21 +4,12 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createBalancer } from 'auditlb'
 import { attach } from 'auditlb/node'
-import { WebSocket, WebSocketServer } from 'ws'
+import { WebSocket } from 'ws'
+import { startBackends } from './backends.mjs'
 
-async function startBackend(id) {
-  const server = createServer()
-  new WebSocketServer({ server }).on('connection', (socket) =>
-    socket.on('message', (data) => socket.send(`${id} heard ${data}`)),
-  )
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  return { id, url: `http://127.0.0.1:${server.address().port}`, server }
-}
-
-const started = await Promise.all(['b1', 'b2'].map(startBackend))
 const balancer = createBalancer({
   name: 'chat',
-  backends: started.map(({ id, url }) => ({ id, url })),
+  backends: await startBackends('b1', 'b2'),
   strategy: 'least-connections',
   upgrades: { protocols: ['websocket'], idleMs: 60_000 },
   audit: { sinks: [] },
@@ -59,4 +50,3 @@ for (const { socket } of clients) socket.close()
 // Waits for the tunnels that are open.
 await balancer.close()
 server.close()
-for (const { server } of started) server.close()

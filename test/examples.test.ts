@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import type { AuditEvent } from '../src/events.ts'
 import { queryLog } from '../src/log/query.ts'
 import { verifyLog } from '../src/log/verify.ts'
@@ -37,6 +38,17 @@ async function count(dir: string, filters: Parameters<typeof queryLog>[1]): Prom
   return n
 }
 
+/** What a backend answers to a message over a WebSocket. */
+async function heard(url: string, message: string): Promise<string> {
+  const socket = new WebSocket(url.replace(/^http/, 'ws'))
+  await once(socket, 'open')
+  socket.send(message)
+  const [data] = (await once(socket, 'message')) as [Buffer]
+  socket.close()
+  await once(socket, 'close')
+  return data.toString()
+}
+
 const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"a":1}' }
 
 describe('the examples', () => {
@@ -55,9 +67,10 @@ describe('the examples', () => {
       'pick-any-protocol',
       'shared-trail',
       'sticky-canary',
+      'tls-backend',
       'websocket',
     ]
-    expect(names.sort()).toEqual(['backends', ...tested].map((name) => `${name}.mjs`).sort())
+    expect(names.sort()).toEqual(['backends', 'certificates', ...tested].map((name) => `${name}.mjs`).sort())
   })
 
   it('node-http spreads requests over both backends, and leaves a log that holds', async () => {
@@ -81,8 +94,9 @@ describe('the examples', () => {
     expect(await (await fetch(url, { headers: { connection: 'close' } })).text()).toBe('served by the app itself')
     expect(await ask(`${url}/api/x?y=1`, post)).toMatchObject({ path: '/x?y=1', body: '{"a":1}' })
     expect((await fetch(`${url}/api/admin`, { headers: { connection: 'close' } })).status).toBe(403)
+    await expect(heard(`${url}/api/admin`, 'hello')).rejects.toThrow('403')
     expect((await script.stop()).code).toBe(0)
-    expect(await count(dir, { type: 'access.denied', client: '127.0.0.1' })).toBe(1)
+    expect(await count(dir, { type: 'access.denied', client: '127.0.0.1' })).toBe(2)
   })
 
   it('mounts has a line for each request of the app, whoever answered it', async () => {
@@ -94,6 +108,8 @@ describe('the examples', () => {
     expect((await ask(`${url}/orders/1`)).path).toBe('/1')
     expect(await ask(`${url}/payments/1`)).toMatchObject({ backend: 'p1', path: '/payments/1' })
     expect((await fetch(`${url}/payments/1`, { ...close, method: 'DELETE' })).status).toBe(404)
+    expect(await heard(`${url}/chat/ann`, 'hello')).toMatch(/^c[12] heard hello$/)
+    await expect(heard(`${url}/nowhere`, 'hello')).rejects.toThrow('404')
     expect((await script.stop()).code).toBe(0)
     const lines: unknown[] = []
     for await (const event of queryLog(dir, { type: 'request.completed' })) {
@@ -104,6 +120,8 @@ describe('the examples', () => {
       ['own', '/items/:id', 200],
       ['orders', '/orders', 200],
       ['payments', '/payments', 200],
+      ['own', undefined, 404],
+      ['chat', '/chat', 101],
       ['own', undefined, 404],
     ])
   })
@@ -227,6 +245,17 @@ describe('the examples', () => {
       `${served[0]![1]} requests: sticky-new, canary`,
       `${100 - (served[0]![1] as number)} requests: sticky-new, stable`,
     ])
+  })
+})
+
+describe('tls-backend', () => {
+  it('is served by the backend that is what it says it is, and by no other', async () => {
+    const { code, stdout, stderr } = await example('tls-backend').ended
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout.match(/^200 from good$/gm)).toHaveLength(3)
+    expect(stdout).toContain('stranger certificate-refused UNABLE_TO_VERIFY_LEAF_SIGNATURE')
+    expect(stdout).toContain('misnamed certificate-refused ERR_TLS_CERT_ALTNAME_INVALID')
+    expect(stdout).toMatch(/^TLS 1\.3: .*good ok$/m)
   })
 })
 

@@ -66,9 +66,9 @@ class Exchange implements Outlet {
     request.on('error', ignore)
     response.on('error', ignore)
     // What ran before us took its time: somebody else has answered, or the client has left, and no event will tell us so.
-    if (response.headersSent)
-      this.#journal.fail('internal', 'the response had begun before the balancer got the request')
-    if (response.headersSent || response.destroyed || request.socket.destroyed) return this.#closed()
+    const begun = response.headersSent || this.#options.upgrading?.isAnswered === true
+    if (begun) this.#journal.fail('internal', 'the response had begun before the balancer got the request')
+    if (begun || response.destroyed || request.socket.destroyed) return this.#closed()
     onceClosed(request, response, () => this.#closed())
     const rule = this.#ports.denies(this.#incoming.client.address)
     if (rule !== undefined) {

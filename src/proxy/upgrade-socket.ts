@@ -15,6 +15,8 @@ type Carrying = { readonly _httpMessage?: ServerResponse | null }
  */
 export class UpgradeSocket {
   readonly socket: Duplex
+  /** Whether somebody else had answered and ended it when its turn came: a listener of the host's that refuses. */
+  isAnswered = false
   #early: Buffer[] = []
   #size = 0
   /** Called when it sends more than is kept. Written by the request. */
@@ -36,12 +38,11 @@ export class UpgradeSocket {
   /** Answers by this response as if the connection had never asked for anything else, and closes it then. */
   answerBy(response: ServerResponse): void {
     const { socket } = this
+    this.isAnswered = socket.writableEnded
+    if (this.isAnswered) return closeSoon(socket)
     if (response.socket === null && !socket.destroyed) response.assignSocket(socket as Socket)
     response.shouldKeepAlive = false
-    response.once('finish', () => {
-      if ('destroySoon' in socket) (socket as Socket).destroySoon()
-      else socket.end(() => socket.destroy())
-    })
+    response.once('finish', () => closeSoon(socket))
   }
 
   /** Takes the connection from the response, and gives up reading it; returns what has come in early. */
@@ -62,6 +63,11 @@ export class UpgradeSocket {
 
   // As for any request: who ends its side before the answer has left.
   readonly #left = (): void => void this.socket.destroy()
+}
+
+function closeSoon(socket: Duplex): void {
+  if ('destroySoon' in socket) (socket as Socket).destroySoon()
+  else socket.end(() => socket.destroy())
 }
 
 /** Calls `fn` once all requests that were sent before on this connection are answered; `own` is the response to this one. */

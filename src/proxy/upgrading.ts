@@ -50,6 +50,11 @@ export class Upgrading {
     this.asked = askedUpgrade(ports.upgrades(), request)
   }
 
+  /** Whether somebody else has answered before us. */
+  get isAnswered(): boolean {
+    return this.#socket.isAnswered
+  }
+
   /** Why it cannot go on, if it cannot; `onFlood` is called when that turns out later. */
   refusal({ body }: Admitted, onFlood: (detail: string) => void): Refusal | undefined {
     // Node has taken the body for the first bytes of another protocol.

@@ -298,6 +298,26 @@ describe('an upgrade that the host answers', () => {
     ])
   })
 
+  it.each(['before', 'after'])('stays a request below no mount, watched %s the mounts came', async (order) => {
+    const record = recorded({ name: 'shop', backends: [] })
+    const server = createHttpServer((_request, response) => response.end('no upgrade'))
+    const mounts = { '/orders': recorded({ backends: [await answering()] }).balancer }
+    if (order === 'after') attach(server, mounts)
+    attach(server, record.balancer, { auditOnly: true })
+    if (order === 'before') attach(server, mounts)
+    closeAfterTest(server)
+    const client = await rawClient(await listen(server), `${asking}GET /next HTTP/1.1\r\nHost: a\r\n\r\n`)
+    await client.has(/no upgrade[\s\S]*no upgrade/)
+    const records = await record.completed(2)
+    expect(records.map(({ http, url }) => [url.path, http.response.status_code])).toEqual([
+      ['/ws', 200],
+      ['/next', 200],
+    ])
+    client.socket.destroy()
+    await record.balancer.close()
+    expect(record.balancer.snapshot().inFlight).toBe(0)
+  })
+
   it('stays a request where nobody listens for upgrades', async () => {
     const { port, server, one } = await shop((_request, response) => response.end('no upgrade'))
     const listener = (): void => undefined

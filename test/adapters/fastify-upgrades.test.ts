@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { fastifyBalancer } from '../../src/adapters/fastify.ts'
+import { attach } from '../../src/adapters/node.ts'
 import { answering, refusing } from '../support/backends.ts'
 import { recorded } from '../support/edge.ts'
 import { serveApp, versions } from '../support/fastify.ts'
@@ -262,6 +263,39 @@ for (const [version, fastify] of versions) {
         'HTTP/1.1 404',
       ])
       expect(completions()).toEqual([])
+    })
+
+    it.each([true, false])('do not go by the server past the hooks, with upgrades: %s', async (upgrades) => {
+      const backend = await answering()
+      const { balancer } = recorded({ backends: [backend] })
+      const app = fastify()
+      app.register(fastifyBalancer, {
+        balancer,
+        prefix: '/api',
+        upgrades,
+        preHandler: async (_request, reply) => reply.code(401).send('who are you?'),
+      })
+      attach(app.server, balancer)
+      const port = await serveApp(app)
+      for (const [path, status] of [
+        ['/api/x', 401],
+        ['/other', 404],
+      ] as const) {
+        const client = await rawClient(port, handshake(path))
+        await client.has(`HTTP/1.1 ${status} `)
+        client.socket.destroy()
+      }
+      expect(backend.seen).toEqual([])
+    })
+
+    it('are answered by the app, and closed, with more headers than Node keeps', async () => {
+      const { balancer } = recorded({ backends: [await answering()] })
+      const app = fastify()
+      app.register(fastifyBalancer, { balancer, prefix: '/api' })
+      const many = Array.from({ length: 1100 }, (_, i) => `h${i}: 1\r\n`).join('')
+      const client = await rawClient(await serveApp(app), handshake('/other').replace('\r\n\r\n', `\r\n${many}\r\n`))
+      expect(await client.ended).toBe('fin')
+      expect(client.text()).toMatch(/^HTTP\/1\.1 404 /)
     })
 
     it('are left to the others that listen for them', async () => {

@@ -66,6 +66,19 @@ describe('attach with balancers by path', () => {
     },
   )
 
+  it.each([
+    ['ends', (socket: Duplex) => void socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n'), /^HTTP\/1\.1 401 .*\r\n\r\n$/],
+    ['destroys', (socket: Duplex) => void socket.destroy(), /^$/],
+  ])('sends nothing to a backend where a listener before it %s the connection', async (_, refuse, answer) => {
+    const a = await one()
+    const [port, server] = await serve({ '/a': a.balancer })
+    server.prependListener('upgrade', (_request: IncomingMessage, socket: Duplex) => refuse(socket))
+    expect(await rawExchange(port, at('/a/x'))).toMatch(answer)
+    expect(await a.one()).toMatchObject({ outcome: 'failure', lb: { attempts: [] } })
+    expect(a.heads).toEqual([])
+    expect(a.balancer.snapshot()).toMatchObject({ inFlight: 0, tunnels: 0 })
+  })
+
   it('leaves what is below none to the other listeners of the server', async () => {
     const a = await one()
     const [port, server] = await serve({ '/a': a.balancer })

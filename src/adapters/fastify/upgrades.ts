@@ -36,13 +36,16 @@ export function takeUpgrades(server: Server, mount: UpgradeMount): () => void {
         // After the other listeners: a plugin that brings WebSockets to Fastify routes every upgrade of the app, ours among them.
         queueMicrotask(() => {
           if (holder !== undefined)
-            inTurn(request, socket, () => {
+            return inTurn(request, socket, () => {
               if (holder.upgrades(request) || !isRewritable(request)) route(holder, request, socket)
               else ignoreUpgrade(server, request, socket, head)
             })
           // Node calls nobody else where somebody listens: without us this had been a request as any other.
-          else if (alone(server) && isRewritable(request) && claim(request))
-            ignoreUpgrade(server, request, socket, head)
+          if (!alone(server) || !claim(request)) return
+          if (isRewritable(request)) return ignoreUpgrade(server, request, socket, head)
+          // One that cannot be handed back whole is answered by the app, and its connection is closed.
+          const [any] = all
+          if (any !== undefined) inTurn(request, socket, () => route(any, request, socket))
         })
       }),
     )

@@ -20,6 +20,8 @@ export function ignoreUpgrade(server: Server, request: IncomingMessage, socket: 
     // Whoever watches it sees it once more.
     takeOver(request)
     socket.off('error', ignore)
+    // Whoever watches it sees it again, as a request.
+    takeOver(request)
     socket.unshift(Buffer.concat([Buffer.from(headOf(request), 'latin1'), head]))
     server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
   })
