@@ -3,12 +3,17 @@ import { createServer, type IncomingMessage } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { expect, it, onTestFinished } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { attach, nodeHandler } from '../../src/adapters/node.ts'
+import {
+  attach,
+  createServer as createBalancerServer,
+  type EncryptedHttp2Options,
+  nodeHandler,
+} from '../../src/adapters/node.ts'
 import { answering, refusing } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
 import { edge, recorded } from '../support/edge.ts'
 import { send } from '../support/raw-client.ts'
-import { selfSigned } from '../support/tls.ts'
+import { authority, selfSigned } from '../support/tls.ts'
 import { until } from '../support/until.ts'
 
 interface Sockets {
@@ -186,6 +191,32 @@ it('comes in over TLS', async () => {
   const heard = new Promise<string>((resolve) => socket.on('message', (data) => resolve(data.toString())))
   socket.on('open', () => socket.send('hello'))
   expect(await heard).toBe('hello')
+  socket.close()
+  expect((await record.one()).lb).toMatchObject({ result: 'ok', tunnel: { protocol: 'websocket' } })
+})
+
+it.each([
+  ['HTTPS', {}],
+  ['HTTP/2 that speaks HTTP/1.1 too', { http2: true }],
+] as const)('comes in over TLS at a server of %s, and goes on over TLS', async (_, kind) => {
+  const ca = authority()
+  onTestFinished(() => ca.remove())
+  const tls = ca.issue('IP:127.0.0.1')
+  const backend = createSecureServer(tls)
+  closeAfterTest(backend)
+  new WebSocketServer({ server: backend }).on('connection', (socket) =>
+    socket.on('message', (data, binary) => socket.send(data, { binary })),
+  )
+  const record = recorded({ backends: [`https://127.0.0.1:${await listen(backend)}`], tls: { ca: ca.cert } })
+  const options = { tls, ...kind } as EncryptedHttp2Options
+  const server = createBalancerServer(record.balancer, options)
+  closeAfterTest(server)
+  const socket = new WebSocket(`wss://127.0.0.1:${await listen(server)}/`, { ca: ca.cert })
+  onTestFinished(() => socket.terminate())
+  const heard = new Promise<Buffer>((resolve) => socket.on('message', resolve))
+  const sent = Buffer.alloc(1_000_000, 'x')
+  socket.on('open', () => socket.send(sent))
+  expect((await heard).equals(sent)).toBe(true)
   socket.close()
   expect((await record.one()).lb).toMatchObject({ result: 'ok', tunnel: { protocol: 'websocket' } })
 })
