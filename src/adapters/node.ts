@@ -17,6 +17,10 @@ import { mustBeBalancer } from './shared/given.ts'
 import { type Mounts, mountsOf, placeOf, takeUpgrades } from './shared/mounts.ts'
 import { mustBeAuditOnly, observed, watchRequests } from './shared/requests.ts'
 
+export type { AnyRequest, AnyResponse } from '../proxy/ports.ts'
+export type { AnyServer } from './shared/connections.ts'
+export type { Mounts } from './shared/mounts.ts'
+
 export type NodeHandler = (request: AnyRequest, response: AnyResponse) => void
 
 /** Says that the host answers the requests, and that they are recorded all the same: neither they nor their responses are changed. */
