@@ -121,8 +121,10 @@ function conformsWith(
       const { port } = await serve(backend)
       const reply = await send(port, { path: target, headers: ['X-B', '1', 'x-B', '2'] })
       expect(valuesOf(reply.rawHeaders, 'x-a')).toEqual(['1', '2'])
-      // Node writes equal names as the first of them is spelt.
-      expect(backend.received[0]).toMatch(/^x-b: 1\r\nx-b: 2\r\n/im)
+      // Over `node:http` all have the case of the first.
+      expect(backend.received[0]).toMatch(
+        transport.transport === 'http' ? /X-B: 1\r\nX-B: 2\r\n/ : /X-B: 1\r\nx-B: 2\r\n/,
+      )
     })
 
     it('keeps headers that the host set before, and every Set-Cookie of both', async () => {
