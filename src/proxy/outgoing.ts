@@ -33,6 +33,7 @@ export function outgoing(incoming: Incoming, facts: OutgoingFacts): Outgoing | U
   const { admitted, ports, view } = facts
   const config = ports.outgoing()
   view.path = admitted.target
+  view.host = admitted.host
   if (config.path.length > 0) {
     const made = rewritten(admitted.target, config.path)
     if ('result' in made) return made

@@ -7,6 +7,8 @@ export class RequestView implements PickRequest {
   readonly client: { readonly address: string }
   /** Written once the gate has found it well-formed. */
   path = ''
+  /** What is asked for. Written with the path. */
+  host = ''
 
   constructor(request: IncomingMessage, address: string) {
     this.#request = request
@@ -20,9 +22,8 @@ export class RequestView implements PickRequest {
   /** Node builds the object on first use: a strategy that does not look at headers does not pay for it. */
   get headers(): PickRequest['headers'] {
     const { headers } = this.#request
-    // In HTTP/2 the host may have the name `:authority` only.
-    const authority = headers[':authority']
-    if (typeof authority === 'string') headers.host ??= authority
+    // In HTTP/2 it may have the name `:authority` only, and the authority of an absolute form counts more than `Host`.
+    if (this.host !== '') headers.host = this.host
     return headers
   }
 }

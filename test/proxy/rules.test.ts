@@ -394,6 +394,22 @@ describe('rules for paths', () => {
   })
 })
 
+it('functions of rules see the host that is asked for, whatever Host says', async () => {
+  const backend = await answering()
+  const { port } = await edge([backend], {
+    headers: { request: [{ set: 'x-asked', to: ({ headers }) => String(headers?.host) }] },
+  })
+  const rest = 'Host: other.example\r\nConnection: close\r\n\r\n'
+  await rawExchange(port, `GET http://shop.example/x HTTP/1.1\r\n${rest}`)
+  await rawExchange(port, `GET /x HTTP/1.1\r\n${rest}`)
+  expect(
+    backend.seen.map(({ rawHeaders }) => ['host', 'x-asked'].flatMap((name) => valuesOf(rawHeaders, name))),
+  ).toEqual([
+    ['shop.example', 'shop.example'],
+    ['other.example', 'other.example'],
+  ])
+})
+
 it('the record of the configuration has the names of rules, and of values the lengths', async () => {
   const secret = 'Bearer-s3cret'
   const sink = collect()
