@@ -10,7 +10,7 @@ import {
 import { createServer as createNetServer } from 'node:net'
 import { Readable } from 'node:stream'
 import { createServer as createTlsServer } from 'node:tls'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { http2Transport } from '../../src/transports/http2.ts'
 import { attempt, type Said, transportOf } from '../support/attempt.ts'
 import { httpBackend, silent, type TestBackend } from '../support/backends.ts'
