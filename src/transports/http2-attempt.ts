@@ -81,13 +81,14 @@ export class Http2Attempt {
     }
     this.#session = session
     this.#stream = stream
-    this.#reused = session.requests++ > 0
     this.#listen(stream, session)
+    this.#reused = session.count()
     this.#teller.connected({
       reused: this.#reused,
       queueUs: this.#queueUs,
       connectUs: this.#reused ? 0 : session.connectUs,
       ...(this.#stale > 0 && { stale: this.#stale }),
+      peerAddress: session.peerAddress,
     })
     if (this.#teller.over) return
     this.#awaitHead()
@@ -186,7 +187,7 @@ export class Http2Attempt {
     if (this.#teller.over) return
     if (session.closed) return this.#fail({ result: 'internal', sent: true, detail: 'the transport was closed' })
     const failure = failureOfStream(stream, session, this.#responded)
-    if (this.#isStale(session)) {
+    if (this.#isStale(session, stream)) {
       this.#stale++
       this.#discard()
       return this.#acquire()
@@ -195,8 +196,8 @@ export class Http2Attempt {
   }
 
   // The connection went while the request was on its way: it may be sent once more, on another one.
-  #isStale(session: Http2Session): boolean {
-    return this.#request.repeatable && this.#reused && this.#stale === 0 && !this.#responded && session.isGone
+  #isStale(session: Http2Session, { id }: ClientHttp2Stream): boolean {
+    return this.#request.repeatable && this.#reused && this.#stale === 0 && !this.#responded && session.hasLost(id)
   }
 
   #fail(failure: AttemptFailure): void {

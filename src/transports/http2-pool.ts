@@ -3,6 +3,7 @@ import type { Backend } from '../backend.ts'
 import type { AttemptFailure } from '../outcome.ts'
 import { failureOf } from './failure.ts'
 import { Http2Session, NotHttp2 } from './http2-session.ts'
+import { ageLimitUs } from './pool.ts'
 import type { TransportSettings } from './settings.ts'
 
 interface Settle {
@@ -29,6 +30,8 @@ export class Http2Pool {
   readonly #queue: Waiter[] = []
   /** How many requests wait for one that is being made, at most. */
   #expectedStreams = usualStreams
+  /** Sessions so far. */
+  #made = 0
   #retired = false
   #closed = false
 
@@ -78,7 +81,12 @@ export class Http2Pool {
   }
 
   #withRoom(): Http2Session | undefined {
+    for (let old = this.#oldOne(); old !== undefined; old = this.#oldOne()) old.leave()
     return this.#sessions.find((session) => session.hasRoom)
+  }
+
+  #oldOne(): Http2Session | undefined {
+    return this.#sessions.find((session) => session.isOld)
   }
 
   #hand(session: Http2Session, settle: Settle, queueUs: number): void {
@@ -100,11 +108,14 @@ export class Http2Pool {
   }
 
   #open(waiting: Waiter[]): void {
-    const session: Http2Session = new Http2Session(this.#backend, this.#settings, {
+    const watcher = {
       onRoom: () => this.#serve(),
       onLeaving: () => this.#left(session),
       onClosed: () => this.#gone(session),
-    })
+    }
+    const { connections, clock } = this.#settings
+    const endUs = ageLimitUs(connections.maxAgeMs, clock.monoUs(), this.#made++)
+    const session = new Http2Session(this.#backend, this.#settings, watcher, endUs)
     this.#opening.set(session, waiting)
     session.open((error) => {
       this.#opening.delete(session)
@@ -127,8 +138,9 @@ export class Http2Pool {
   }
 
   #restIfIdle(session: Http2Session): void {
-    if (session.streams > 0 || session.isGone) return
-    if (this.#retired) session.leave()
+    if (session.streams > 0) return
+    if (session.isGone) session.finish()
+    else if (this.#retired) session.leave()
     else session.rest()
   }
 

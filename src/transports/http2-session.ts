@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Backend } from '../backend.ts'
 import { Deadline } from './deadline.ts'
-import { dial } from './dial.ts'
+import { dial, peerAddressOf } from './dial.ts'
 import type { TransportSettings } from './settings.ts'
 
 /** A backend that took the connection, and then spoke something else. */
@@ -40,18 +40,23 @@ export class Http2Session {
   #leaving = false
   #error: Error | undefined
   connectUs = 0
-  /** Requests that it has carried, and that it carries now. Written by the pool. */
-  requests = 0
+  /** When it is too old, on the monotonic clock. */
+  readonly #endUs: number
+  #requests = 0
+  /** Requests that it carries now. Written by the pool. */
   streams = 0
+  /** The address of the socket, where the backend is given by a name. */
+  peerAddress: string | undefined
   /** Whether it was closed by us. */
   closed = false
   /** The last stream that the backend says it has looked at; undefined while it says nothing (RFC 9113 section 6.8). */
   lastStream: number | undefined
 
-  constructor(backend: Backend, settings: TransportSettings, watcher: Watcher) {
+  constructor(backend: Backend, settings: TransportSettings, watcher: Watcher, endUs: number) {
     this.#backend = backend
     this.#settings = settings
     this.#watcher = watcher
+    this.#endUs = endUs
     this.#deadline = new Deadline(settings.clock)
   }
 
@@ -66,6 +71,11 @@ export class Http2Session {
     return this.streams < this.mostStreams
   }
 
+  /** Whether it is to take no more requests for its age. */
+  get isOld(): boolean {
+    return !this.#leaving && this.#settings.clock.monoUs() >= this.#endUs
+  }
+
   /** How many requests the backend allows at once. */
   get mostStreams(): number {
     return this.#client?.remoteSettings?.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
@@ -74,6 +84,12 @@ export class Http2Session {
   /** Whether it takes no more requests, or is over. */
   get isGone(): boolean {
     return this.#leaving || this.#client?.destroyed !== false
+  }
+
+  /** Whether it went without the backend having looked at this stream, as far as one can know; not, once we took leave of it. */
+  hasLost(stream: number | undefined): boolean {
+    if (this.lastStream !== undefined) return stream === undefined || stream > this.lastStream
+    return !this.#leaving && this.#client?.destroyed !== false
   }
 
   /** What the connection failed by. */
@@ -114,13 +130,26 @@ export class Http2Session {
     this.#deadline.clear()
   }
 
+  /** Takes a request on, and says whether it had carried another one. Once it has carried as many as it may, it leaves. */
+  count(): boolean {
+    const { maxRequests } = this.#settings.connections
+    if (++this.#requests === maxRequests) this.leave()
+    return this.#requests > 1
+  }
+
   /** Takes no more requests, and closes when those that it carries are done. */
   leave(): void {
     if (this.#leaving) return
     this.#leaving = true
     this.#deadline.end()
-    this.#client?.close()
+    // What says so to the backend would overtake the heads of requests that were just made: it would refuse them.
+    if (this.streams === 0) this.finish()
     this.#watcher.onLeaving(this)
+  }
+
+  /** Closes it, as it carries nothing any more. */
+  finish(): void {
+    this.#client?.close()
   }
 
   /** Closes it if the backend does not answer: a stream has waited in vain, and others must not do so too. */
@@ -155,6 +184,7 @@ export class Http2Session {
     const client = connect(this.#backend.url, { ...sessionOptions, createConnection: () => socket })
     this.#client = client
     this.#socket = socket
+    this.peerAddress = peerAddressOf(this.#backend, socket)
     let standing = false
     const fail = (error: Error): void => {
       if (standing) return

@@ -200,11 +200,15 @@ export class Pool<L extends Line> {
       if (byBackend) this.stale(closed)
       this.discard(closed)
     })
-    const age = this.#config.maxAgeMs * 1000
-    // Steps by the golden ratio lie evenly, however many there are.
-    const sooner = (this.#made++ * 0.618_034) % 1
-    const endUs = this.#clock.monoUs() + age - Math.trunc((age / 10) * sooner)
+    const endUs = ageLimitUs(this.#config.maxAgeMs, this.#clock.monoUs(), this.#made++)
     this.#all.set(line, { endUs, requests: 0, idleSinceUs: 0, idleUntilUs: 0 })
     return line
   }
+}
+
+/** When a connection that is made now, after so many others, is too old. */
+export function ageLimitUs(maxAgeMs: number, nowUs: number, made: number): number {
+  const age = maxAgeMs * 1000
+  // Steps by the golden ratio lie evenly, however many there are.
+  return nowUs + age - Math.trunc((age / 10) * ((made * 0.618_034) % 1))
 }

@@ -15,6 +15,7 @@ import { http2Transport } from '../../src/transports/http2.ts'
 import { attempt, type Said, transportOf } from '../support/attempt.ts'
 import { httpBackend, silent, type TestBackend } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
+import { fakeClock } from '../support/fake-clock.ts'
 import { selfSigned } from '../support/tls.ts'
 import { until } from '../support/until.ts'
 
@@ -244,6 +245,65 @@ describe('a connection', () => {
       connected: { reused: false, stale: 1 },
       ends: 1,
     })
+  })
+
+  it('carries as many requests as it may, finishes them, and is closed then', async () => {
+    const backend = await streaming((stream, path) => {
+      if (path !== '/held') answer(stream)
+    })
+    const transport = made({ connections: { max: 1, maxRequests: 3 } })
+    const held = attempt(transport, backend.url, { path: '/held' })
+    await until(() => backend.streams.length === 1)
+    const reused: unknown[] = []
+    for (let i = 0; i < 6; i++)
+      reused.push((await attempt(transport, backend.url, { body: Readable.from([]) }).over()).connected?.reused)
+    expect(reused).toEqual([true, true, false, true, true, false])
+    expect(held.ends).toBe(0)
+    answer(backend.streams[0]!)
+    expect(await held.over()).toMatchObject({ body: 'ok' })
+    await until(() => backend.sockets.size === 1)
+    expect(backend.accepted()).toBe(3)
+  })
+
+  it('that is to close, and on which a stream is reset, was not stale', async () => {
+    const backend = await streaming((stream, path) => {
+      if (path === '/reset') stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+      else answer(stream)
+    })
+    const transport = made({ connections: { maxRequests: 2 } })
+    await attempt(transport, backend.url).over()
+    const told = await attempt(transport, backend.url, { path: '/reset' }).over()
+    expect(told).toMatchObject({ failure: { result: 'backend-reset' }, connected: { reused: true } })
+    expect(backend.streams).toHaveLength(2)
+  })
+
+  it('is not used any more once it is too old, though it carries something', async () => {
+    const backend = await streaming((stream, path) => {
+      if (path !== '/held') answer(stream)
+    })
+    const clock = fakeClock()
+    const transport = made({ clock, connections: { max: 1, maxAgeMs: 10_000, keepAliveMs: 600_000 } })
+    const held = attempt(transport, backend.url, { path: '/held' })
+    await until(() => backend.streams.length === 1)
+    for (const [afterMs, reused] of [
+      [8900, true],
+      [1200, false],
+      [0, true],
+    ] as const) {
+      clock.advance(afterMs)
+      expect((await attempt(transport, backend.url).over()).connected).toMatchObject({ reused })
+    }
+    answer(backend.streams[0]!)
+    expect(await held.over()).toMatchObject({ body: 'ok' })
+    await until(() => backend.sockets.size === 1)
+  })
+
+  it('has the address that was reached, where the backend is given by a name', async () => {
+    const { port, url } = await streaming(answer)
+    const transport = made()
+    const named = await attempt(transport, `http://localhost:${port}`).over()
+    expect(named.connected).toMatchObject({ peerAddress: '127.0.0.1' })
+    expect((await attempt(transport, url).over()).connected?.peerAddress).toBeUndefined()
   })
 
   it('that answers no PING after a timeout is closed', async () => {
