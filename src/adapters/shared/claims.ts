@@ -1,7 +1,6 @@
 // Requests for an upgrade of which several listeners of ours may hear: one of them takes each.
 import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
-import type { Balancer } from '../../face.ts'
 
 const claimed = new WeakSet<IncomingMessage>()
 
