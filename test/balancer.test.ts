@@ -57,6 +57,7 @@ it('tells its state', async () => {
     strategy: 'power-of-two',
     inFlight: 1,
     waiting: 0,
+    tunnels: 0,
     panic: false,
     backends: [
       {

@@ -71,10 +71,8 @@ class Exchange implements Outlet {
     if (begun || response.destroyed || request.socket.destroyed) return this.#closed()
     onceClosed(request, response, () => this.#closed())
     const rule = this.#ports.denies(this.#incoming.client.address)
-    if (rule !== undefined) {
-      this.#journal.denied(rule)
-      return this.#refuse('denied', rule)
-    }
+    if (rule !== undefined) this.#journal.denied(rule)
+    if (rule !== undefined) return this.#refuse('denied', rule)
     const admitted = look(this.#ports, this.#incoming)
     if ('result' in admitted) return this.#refuse(admitted.result, admitted.detail)
     this.#admitted = admitted

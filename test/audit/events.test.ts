@@ -7,7 +7,7 @@ import { canonical } from '../../src/canonical.ts'
 import { type AuditEvent, type EventName, eventSchema, eventTable } from '../../src/events.ts'
 import { replay } from '../../src/replay.ts'
 import { fileSink } from '../../src/sinks/file.ts'
-import { answering, refusing } from '../support/backends.ts'
+import { answering, refusing, saying } from '../support/backends.ts'
 import { edge } from '../support/edge.ts'
 import { tempFolder } from '../support/folder.ts'
 import { rawClient } from '../support/raw-client.ts'
@@ -52,6 +52,12 @@ it('a run that meets nearly everything: each line is strict canonical JSON', asy
   expect((await fetch(`http://127.0.0.1:${e.port}/a?b=c`)).status).toBe(503)
   await ops.update({ panic: { thresholdPercent: 1 } })
   await ops.update({ health: {} }, { message: 'no probes', ticket: 'OPS-1' })
+  const chat = await saying('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n')
+  await ops.update({ backends: [chat.url] })
+  const talk = await rawClient(e.port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n')
+  await talk.has('101')
+  talk.socket.destroy()
+  await ops.update({ backends: [backend.url, url] })
   await ops.addBackend({ id: 'shadow', url: backend.url, group: 'shadow' })
   await ops.update({ mirror: { group: 'shadow', percent: 100 } })
   for (let i = 0; i < 8; i++)

@@ -63,11 +63,11 @@ it('has no backend when nobody is eligible, and holds nothing', () => {
 it('counts as failures what is the backend’s fault, and bad statuses', () => {
   const { balancer } = watched({ backends: ['http://a'] })
   for (const result of attemptResults) balancer.pick().done({ result })
-  // All but ok, queue-full, queue-timeout, client-gone, client-timeout, too-large, drain-deadline, internal and hedge-lost.
-  expect(counts(balancer).each).toEqual([[0, attemptResults.length, attemptResults.length - 9]])
+  // All but ok, queue-full, queue-timeout, client-gone, client-timeout, too-large, drain-deadline, tunnel-idle, internal and hedge-lost.
+  expect(counts(balancer).each).toEqual([[0, attemptResults.length, attemptResults.length - 10]])
   balancer.pick().done({ result: 'ok', status: 503 })
   balancer.pick().done({ result: 'ok', status: 404 })
-  expect(counts(balancer).each[0]![2]).toBe(attemptResults.length - 8)
+  expect(counts(balancer).each[0]![2]).toBe(attemptResults.length - 9)
 })
 
 it('takes whatever it is given without a throw, and records what fits the schema', () => {
