@@ -1,7 +1,7 @@
 // Backends for tests, over real sockets: those that behave, and those that do everything wrong.
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createHttp2Server, type Http2Server } from 'node:http2'
-import { createServer as createNetServer, type Socket } from 'node:net'
+import { connect, createServer as createNetServer, type Socket } from 'node:net'
 import { closeAfterTest, listen } from './closing.ts'
 
 export interface TestBackend {
@@ -59,13 +59,22 @@ export async function answering(
 /** Sends every body back as it comes. */
 export const echoing = (): Promise<TestBackend> => httpBackend((request, response) => void request.pipe(response))
 
-/** A port of the loopback at which nobody listens. */
+let nextRefusing = 1
+
+/** A port of the loopback at which nobody listens, and which no other test can be given: those are above 1,023. */
 export async function refusing(): Promise<{ url: string; port: number }> {
-  const server = createNetServer()
-  const port = await listen(server)
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  return { url: `http://127.0.0.1:${port}`, port }
+  for (;;) {
+    const port = nextRefusing++
+    if (port !== 80 && (await refuses(port))) return { url: `http://127.0.0.1:${port}`, port }
+  }
 }
+
+const refuses = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' }, () => resolve(false))
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'))
+    socket.on('connect', () => socket.destroy())
+  })
 
 export interface RawBackend extends TestBackend {
   /** What came in on each connection. */
