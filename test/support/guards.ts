@@ -61,9 +61,9 @@ export const guards: readonly Guard[] = [
   {
     rule: 'dot segments, encoded too, do not lead out of a mount (GHSA-2q7r-29rg-6m5h)',
     file: 'proxy/gate.ts',
-    cut: 'if (original !== url && escapesMount(url))',
-    put: 'if (original !== url && url === original)',
-    test: 'proxy/gate.test.ts',
+    cut: 'if (mounted && escapesMount(url))',
+    put: 'if (mounted === undefined && escapesMount(url))',
+    test: 'adapters/mounts.test.ts',
     name: '',
   },
   {
@@ -181,17 +181,17 @@ export const guards: readonly Guard[] = [
   {
     rule: 'nothing is set on a response that somebody else has begun (GHSA-6x33-pw7p-hmpq)',
     file: 'proxy/exchange.ts',
-    cut: 'if (response.headersSent || response.destroyed || request.socket.destroyed) return this.#closed()',
+    cut: 'if (begun || response.destroyed || request.socket.destroyed) return this.#closed()',
     put: '',
     test: 'proxy/late.test.ts',
     name: '',
   },
   {
     rule: 'connections have a handler for errors from the first tick on (http-proxy#1468)',
-    file: 'transports/http-message.ts',
-    cut: "  message.on('error', () => undefined)\n",
+    file: 'transports/http2-attempt.ts',
+    cut: "    stream.on('error', () => undefined)\n",
     put: '',
-    test: 'transports/http1.test.ts',
+    test: 'transports/http2.test.ts',
     name: '',
   },
   {
@@ -309,7 +309,7 @@ export const guards: readonly Guard[] = [
   {
     rule: 'headers that Node has left out are not guessed (CVE-2021-40346)',
     file: 'proxy/gate.ts',
-    cut: "if (raw.length >= mostRaw) return refuse('headers-too-large', 'more lines than can be read')",
+    cut: "if (raw.length >= 2 * most) return refuse('headers-too-large', 'more lines than can be read')",
     put: '',
     test: 'proxy/hostile.test.ts',
     name: 'cannot hide the length of a body',
