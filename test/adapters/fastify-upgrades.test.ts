@@ -265,29 +265,6 @@ for (const [version, fastify] of versions) {
       expect(completions()).toEqual([])
     })
 
-    it.each([true, false])('do not go by the server past the hooks, with upgrades: %s', async (upgrades) => {
-      const backend = await answering()
-      const { balancer } = recorded({ backends: [backend] })
-      const app = fastify()
-      app.register(fastifyBalancer, {
-        balancer,
-        prefix: '/api',
-        upgrades,
-        preHandler: async (_request, reply) => reply.code(401).send('who are you?'),
-      })
-      attach(app.server, balancer)
-      const port = await serveApp(app)
-      for (const [path, status] of [
-        ['/api/x', 401],
-        ['/other', 404],
-      ] as const) {
-        const client = await rawClient(port, handshake(path))
-        await client.has(`HTTP/1.1 ${status} `)
-        client.socket.destroy()
-      }
-      expect(backend.seen).toEqual([])
-    })
-
     it('are answered by the app, and closed, with more headers than Node keeps', async () => {
       const { balancer } = recorded({ backends: [await answering()] })
       const app = fastify()

@@ -17,11 +17,9 @@ export function ignoreUpgrade(server: Server, request: IncomingMessage, socket: 
   socket.on('error', ignore)
   inTurn(socket, undefined, () => {
     if (socket.destroyed) return
-    // Whoever watches it sees it once more.
-    takeOver(request)
-    socket.off('error', ignore)
     // Whoever watches it sees it again, as a request.
     takeOver(request)
+    socket.off('error', ignore)
     socket.unshift(Buffer.concat([Buffer.from(headOf(request), 'latin1'), head]))
     server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
   })
