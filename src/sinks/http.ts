@@ -33,11 +33,6 @@ const schema = z.strictObject({
   intervalMs: z.int().min(1).max(60_000).default(1000),
   /** How long a post may take, in ms. Default 10,000. */
   timeoutMs: z.int().min(1).max(600_000).default(10_000),
-  /** How much waits in memory while the collector is away, in bytes; the rest becomes a counted gap. Default 32 MiB. */
-  queueBytes: z
-    .int()
-    .min(1024)
-    .default(32 << 20),
 })
 export type HttpSinkOptions = z.input<typeof schema>
 
@@ -48,11 +43,11 @@ export type HttpSinkOptions = z.input<typeof schema>
  */
 export function httpSink(options: HttpSinkOptions): Sink {
   const config = parseOptions(schema, options, 'httpSink')
-  const { name, batchLines, batchBytes, intervalMs, timeoutMs, queueBytes } = config
+  const { name, batchLines, batchBytes, intervalMs, timeoutMs } = config
   const dispatcher = new Agent({ connections: 1, pipelining: 1 })
   return {
     name,
-    feed: { lines: batchLines, bytes: batchBytes, intervalMs, timeoutMs, queueBytes },
+    feed: { lines: batchLines, bytes: batchBytes, intervalMs, timeoutMs },
     async write(batch, signal) {
       const { statusCode, headers, body } = await request(config.url, {
         method: 'POST',
