@@ -81,7 +81,13 @@ export interface LogHead {
 
 /** What a store tells of its own doings, to be recorded as events of that log. */
 export interface StoreNotice {
-  readonly event: 'audit.recovered' | 'audit.rotated' | 'audit.pruned'
+  readonly event:
+    | 'audit.recovered'
+    | 'audit.rotated'
+    | 'audit.pruned'
+    | 'audit.key_rotated'
+    | 'audit.hold_changed'
+    | 'audit.sink_changed'
   readonly log: LogName
   /** Fields under `log` in the event. */
   readonly facts: Readonly<Record<string, string | number>>
@@ -105,13 +111,24 @@ export interface OpenedStore {
 export interface LogStore {
   readonly name: string
   readonly kind: 'store'
-  /** `none`: never fsynced but for checkpoints. `interval`: within 100 ms. `group`: responses wait for it. */
-  readonly durability: 'none' | 'interval' | 'group'
-  /** False from a failed write until one succeeds, and before the store is open. */
+  /**
+   * `none`: never fsynced but for checkpoints. `interval`: within 100 ms. `group`: responses wait for it. `remote`: they wait for the
+   * sink named `remote` too.
+   */
+  readonly durability: 'none' | 'interval' | 'group' | 'remote'
+  readonly remote?: string | undefined
+  /** False from a failed write until one succeeds, and before the store is open. A key that does not sign leaves it true. */
   readonly healthy: boolean
   open(context: SinkContext, notify: (notice: StoreNotice) => void): Promise<OpenedStore>
   append(log: LogName, index: number, line: string): boolean
   durable(log: LogName, index: number): Promise<void>
+  /** Signs by a new key from now on. Resolves with the verifier keys once the old one has signed that in every log. */
+  rotateKey?(): Promise<{ readonly from: string; readonly to: string }>
+  /**
+   * Writes and fsyncs what waits before it returns, for the end of the process. Never throws; returns how many lines could not be
+   * written.
+   */
+  flushSync?(): number
   close(deadlineMs: number): Promise<{ readonly unwritten: number }>
 }
 
