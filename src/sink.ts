@@ -90,7 +90,7 @@ export interface StoreNotice {
     | 'audit.sink_changed'
   readonly log: LogName
   /** Fields under `log` in the event. */
-  readonly facts: Readonly<Record<string, string | number>>
+  readonly facts: Readonly<Record<string, string | number | readonly string[]>>
 }
 
 export interface OpenedStore {

@@ -71,7 +71,9 @@ export class Checkpoints {
   /** Whether `publish` would make or publish a checkpoint now. */
   get possible(): boolean {
     if (this.urgent) return true
-    return this.handing?.text === undefined && this.signing !== undefined && this.size < this.options.tiles.size && this.free
+    return (
+      this.handing?.text === undefined && this.signing !== undefined && this.size < this.options.tiles.size && this.free
+    )
   }
 
   /** Resolves once `next` signs. The line that tells of it must be the last that the log has taken, the `size`th. */
@@ -139,10 +141,12 @@ export class Checkpoints {
     const note = (handing?.from ?? this.signing!).sign(handing?.text ?? this.format())
     if (typeof note === 'string') return done(note)
     this.pending = true
-    note.then(done, () => this.failed()).finally(() => {
-      this.pending = false
-      this.options.onReady()
-    })
+    note
+      .then(done, () => this.failed())
+      .finally(() => {
+        this.pending = false
+        this.options.onReady()
+      })
   }
 
   private failed(): void {

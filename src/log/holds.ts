@@ -20,7 +20,10 @@ const holdSchema = z.strictObject({
   /** Of the characters A-Z a-z 0-9 . _ - . */
   name,
   /** The logs of which nothing is deleted. Default all. */
-  logs: z.array(z.enum(logNames)).min(1).default([...logNames]),
+  logs: z
+    .array(z.enum(logNames))
+    .min(1)
+    .default([...logNames]),
   /** Who asks for it. */
   by: z.string().min(1).max(256),
   /** What for. */
@@ -67,14 +70,21 @@ export async function placeHold(dir: string, options: HoldOptions, clock: Clock 
 /** Lifts a hold. Throws `config-invalid` if there is none of this name. */
 export async function liftHold(dir: string, holdName: string): Promise<void> {
   const known = name.safeParse(holdName).success
-  const gone = known && (await orMissing(unlink(join(holdsDir(dir), holdName + suffix)).then(() => true), false))
+  const gone =
+    known &&
+    (await orMissing(
+      unlink(join(holdsDir(dir), holdName + suffix)).then(() => true),
+      false,
+    ))
   if (!gone) throw new BalancerError('config-invalid', `liftHold: there is no hold named ${JSON.stringify(holdName)}`)
   await syncDir(holdsDir(dir))
 }
 
 /** The holds that are in force, by name. */
 export async function listHolds(dir: string): Promise<Hold[]> {
-  const names = (await orMissing(readdir(holdsDir(dir)), [])).filter((one) => !one.startsWith('.') && one.endsWith(suffix))
+  const names = (await orMissing(readdir(holdsDir(dir)), [])).filter(
+    (one) => !one.startsWith('.') && one.endsWith(suffix),
+  )
   const holds: Hold[] = []
   for (const file of names.sort()) {
     const text = await orMissing(readFile(join(holdsDir(dir), file), 'utf8'), undefined)
@@ -99,7 +109,7 @@ export class HoldWatch {
 
   constructor(
     private readonly dir: string,
-    private readonly tell: (facts: Readonly<Record<string, string>>) => void,
+    private readonly tell: (facts: Readonly<Record<string, string | readonly string[]>>) => void,
   ) {}
 
   /** The logs of which nothing may be deleted, as of now. Tells what has changed since the last call, at first all. */
@@ -118,7 +128,7 @@ export class HoldWatch {
 
   private changed(hold: Hold, change: string): void {
     const { by, reason, placed, logs } = hold
-    this.tell({ hold: hold.name, change, logs: logs.join(' '), by: printable(by), reason: printable(reason), placed })
+    this.tell({ hold: hold.name, change, logs, by: printable(by), reason: printable(reason), placed })
   }
 }
 

@@ -25,9 +25,11 @@ export class KeyChange {
     if ([...due.values()].every((one) => one.length === 0)) return this.keys.settle()
     await this.keys.publish()
     const opened = new Promise<void>((resolve) => afterTurn(resolve))
-    this.last = opened.then(() => this.hand(due)).catch((error: unknown) => {
-      if (!this.stopped) this.logger.error({ error: reasonOf(error) }, 'the key of the log cannot be changed')
-    })
+    this.last = opened
+      .then(() => this.hand(due))
+      .catch((error: unknown) => {
+        if (!this.stopped) this.logger.error({ error: reasonOf(error) }, 'the key of the log cannot be changed')
+      })
   }
 
   /** Makes the logs be signed by a new key. Rejects if that is not possible now; what is left then is done at the next start. */

@@ -56,15 +56,21 @@ export function vkeyOf(name: string, key: KeyObject): string {
 
 /** A public Ed25519 key from PEM, a KeyObject, or its 32 bytes. Throws when it is none; a private one is none. */
 export function publicKeyOf(given: string | Uint8Array | KeyObject): KeyObject {
-  const isPrivate = typeof given === 'string' ? given.includes('PRIVATE KEY') : 'type' in given && given.type !== 'public'
+  const isPrivate =
+    typeof given === 'string' ? given.includes('PRIVATE KEY') : 'type' in given && given.type !== 'public'
   if (isPrivate) throw new TypeError('expected a public key')
-  const key = given instanceof Uint8Array && given.length === keyBytes ? fromRaw(Buffer.from(given)) : parsePublic(given)
+  const key =
+    given instanceof Uint8Array && given.length === keyBytes ? fromRaw(Buffer.from(given)) : parsePublic(given)
   if (key.asymmetricKeyType !== 'ed25519') throw new TypeError(`expected an Ed25519 key, got ${key.asymmetricKeyType}`)
   return key
 }
 
 const parsePublic = (given: string | Uint8Array | KeyObject): KeyObject =>
-  typeof given === 'string' ? createPublicKey(given) : given instanceof Uint8Array ? createPublicKey(Buffer.from(given)) : given
+  typeof given === 'string'
+    ? createPublicKey(given)
+    : given instanceof Uint8Array
+      ? createPublicKey(Buffer.from(given))
+      : given
 
 const fromRaw = (raw: Buffer): KeyObject =>
   createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }, format: 'jwk' })

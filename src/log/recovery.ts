@@ -57,7 +57,8 @@ export async function recoverLog(dir: string, options: RecoveryOptions): Promise
   if ('fault' in found) return setAside(dir, found.fault, options)
   const { signed, segments } = found
   const { checkpoint, standing } = signed
-  if (segments.length === 0 && checkpoint.size === 0) return begin(dir, options, { origin: checkpoint.origin, standing })
+  if (segments.length === 0 && checkpoint.size === 0)
+    return begin(dir, options, { origin: checkpoint.origin, standing })
   const replayed = await replayFromTiles(dir, segments, checkpoint, options.mode)
   if (typeof replayed === 'string') return setAside(dir, replayed, options)
   return goOn(dir, signed, segments, replayed, options)

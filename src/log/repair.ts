@@ -100,7 +100,8 @@ async function afterCut(logDir: string, file: SegmentFile, size: number, mode: n
   const bytes = Math.max(0, file.bytes - tail.start)
   const fresh = await SegmentFile.resume({ first: next, path, bytes, at, compressed: false }, at)
   await file.close().catch(() => {})
-  const left = head.end === 0 ? undefined : { first: file.first, path: file.path, bytes: head.end, at, compressed: false }
+  const left =
+    head.end === 0 ? undefined : { first: file.first, path: file.path, bytes: head.end, at, compressed: false }
   const facts = { reason: 'the segment was cut', segment: basename(file.path), first, last: next - 1 }
   return { file: fresh, facts, cut: { left, first, last: next - 1 } }
 }

@@ -54,7 +54,9 @@ export class Reserve {
       () => true,
       () => false,
     )
-    const fact = gone ? 'the disk is full: the log lives on its reserve' : 'the disk is full, and the log has no reserve'
+    const fact = gone
+      ? 'the disk is full: the log lives on its reserve'
+      : 'the disk is full, and the log has no reserve'
     this.logger.error({ path: this.path, error: reasonOf(error) }, fact)
     return gone
   }

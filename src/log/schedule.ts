@@ -83,7 +83,16 @@ export class Schedule {
     this.tiles = tiles
     this.segments = new SegmentWriter({ dir, tiles, mode, ...segment, clock }, file, closed)
     const { signing } = standing
-    this.checkpoints = new Checkpoints({ dir, origin, tiles, mode, clock, signing, size: signedSize, onReady: this.kick })
+    this.checkpoints = new Checkpoints({
+      dir,
+      origin,
+      tiles,
+      mode,
+      clock,
+      signing,
+      size: signedSize,
+      onReady: this.kick,
+    })
     this.durableSize = signedSize
     // It holds the process: one that ends by itself still writes its last lines.
     this.flushing = new Alarm(clock, coalesceMs, this.kick, true)
@@ -226,7 +235,11 @@ export class Schedule {
     if (cut !== undefined) {
       const { left, first, last } = cut
       if (left !== undefined) segments.closed.push(left)
-      this.waiters.rejectBetween(first, last, new BalancerError('audit-unavailable', `lines ${first} to ${last} are lost`))
+      this.waiters.rejectBetween(
+        first,
+        last,
+        new BalancerError('audit-unavailable', `lines ${first} to ${last} are lost`),
+      )
       this.signing.raise()
     }
     context.logger.error({ log: recovered.origin, ...facts }, 'somebody has changed the segment that is being written')

@@ -118,7 +118,12 @@ export class Store {
       })
       const own = policy[log].maxBytes ?? Infinity
       const limits = { ...segment, maxBytes: Math.min(segmentBytes, Math.ceil(own / segmentsPerLog)) }
-      const writer = new LogWriter(log, recovered, { ...options, segment: limits }, { clock, logger, reserve, notify: tell })
+      const writer = new LogWriter(
+        log,
+        recovered,
+        { ...options, segment: limits },
+        { clock, logger, reserve, notify: tell },
+      )
       writers.push(writer)
       due.set(writer, recovered.standing.handOvers)
       if (recovered.facts !== undefined) notify({ event: 'audit.recovered', log, facts: recovered.facts })

@@ -73,4 +73,8 @@ export class Watch {
   }
 }
 
-const exists = (path: string): Promise<boolean> => orMissing(stat(path).then(() => true), false)
+const exists = (path: string): Promise<boolean> =>
+  orMissing(
+    stat(path).then(() => true),
+    false,
+  )

@@ -30,6 +30,7 @@ export async function openLog(
     segment: {
       maxBytes: segment?.maxBytes ?? config.segment.maxBytes,
       maxAgeMs: segment?.maxAgeMs ?? config.segment.maxAgeMs,
+      compress: segment?.compress ?? 'none',
     },
   })
   const notices: StoreNotice[] = []
@@ -38,7 +39,8 @@ export async function openLog(
   const opened = await sink.open({ service, clock, random: seededRandom(1), logger }, (notice) => {
     notices.push(notice)
     // As the trail does: lines may be missing only if the log tells so.
-    if (notice.event === 'audit.pruned') append(notice.log, { event_name: notice.event, log: notice.facts })
+    if (['audit.pruned', 'audit.key_rotated'].includes(notice.event))
+      append(notice.log, { event_name: notice.event, log: notice.facts })
   })
   const next = {
     traffic: opened.heads.traffic.next,
