@@ -218,7 +218,9 @@ export class Trail implements Audit {
       opened: (opened) => this.#opened(opened),
       closing: () => this.#closing !== undefined,
       closed: () => this.#closed,
-      notice: ({ event, log, facts }) => void this.emit(event, { log: { ...facts } } as EventFields<typeof event>, log),
+      // Which facts belong to which event is the store's to know.
+      notice: ({ event, log, facts }) =>
+        void this.emit(event as 'audit.recovered', { log: { ...facts } as EventFields<'audit.recovered'>['log'] }, log),
     })
   }
 
