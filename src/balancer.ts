@@ -135,6 +135,7 @@ class Wiring implements Balancer {
     return openLease(picked, request, {
       clock: this.#clock,
       emit: this.#emit,
+      levelOf: this.#trail.extent.levelOf,
       take: (backend) => {
         this.#router.inFlight.opened()
         this.#router.inFlight.take(backend)

@@ -4,7 +4,9 @@ import type { Clock } from '../clock.ts'
 import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
 import { type AnySink, isStore, type Sink } from '../sink.ts'
+import { enrichSchema } from './enrich.ts'
 import { feedSchema } from './feed.ts'
+import { leavesOut, policySchema } from './policy.ts'
 import { redactSchema } from './redact.ts'
 
 const hasFunctions = (value: unknown, ...names: string[]): boolean =>
@@ -47,6 +49,10 @@ export const auditSchema = z
     /** Where lines go, besides the bus. At most one may be a file sink: it is the log itself. Default none. */
     sinks: z.array(sinkSchema).default([]),
     redact: redactSchema.prefault({}),
+    /** How much of each request is recorded. Default: headers and query of all, as `redact` says. */
+    policy: policySchema.optional(),
+    /** Called once for each request that is recorded: what it returns stands under `app`. See {@link Enrich}. */
+    enrich: enrichSchema.optional(),
     /**
      * What happens to requests while the log cannot be written. `drop` serves them, and counts what is missing in an
      * `audit.gap`. `refuse` answers 503: nothing is forwarded that was not recorded first; it needs a file sink with
@@ -91,6 +97,9 @@ export const auditSchema = z
       if (twice !== undefined) problem('sinks', `expected distinct names, got ${JSON.stringify(twice)} twice`)
       if (options.whenUnavailable === 'refuse' && stores[0]?.durability !== 'group')
         problem('whenUnavailable', "'refuse' needs a file sink with durability 'group'")
+      const policy = policySchema.optional().safeParse(options.policy).data
+      if (options.whenUnavailable === 'refuse' && policy !== undefined && leavesOut(policy))
+        problem('policy', "'refuse' forwards nothing that was not recorded: it takes no level 'none' and no sample")
     },
     { when: ({ value }) => typeof value === 'object' && value !== null },
   )

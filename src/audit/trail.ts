@@ -12,12 +12,12 @@ import type { Audit, AuditClosed } from './audit.ts'
 import { Bus, type Listener } from './bus.ts'
 import { Delivery } from './delivery.ts'
 import { Envelope, logOf } from './envelope.ts'
+import { type Extent, extentOf } from './extent.ts'
 import { ephemeralHeads, type Opened, openSinks } from './open.ts'
 import { type AuditConfig, sinkSchema } from './options.ts'
 import { quiet } from './quiet.ts'
 import { recordInto } from './record.ts'
 import { Recorder } from './recorder.ts'
-import { createRedactor, type Redactor } from './redact.ts'
 import { Reminder } from './reminder.ts'
 
 /** How many events wait for the log to be opened; an opening log takes far less time than it takes to fill this. */
@@ -32,7 +32,7 @@ interface Pending {
 }
 
 export class Trail implements Audit {
-  readonly redactor: Redactor
+  readonly extent: Extent
   readonly whenUnavailable: 'drop' | 'refuse'
   readonly #clock: Clock
   readonly #context: SinkContext
@@ -59,7 +59,7 @@ export class Trail implements Audit {
     this.#context = { service, clock: this.#clock, random: config.random ?? systemRandom, logger }
     this.#envelope = new Envelope(this.#clock, service, config.cloud)
     this.#bus = new Bus(logger)
-    this.redactor = createRedactor(config.redact)
+    this.extent = extentOf(config, (what, fault) => this.tellOnce(what, fault))
     this.whenUnavailable = config.whenUnavailable
     this.#store = config.sinks.find(isStore)
     this.#recorder = new Recorder({
@@ -174,9 +174,9 @@ export class Trail implements Audit {
     await within(this.#clock, this.#placed, left() / 2, undefined)
     if (this.#pending !== undefined) this.#opened(ephemeralHeads(this.#context.service))
     this.#recorder.tellGaps()
-    this.emit('audit.closed', {
-      log: { emitted: this.#emitted + 1, gaps: this.#recorder.gaps.total + this.#recorder.missed.total },
-    })
+    const { gaps, missed } = this.#recorder
+    const { skipped } = this.extent
+    this.emit('audit.closed', { log: { emitted: this.#emitted + 1, gaps: gaps.total + missed.total, skipped } })
     this.#closed = true
     this.#reminder.stop()
     const undelivered: Record<string, number> = {}
