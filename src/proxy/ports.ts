@@ -18,7 +18,7 @@ import type { Running } from './running.ts'
 import type { Tunnels } from './tunnel.ts'
 import type { UpgradesConfig } from './upgrade.ts'
 
-type Values = Record<string, string[] | { length: number }>
+type Values = Record<string, string[] | { hmac?: string; length: number }>
 
 /** What a pick is for, where it is not the first of its request. */
 export interface Turn {
@@ -117,7 +117,14 @@ export interface Ports {
   stamp(): { readonly config_hash: string; readonly config_revision: number; readonly pool: string }
   readonly redactor: {
     headers(raw: readonly string[]): { values: Values; omitted: number }
-    url(target: string): { path: string; query?: Values; query_omitted?: number | undefined }
+    url(target: string): {
+      path: string
+      path_params?: Values | undefined
+      query?: Values
+      query_omitted?: number | undefined
+    }
+    /** An id that somebody else has made, as a line holds it. */
+    id(id: string | undefined): string | undefined
   }
   readonly log: {
     /** Whether the last byte of a response waits until its line is on disk. */

@@ -79,10 +79,10 @@ function urlOf({ target: original, options }: Incoming, sent: string | undefined
   const forwarded = sent ?? options.target
   if (forwarded === undefined || forwarded === original) return asked
   // The query is the same in both, and told already.
-  const { path } = ports.redactor.url(forwarded.split('?', 1)[0]!)
+  const { path, path_params = asked.path_params } = ports.redactor.url(forwarded.split('?', 1)[0]!)
   return path === asked.path
     ? asked
-    : { original_path: asked.path, path, query: asked.query, query_omitted: asked.query_omitted }
+    : { original_path: asked.path, path, path_params, query: asked.query, query_omitted: asked.query_omitted }
 }
 
 /** What the host's function throws, or returns that is no text, is no route. */
@@ -164,9 +164,9 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
       route: routeOf(facts.options),
     },
     lb: {
-      app_request_id: plainId(facts.options.appRequestId),
+      app_request_id: ports.redactor.id(facts.options.appRequestId),
       attempts: attempts.map(attemptReport),
-      client_request_id: clientId === requestId ? undefined : plainId(clientId),
+      client_request_id: clientId === requestId ? undefined : ports.redactor.id(clientId),
       config_hash,
       config_revision,
       decision: decision === undefined ? undefined : decisionReport(decision),
@@ -193,9 +193,6 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
     url: urlOf(facts, end.target, ports),
   }
 }
-
-/** An id that somebody else has made, as a line holds it. */
-const plainId = (id: string | undefined): string | undefined => id?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128)
 
 function endedBy({ result, attempts, byHost, tunnel }: Completion): Completed['lb']['ended_by'] {
   if (tunnel !== undefined) return tunnel.closed_by
