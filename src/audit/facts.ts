@@ -23,7 +23,6 @@ const parts = Object.keys(texts)
 /** Longest name of a route or a method, and longest subject of a certificate, in characters. */
 const mostText = 1024
 const mostMethod = 64
-const mostAddress = 256
 
 export class Facts {
   readonly #scrub: ScrubFunction
@@ -100,7 +99,8 @@ export class Facts {
       fields.network = { ...network, peer: { ...network.peer, address: this.#client.address(network.peer.address) } }
   }
 
+  /** What the host gives for an address may be any text, which is bounded already. */
   #given(address: string): string {
-    return showing(scrubbedText(address, this.#scrub)).slice(0, mostAddress)
+    return showing(scrubbedText(address, this.#scrub))
   }
 }

@@ -53,6 +53,9 @@ function kindOf(kind: Kind, names: readonly string[]): Record<string, Kind> {
 interface Slot extends Name {
   readonly kind: Kind
   readonly at: number[]
+  /** The value that was kept last, and how it is told: clients of one kind say the same. Never of what is not kept. */
+  last: string | undefined
+  told: string[]
 }
 
 /**
@@ -158,14 +161,15 @@ export class Headers {
       else {
         const kind = kinds[lower] ?? 'text'
         const told = kept && (kind !== 'address' || this.#parts.addresses)
-        slots.set(safe, { safe, kept: told, kind, at: [i * 2 + 1] })
+        slots.set(safe, { safe, kept: told, kind, at: [i * 2 + 1], last: undefined, told: [] })
       }
     })
     return [...slots.values()].sort((a, b) => (a.safe < b.safe ? -1 : 1))
   }
 
-  #told({ kept, kind, at }: Slot, raw: readonly string[]): string[] | Masked {
-    if (kept) return at.length === 1 ? [this.#text(raw[at[0]!]!, kind)] : at.map((i) => this.#text(raw[i]!, kind))
+  #told(slot: Slot, raw: readonly string[]): string[] | Masked {
+    const { kept, kind, at } = slot
+    if (kept) return at.length === 1 ? this.#remembered(slot, raw[at[0]!]!) : at.map((i) => this.#text(raw[i]!, kind))
     // Any HMAC of an address would outlive the key of its month.
     if (kind === 'address' && !this.#parts.addresses) return { length: at.reduce((sum, i) => sum + raw[i]!.length, 0) }
     const { mask } = this.#parts
@@ -174,6 +178,17 @@ export class Headers {
       at.map((i) => raw[i]!),
       'latin1',
     )
+  }
+
+  #remembered(slot: Slot, value: string): string[] {
+    if (slot.last === value) return slot.told
+    const told = [this.#text(value, slot.kind)]
+    // A cookie has values in it that are not kept.
+    if (slot.kind === 'text') {
+      slot.last = value
+      slot.told = told
+    }
+    return told
   }
 
   #text(value: string, kind: Kind): string {

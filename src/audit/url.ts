@@ -28,6 +28,8 @@ export interface UrlParts {
 /** How much of a path a function of the user's gets: what it does may take more than linear time. */
 const mostPath = 2048
 
+/** A target that is a path and nothing else, without escapes: nearly all are. */
+const plain = /^\/(?!\/)[\w./~-]{0,1000}$/
 const absolute = /^[A-Za-z][A-Za-z0-9+.-]{0,31}:\/\/[^/?#]*/
 
 export class Urls {
@@ -51,6 +53,10 @@ export class Urls {
 
   /** The target of a request, split: the path, and each query parameter kept or told by its length. */
   target(target: string): RedactedUrl {
+    if (this.#template === undefined && plain.test(target)) {
+      const kept = this.#parts.scrub(target)
+      return { path: kept === target ? target : safeText(kept) }
+    }
     const mark = target.indexOf('?')
     const asked = this.#path(mark === -1 ? target : target.slice(0, mark))
     const path = safeText(asked.path, undefined, this.#parts.scrub)
