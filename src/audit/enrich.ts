@@ -1,7 +1,6 @@
 // Enrichment: what the host says of a request that is recorded.
 import { z } from 'zod'
 import type { Json } from '../canonical.ts'
-import { reasonOf } from '../errors.ts'
 import type { RequestFacts } from '../events.ts'
 import { bounded } from './record.ts'
 
@@ -23,20 +22,20 @@ export type Enrich = (facts: RequestFacts) => Enrichment | undefined
 export const enrichSchema = z.custom<Enrich>((value) => typeof value === 'function', 'expected a function')
 
 /** The same, harmless: what it throws, or returns that is no object, is told, and nothing is said of the request. */
-export function harmless(enrich: Enrich, onFault: (fault: string) => void): (facts: RequestFacts) => Json | undefined {
+export function harmless(enrich: Enrich, onFault: (error: unknown) => void): (facts: RequestFacts) => Json | undefined {
   return (facts) => {
     try {
       const said: unknown = enrich(facts)
       if (said === undefined || said === null) return undefined
       if (said instanceof Promise) {
         said.catch(() => undefined)
-        onFault('it returned a promise')
+        onFault(new Error('it returned a promise'))
         return undefined
       }
       if (typeof said === 'object' && !Array.isArray(said)) return bounded(said)
-      onFault(`it returned a ${Array.isArray(said) ? 'list' : typeof said}`)
+      onFault(new Error(`it returned a ${Array.isArray(said) ? 'list' : typeof said}`))
     } catch (error) {
-      onFault(reasonOf(error))
+      onFault(error)
     }
     return undefined
   }

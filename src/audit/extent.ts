@@ -1,5 +1,6 @@
 // How much of a request is recorded, and in what form: what the trail hands to those who make the records.
 import type { Json } from '../canonical.ts'
+import type { Clock } from '../clock.ts'
 import type { LevelOf, RequestFacts } from '../events.ts'
 import { harmless } from './enrich.ts'
 import type { AuditConfig } from './options.ts'
@@ -17,13 +18,13 @@ export interface Extent {
 }
 
 /** `onFault` is told of what the host's functions do wrong. */
-export function extentOf(config: AuditConfig, onFault: (what: string, fault: string) => void): Extent {
+export function extentOf(config: AuditConfig, clock: Clock, onFault: (what: string, error: unknown) => void): Extent {
   const policy = config.policy === undefined ? undefined : new Policy(config.policy)
   return {
-    redactor: createRedactor(config.redact),
+    redactor: createRedactor(config.redact, { clock, onFault }),
     levelOf: policy === undefined ? undefined : (name, facts) => policy.level(name, facts),
     enrich:
-      config.enrich === undefined ? undefined : harmless(config.enrich, (fault) => onFault('audit.enrich', fault)),
+      config.enrich === undefined ? undefined : harmless(config.enrich, (error) => onFault('audit.enrich', error)),
     get skipped() {
       return policy?.skipped
     },

@@ -59,7 +59,7 @@ export class Trail implements Audit {
     this.#context = { service, clock: this.#clock, random: config.random ?? systemRandom, logger }
     this.#envelope = new Envelope(this.#clock, service, config.cloud)
     this.#bus = new Bus(logger)
-    this.extent = extentOf(config, (what, fault) => this.tellOnce(what, fault))
+    this.extent = extentOf(config, this.#clock, (what, error) => this.tellOnce(what, reasonOf(error)))
     this.whenUnavailable = config.whenUnavailable
     this.#store = config.sinks.find(isStore)
     this.#recorder = new Recorder({
@@ -77,7 +77,7 @@ export class Trail implements Audit {
     this.#placed = new Promise((resolve) => {
       this.#place = resolve
     })
-    this.#ready = this.#open()
+    this.#ready = this.#open().then(() => this.extent.redactor.ready())
     // Whoever does not call ready() has been told by the logger.
     this.#ready.catch(() => undefined)
   }
@@ -97,7 +97,7 @@ export class Trail implements Audit {
   emit<N extends EventName>(name: N, fields: EventFields<N>, log: LogName = logOf(name)): Ticket {
     const ticket: Ticket = { log, index: undefined }
     if (this.#closed) return ticket
-    const event = this.#envelope.wrap(name, fields)
+    const event = this.#envelope.wrap(name, this.extent.redactor.event(name, fields))
     this.#emitted++
     if (this.#pending !== undefined) {
       if (this.#pending.length < mostPending) this.#pending.push({ event, log, ticket })

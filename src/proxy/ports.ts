@@ -20,7 +20,7 @@ import type { Running } from './running.ts'
 import type { Tunnels } from './tunnel.ts'
 import type { UpgradesConfig } from './upgrade.ts'
 
-type Values = Record<string, string[] | { length: number }>
+type Values = Record<string, string[] | { hmac?: string; length: number }>
 
 /** What a pick is for, where it is not the first of its request. */
 export interface Turn {
@@ -119,7 +119,14 @@ export interface Ports {
   stamp(): { readonly config_hash: string; readonly config_revision: number; readonly pool: string }
   readonly redactor: {
     headers(raw: readonly string[]): { values: Values; omitted: number }
-    url(target: string): { path: string; query?: Values; query_omitted?: number | undefined }
+    url(target: string): {
+      path: string
+      path_params?: Values | undefined
+      query?: Values
+      query_omitted?: number | undefined
+    }
+    /** An id that somebody else has made, as a line holds it. */
+    id(id: string | undefined): string | undefined
   }
   /** How much of a request is recorded; undefined where all is, at the usual level. */
   readonly levelOf: LevelOf | undefined

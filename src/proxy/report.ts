@@ -85,10 +85,10 @@ function urlOf(
   const forwarded = sent ?? options.target
   if (forwarded === undefined || forwarded === original) return asked
   // The query is the same in both, and told already.
-  const { path } = ports.redactor.url(pathIn(forwarded))
+  const { path, path_params = asked.path_params } = ports.redactor.url(pathIn(forwarded))
   return path === asked.path
     ? asked
-    : { original_path: asked.path, path, query: asked.query, query_omitted: asked.query_omitted }
+    : { original_path: asked.path, path, path_params, query: asked.query, query_omitted: asked.query_omitted }
 }
 
 /** A target without its query. */
@@ -206,9 +206,9 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
       route: routeOf(facts.options),
     },
     lb: {
-      app_request_id: plainId(facts.options.appRequestId),
+      app_request_id: ports.redactor.id(facts.options.appRequestId),
       attempts: attempts.map((attempt) => attemptReport(attempt, full)),
-      client_request_id: clientId === requestId ? undefined : plainId(clientId),
+      client_request_id: clientId === requestId ? undefined : ports.redactor.id(clientId),
       config_hash,
       config_revision,
       decision: decision === undefined ? undefined : decisionReport(decision),
@@ -236,9 +236,6 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
     url: urlOf(facts, end, ports),
   }
 }
-
-/** An id that somebody else has made, as a line holds it. */
-const plainId = (id: string | undefined): string | undefined => id?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128)
 
 function endedBy({ result, attempts, byHost, tunnel }: Completion): Completed['lb']['ended_by'] {
   if (tunnel !== undefined) return tunnel.closed_by
