@@ -42,18 +42,24 @@ export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
   // A reader that stalls does not lose what was written, and must not get it again: a write that has not called back is waited
   // for, whatever comes meanwhile. By origin, the last index that was written: the same lines can come in another batch.
   const written = new Map<string, number>()
-  let writing = Promise.resolve()
-  const after = async (make: () => string, through: readonly [origin: string, index: number]): Promise<void> => {
-    await writing.catch(ignore)
+  let writing: Promise<void> | undefined
+  const inTurn = async (place: string, index: number, make: () => string, signal: AbortSignal): Promise<void> => {
+    while (writing !== undefined) await settled(writing, signal)
     const text = make()
     if (text === '') return
-    const [origin, index] = through
-    const before = written.get(origin)
-    written.set(origin, index)
+    const before = written.get(place)
+    written.set(place, index)
     writing = write(text)
-    // What failed was not read by anybody, and comes again.
-    writing.catch(() => (before === undefined ? written.delete(origin) : written.set(origin, before)))
-    await writing
+    try {
+      await writing
+    } catch (error) {
+      // Nobody has read it: it comes again.
+      if (before === undefined) written.delete(place)
+      else written.set(place, before)
+      throw error
+    } finally {
+      writing = undefined
+    }
   }
   const textOf = (batch: Batch): string => {
     const lines = unwritten(batch, written.get(batch.origin))
@@ -68,19 +74,14 @@ export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
       // Each write hears of its own fault; without this one, a pipe that closes would end the process.
       stdout.on('error', ignore)
     },
-    write: (batch) => after(() => textOf(batch), [batch.origin, batch.last]),
+    write: (batch, signal) => inTurn(batch.origin, batch.last, () => textOf(batch), signal),
     ...(pretty || !config.checkpoints
       ? {}
       : {
-          checkpoint: ({ edge, note, origin, size, vkey }) => {
-            const place = `${origin} checkpoint`
-            return after(
-              () =>
-                size <= (written.get(place) ?? -1)
-                  ? ''
-                  : `${canonical({ checkpoint: { edge, note, origin, size, vkey } })}\n`,
-              [place, size],
-            )
+          checkpoint: ({ edge, note, origin, size, vkey }, signal) => {
+            const place = `checkpoint ${origin}`
+            const text = (): string => `${canonical({ checkpoint: { edge, note, origin, size, vkey } })}\n`
+            return inTurn(place, size, () => (size <= (written.get(place) ?? -1) ? '' : text()), signal)
           },
         }),
     async close() {
@@ -90,6 +91,20 @@ export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
 }
 
 const ignore = (): void => undefined
+
+/** Resolves once a write has settled, however; rejects if the signal comes first, and keeps nothing of who has waited. */
+function settled(writing: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const give = (): void => reject(signal.reason)
+    if (signal.aborted) give()
+    signal.addEventListener('abort', give, { once: true })
+    const done = (): void => {
+      signal.removeEventListener('abort', give)
+      resolve()
+    }
+    writing.then(done, done)
+  })
+}
 
 /** The lines behind the last that was written. */
 function unwritten({ first, lines }: Batch, last: number | undefined): readonly string[] {
