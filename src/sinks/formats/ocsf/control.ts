@@ -70,9 +70,8 @@ export const lived =
     attributes: {
       app: present({
         name: fields.text('lb.pool') ?? fields.look('service.name') ?? 'auditlb',
-        region: fields.look('cloud.region'),
-        type: 'Load Balancer',
         uid: fields.look('service.instance.id'),
+        vendor_name: 'auditlb',
         version: fields.text('balancer.version'),
       }),
     },
@@ -88,7 +87,7 @@ export function healthChanged(fields: Fields): Told {
     class: applicationLifecycle,
     activity: states[String(fields.look('backend.to'))] ?? other,
     attributes: present({
-      app: { name: id, uid: id, type: 'Backend' },
+      app: { name: id, uid: id },
       status_code: fields.text('backend.cause'),
       status_detail: fields.text('backend.last_error'),
     }),
