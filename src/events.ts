@@ -170,7 +170,7 @@ export const eventTable = {
       last: int.optional(),
       count: int,
       by_type: z.record(text, int).optional(),
-      reason: z.enum(['backlog', 'store-unavailable', 'rejected', 'invalid']),
+      reason: z.enum(['backlog', 'store-unavailable', 'rejected', 'invalid', 'retention', 'lost']),
       first_time: text.optional(),
       last_time: text.optional(),
     }),
