@@ -1,4 +1,5 @@
 // stdoutSink in a process of its own, and against a pipe that is slow or breaks.
+import { spawnSync } from 'node:child_process'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { canonical } from '../../src/canonical.ts'
 import { stdout } from '../../src/runtime.ts'
@@ -45,6 +46,14 @@ describe('in a process', () => {
       const { audit } = JSON.parse(line)
       expect(of).toBe(`${audit.origin}/${audit.index}`)
     }
+  })
+
+  it('what it writes can be verified as it comes, chunks and all', async () => {
+    const { stdout } = await start(program.path, 'json', '20', '9000').ended
+    const verify = (log: string): number | null =>
+      spawnSync(process.execPath, ['dist/cli.js', 'verify', '-'], { input: log }).status
+    expect(verify(stdout)).toBe(0)
+    expect(verify(stdout.replace(/("part":2,"parts":\d+,"text":".{100})./, '$1?'))).toBe(1)
   })
 
   it('writes a short text for each event where that is asked for', async () => {

@@ -12,5 +12,5 @@ for (let i = 0; i < Number(count); i++)
     i,
     texts: Array.from({ length: Math.ceil(text.length / 1000) }, (_, n) => text.slice(n * 1000, n * 1000 + 1000)),
   })
-const { undelivered } = await audit.close({ deadlineMs: 500 })
+const { undelivered } = await audit.close({ deadlineMs: 2000 })
 stderr.write(`undelivered ${undelivered.stdout ?? 0}\n`)
