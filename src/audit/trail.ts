@@ -59,10 +59,8 @@ export class Trail implements Audit {
     this.#context = { service, clock: this.#clock, random: config.random ?? systemRandom, logger }
     this.#envelope = new Envelope(this.#clock, service, config.cloud)
     this.#bus = new Bus(logger)
-    this.redactor = createRedactor(config.redact, {
-      clock: this.#clock,
-      onFault: (option, error) => this.tellOnce(option, reasonOf(error)),
-    })
+    const onFault = (option: string, error: unknown) => this.tellOnce(option, reasonOf(error))
+    this.redactor = createRedactor(config.redact, { clock: this.#clock, onFault })
     this.whenUnavailable = config.whenUnavailable
     this.#store = config.sinks.find(isStore)
     this.#recorder = new Recorder({
