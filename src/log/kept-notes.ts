@@ -84,9 +84,10 @@ async function faultOf(
   const opened = openNote(note, [from])
   if ('fault' in opened) return `${opened.fault}; line ${index} names the old key ${from.vkey}`
   const proof = await inclusionProof(logDir, index, size).catch((error: unknown) => {
-    if (error instanceof BalancerError) return []
+    if (error instanceof BalancerError) return undefined
     throw error
   })
+  if (proof === undefined) return 'hashes that it needs are missing or cut off'
   if (!verifyInclusion(index, size, leaf, proof, root)) {
     return `line ${index}, which names the new key, is not among the lines that it covers`
   }

@@ -23,18 +23,19 @@ export class HandLog {
     log: string,
     private signer: Signer,
     private readonly tiles: TileWriter,
+    id: string,
   ) {
     this.dir = join(instanceDir, log)
-    this.origin = `${signer.name}/${log}/${'0123456789abcdef'}`
+    this.origin = `${signer.name}/${log}/${id}`
     mkdirSync(segmentsDir(this.dir), { recursive: true })
     this.newSegment()
   }
 
-  static async begin(instanceDir: string, log: string, signer: Signer): Promise<HandLog> {
+  static async begin(instanceDir: string, log: string, signer: Signer, id = '0123456789abcdef'): Promise<HandLog> {
     mkdirSync(join(instanceDir, log), { recursive: true })
     writeFileSync(join(instanceDir, 'vkey'), `${signer.vkey}\n`)
     const tiles = (await TileWriter.load(join(instanceDir, log), 0o640, 0))!
-    return new HandLog(instanceDir, log, signer, tiles)
+    return new HandLog(instanceDir, log, signer, tiles, id)
   }
 
   /** Where the lines go that are written now. */
