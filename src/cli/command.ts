@@ -2,11 +2,12 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { BalancerError, reasonOf } from '../errors.ts'
 import { printable } from '../log/summary.ts'
+import { prune } from './prune.ts'
 import { query } from './query.ts'
 import { type ExitCode, type Terminal, UsageError, type Verb } from './verb.ts'
 import { verify } from './verify.ts'
 
-const verbs: readonly Verb[] = [verify, query]
+const verbs: readonly Verb[] = [verify, query, prune]
 
 const usage = `Usage: auditlb <verb> [arguments]
 

@@ -153,7 +153,7 @@ export class Store {
       const head = ({ origin, nextIndex: next }: LogWriter) => ({ origin, next })
       const heads = { traffic: head(traffic), security: head(security), control: head(control) }
       const parts = { instance, retention, reserve, keys: change, watch, compressor }
-      return new Store({ instance: instance.name, heads }, { traffic, security, control }, parts)
+      return new Store({ instance: instance.name, vkey: keys.first.vkey, heads }, { traffic, security, control }, parts)
     } catch (error) {
       reserve.stop()
       // Opening is tried again and again: each time would else leave files open.
