@@ -44,7 +44,7 @@ describe('help', () => {
     expect(out).toContain('query')
   })
 
-  it.each(['verify', 'query'])('of %s', async (verb) => {
+  it.each(['verify', 'query', 'prune'])('of %s', async (verb) => {
     expect(await auditlb(verb, '--help')).toMatchObject({
       code: 0,
       out: expect.stringContaining(`Usage: auditlb ${verb} DIR`),
