@@ -1,6 +1,7 @@
 // One backend: what the user declares of it, and the state that is kept for as long as it is the same one.
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { withoutUserinfo } from './secret.ts'
 import { type TlsSettings, tlsSchema } from './tls.ts'
 
 const url = z.string().superRefine((text, context) => {
@@ -18,7 +19,7 @@ const url = z.string().superRefine((text, context) => {
   if (fault !== undefined)
     context.addIssue({
       code: 'custom',
-      message: `expected ${fault}${parsed === undefined ? `, got ${JSON.stringify(text)}` : shown}`,
+      message: `expected ${fault}${parsed === undefined ? `, got ${JSON.stringify(withoutUserinfo(text))}` : shown}`,
     })
 })
 

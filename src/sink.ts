@@ -130,10 +130,16 @@ export interface LogHead {
 
 /** What a store tells of its own doings, to be recorded as events of that log. */
 export interface StoreNotice {
-  readonly event: 'audit.recovered' | 'audit.rotated' | 'audit.pruned' | 'audit.key_rotated' | 'audit.hold_changed'
+  readonly event:
+    | 'audit.recovered'
+    | 'audit.rotated'
+    | 'audit.pruned'
+    | 'audit.key_rotated'
+    | 'audit.hold_changed'
+    | 'audit.sink_changed'
   readonly log: LogName
   /** Fields under `log` in the event. */
-  readonly facts: Readonly<Record<string, string | number>>
+  readonly facts: Readonly<Record<string, string | number | readonly string[]>>
 }
 
 export interface OpenedStore {
@@ -188,28 +194,31 @@ export interface LineFeed {
  * and written again and again. When too much waits it returns false and has not taken the line: the caller counts the loss.
  * `durable` resolves once every line of that log up to `index` is fsynced, and rejects if the store closes before.
  * `close` writes what waits, publishes the last checkpoints and gives the instance free; lines that could not be written by
- * `deadlineMs` are returned as a count. Its feed can be read until `release` is called, which comes after `close`.
+ * `deadlineMs` are returned as a count. Its source can be read until `release` is called, which comes after `close`.
  */
 export interface LogStore {
   readonly name: string
   readonly kind: 'store'
   /**
-   * `none`: never fsynced but for checkpoints. `interval`: within 100 ms. `group`: responses wait for it. `remote`: they
-   * wait until the sink that `remote` names has the line, too.
+   * `none`: never fsynced but for checkpoints. `interval`: within 100 ms. `group`: responses wait for it. `remote`: they wait for the
+   * sink named `remote` too.
    */
   readonly durability: 'none' | 'interval' | 'group' | 'remote'
   readonly remote?: string | undefined
-  /** False from a failed write until one succeeds, and before the store is open. */
+  /** False from a failed write until one succeeds, and before the store is open. A key that does not sign leaves it true. */
   readonly healthy: boolean
-  /** Must be read only once the store is open. */
-  readonly feed: LineFeed
+  /** Where sinks are fed from. Must be read only once the store is open. */
+  readonly source: LineFeed
   open(context: Omit<SinkContext, 'instance'>, hooks: StoreHooks): Promise<OpenedStore>
   append(log: LogName, index: number, line: string): boolean
   durable(log: LogName, index: number): Promise<void>
-  /** Goes on with a new key, which the old one certifies. Rejects where the key is not the store's to change. */
+  /** Signs by a new key from now on. Resolves with the verifier keys once the old one has signed that in every log. */
   rotateKey?(): Promise<{ readonly from: string; readonly to: string }>
-  /** Writes what waits before it returns, for a process that ends now. Never throws. */
-  flushSync?(): void
+  /**
+   * Writes and fsyncs what waits before it returns, for the end of the process. Never throws; returns how many lines could not be
+   * written.
+   */
+  flushSync?(): number
   close(deadlineMs: number): Promise<{ readonly unwritten: number }>
   release(): Promise<void>
 }

@@ -13,19 +13,19 @@ import { Bus, type Listener } from './bus.ts'
 import { Deliveries } from './deliveries.ts'
 import { Early } from './early.ts'
 import { Envelope, logOf } from './envelope.ts'
+import { type Extent, extentOf } from './extent.ts'
 import { openSinks } from './open.ts'
 import type { AuditConfig } from './options.ts'
 import { quiet } from './quiet.ts'
 import { recordInto } from './record.ts'
 import { Recorder } from './recorder.ts'
-import { createRedactor, type Redactor } from './redact.ts'
 import { Reminder } from './reminder.ts'
 
 /** How long a change or a request waits for its line to be on disk. */
 const durableTimeoutMs = 10_000
 
 export class Trail implements Audit {
-  readonly redactor: Redactor
+  readonly extent: Extent
   readonly whenUnavailable: 'drop' | 'refuse'
   readonly #clock: Clock
   readonly #context: Omit<SinkContext, 'instance'>
@@ -51,7 +51,7 @@ export class Trail implements Audit {
     this.#context = { service, clock: this.#clock, random: config.random ?? systemRandom, logger }
     this.#envelope = new Envelope(this.#clock, service, config.cloud)
     this.#bus = new Bus(logger)
-    this.redactor = createRedactor(config.redact)
+    this.extent = extentOf(config, this.#clock, (what, error) => this.tellOnce(what, reasonOf(error)))
     this.whenUnavailable = config.whenUnavailable
     this.#store = config.sinks.find(isStore)
     const { random } = this.#context
@@ -87,7 +87,7 @@ export class Trail implements Audit {
     })
     this.#reminder = new Reminder(this.#clock, () => this.#tellGaps())
     for (const sink of config.sinks) if (!isStore(sink)) this.#deliveries.add(sink)
-    this.#ready = this.#open()
+    this.#ready = this.#open().then(() => this.extent.redactor.ready())
     // Whoever does not call ready() has been told by the logger.
     this.#ready.catch(() => undefined)
   }
@@ -107,7 +107,7 @@ export class Trail implements Audit {
   emit<N extends EventName>(name: N, fields: EventFields<N>, log: LogName = logOf(name)): Ticket {
     const ticket: Ticket = { log, index: undefined }
     if (this.#closed) return ticket
-    const event = this.#envelope.wrap(name, fields)
+    const event = this.#envelope.wrap(name, this.extent.redactor.event(name, fields))
     this.#emitted++
     if (this.#early.waits) {
       if (!this.#early.push(event, log, ticket)) this.#recorder.gaps.lose(log, name, event.time, 'backlog')
@@ -179,9 +179,9 @@ export class Trail implements Audit {
     await within(this.#clock, this.#early.placed, left() / 2, undefined)
     if (this.#early.waits) this.#opened(undefined)
     this.#recorder.tellGaps()
-    this.emit('audit.closed', {
-      log: { emitted: this.#emitted + 1, gaps: this.#recorder.gaps.total + this.#recorder.missed.total },
-    })
+    const { gaps, missed } = this.#recorder
+    const { skipped } = this.extent
+    this.emit('audit.closed', { log: { emitted: this.#emitted + 1, gaps: gaps.total + missed.total, skipped } })
     this.#closed = true
     this.#reminder.stop()
     const undelivered: Record<string, number> = {}
@@ -218,7 +218,9 @@ export class Trail implements Audit {
       opened: (opened) => this.#opened(opened),
       closing: () => this.#closing !== undefined,
       closed: () => this.#closed,
-      notice: ({ event, log, facts }) => void this.emit(event, { log: { ...facts } } as EventFields<typeof event>, log),
+      // Which facts belong to which event is the store's to know.
+      notice: ({ event, log, facts }) =>
+        void this.emit(event as 'audit.recovered', { log: { ...facts } as EventFields<'audit.recovered'>['log'] }, log),
     })
   }
 
@@ -226,7 +228,7 @@ export class Trail implements Audit {
     const { instance, heads } = opened ?? this.#memory.opened
     this.#envelope.instance(instance)
     this.#recorder.open(heads, opened !== undefined)
-    this.#deliveries.attach(opened === undefined ? this.#memory.feed : this.#store!.feed)
+    this.#deliveries.attach(opened === undefined ? this.#memory.source : this.#store!.source)
     const early = this.#early.end()
     const origins = Object.fromEntries(
       Object.entries(heads).map(([log, head]) => [log, { origin: head.origin, next: head.next }]),

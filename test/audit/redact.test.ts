@@ -4,8 +4,10 @@ import { expect, it } from 'vitest'
 import { createRedactor, redactSchema } from '../../src/audit/redact.ts'
 import { safeText } from '../../src/audit/text.ts'
 import { canonical } from '../../src/canonical.ts'
+import { fakeClock } from '../support/fake-clock.ts'
 
-const redactor = (options: object = {}) => createRedactor(redactSchema.parse(options))
+const redactor = (options: object = {}, onFault: (option: string, error: unknown) => void = () => undefined) =>
+  createRedactor(redactSchema.parse(options), { clock: fakeClock(), onFault })
 const plain = (value: unknown) => JSON.parse(JSON.stringify(value))
 
 it('keeps the values of listed headers, whatever their case, and tells name and length of the others', () => {
