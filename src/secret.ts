@@ -123,3 +123,11 @@ export function withoutUserinfo(text: string): string {
   if (!text.includes('@') && !text.includes('40')) return text
   return text.replace(userinfo, '$1$2')
 }
+
+/** What a fault may show of a text: of a URL or a path neither the query nor the fragment. */
+export function shownOf(text: string): string {
+  const open = withoutUserinfo(text)
+  if (!open.startsWith('/') && !open.includes('://')) return open
+  const end = open.search(/[?#]/)
+  return end === -1 ? open : `${open.slice(0, end + 1)}[${open.length - end - 1}]`
+}

@@ -19,6 +19,8 @@ function masked(text: string): string {
     const chain = new Chain(text, at)
     at = chain.end
     for (let i = 0; i < chain.length; i++) {
+      // Digits behind a percent sign are an escape, rather than the beginning of a number.
+      if (text[chain.starts[i]! - 1] === '%' && (chain.cardAt(i + 2) ?? chain.cardAt(i + 4)) !== undefined) continue
       const last = chain.cardAt(i)
       if (last === undefined) continue
       out += `${text.slice(from, chain.starts[i])}[card*${chain.digits.slice(last - 3, last + 1).join('')}]`
@@ -67,8 +69,9 @@ class Chain {
   /** The last digit of a card number that begins with this one; of the longest, if there are several. */
   cardAt(first: number): number | undefined {
     const { digits, starts, ends } = this
-    if (first > 0 && starts[first] === ends[first - 1]) return undefined
     const lengths = lengthsOf(digits, first)
+    if (lengths === 0) return undefined
+    if (first > 0 && starts[first] === ends[first - 1] && !followsEscape(this.#text, starts[first]!)) return undefined
     for (let length = most; length >= least; length--) {
       if ((lengths & (1 << length)) === 0) continue
       const last = first + length - 1
@@ -152,7 +155,6 @@ function hasCheckDigit(digits: readonly number[], first: number, last: number): 
 const isSeparator = 10
 const isOther = 11
 const ofNumber = /%(?:25)*(?:3(\d)|2[0bd])/iy
-const anyEscape = /%[\da-f]{2}/iy
 
 /** What stands here, as itself or as its escape: a digit, or one of the two above; and sixteen times its length in characters. */
 function tokenAt(text: string, at: number): number {
@@ -162,9 +164,15 @@ function tokenAt(text: string, at: number): number {
   if (code !== 37) return 16 + isOther
   ofNumber.lastIndex = at
   const found = ofNumber.exec(text)
-  if (found !== null) return found[0].length * 16 + (found[1] === undefined ? isSeparator : Number(found[1]))
-  anyEscape.lastIndex = at
-  return (anyEscape.test(text) ? 48 : 16) + isOther
+  if (found === null) return 16 + isOther
+  return found[0].length * 16 + (found[1] === undefined ? isSeparator : Number(found[1]))
+}
+
+/** Whether the two characters before are an escape that is of two digits, `%40`, and not the beginning of a number. */
+function followsEscape(text: string, at: number): boolean {
+  let from = at - 2
+  while (text.startsWith('25', from - 2)) from -= 2
+  return from > 0 && text[from - 1] === '%'
 }
 
 /** The longest of the {@link identifiers}, and more: what reaches farther is none of them. */
