@@ -48,7 +48,19 @@ export { type RecordedDecision, replay } from './replay.ts'
 export type { PickRequest } from './request.ts'
 export type { BackendSnapshot, BalancerSnapshot } from './routing/snapshot.ts'
 export type { Logger } from './runtime.ts'
-export type { AnySink, Batch, Feed, LogName, LogStore, Sink, SinkContext } from './sink.ts'
+export type {
+  AnySink,
+  Batch,
+  Feed,
+  LineEvent,
+  LogName,
+  LogStore,
+  MissingLines,
+  SignedCheckpoint,
+  Sink,
+  SinkContext,
+  SinkFilter,
+} from './sink.ts'
 export * from './sinks/index.ts'
 export type { StrategyOptions } from './strategies/index.ts'
 export type { Draft, Observation, Strategy, Tracer } from './strategy.ts'
