@@ -4,16 +4,40 @@ import { exclusionReasons, pickReasons, stickyVerdicts } from './decision.ts'
 import { sourceTypes } from './discovery.ts'
 import { attemptResults, requestResults, retryDenials } from './outcome.ts'
 import { clientSources } from './request.ts'
+import type { LogName } from './sink.ts'
+
+/** Severity numbers of the OpenTelemetry log data model. */
+export const severity = { info: 9, warn: 13, error: 17 } as const
+
+export interface Definition {
+  readonly log: LogName
+  readonly severity: number
+  /** What it tells, in a sentence or two: the description of its JSON Schema, and the beginning of its documentation. */
+  readonly about: string
+  /** The fields besides the envelope. */
+  readonly fields: z.ZodRawShape
+}
+
+export const define = <F extends z.ZodRawShape>(
+  log: LogName,
+  level: keyof typeof severity,
+  about: string,
+  fields: F,
+) => ({ log, severity: severity[level], about, fields })
 
 /** A count, a size or a duration. Lines hold integers only. */
 export const int = z.int().nonnegative()
 export const text = z.string()
 export const obj = z.strictObject
 
-/** A value that is not kept: only how long it was. */
-const withheld = obj({ length: int })
+/** A value that is not kept: how long it was, and under a key its HMAC. */
+const withheld = obj({ hmac: text.optional(), length: int })
 const values = z.record(text, z.union([z.array(text), withheld]))
 export const json: z.ZodType<unknown> = z.unknown()
+
+const scope = { pool: text.optional(), config_revision: int.optional(), config_hash: text.optional() }
+export const withLb = <S extends z.ZodRawShape>(shape: S) => obj({ ...scope, ...shape })
+export const plainLb = withLb({}).optional()
 
 // RFC 8785 has no form for a lone surrogate.
 const wellFormed = (given: string): string => given.toWellFormed()
@@ -70,6 +94,8 @@ export const decision = obj({
 })
 const attempt = obj({
   backend: text,
+  /** The pick that led to it, at level `full`. */
+  decision: decision.optional(),
   /** Of a backend at a unix socket its path; then there is no port. */
   address: text,
   port: int.optional(),
@@ -100,6 +126,12 @@ const tunnel = obj({
   closed_by: z.enum(['client', 'backend', 'balancer']),
 })
 
+/** How much of a request is recorded. */
+export const levels = ['none', 'metadata', 'headers', 'full'] as const
+export type Level = (typeof levels)[number]
+/** Absent where it is `headers`, the usual one. */
+export const level = z.enum(['metadata', 'full'])
+
 /** How a request went. */
 export const completion = {
   request_id: text,
@@ -111,6 +143,7 @@ export const completion = {
   decision: decision.optional(),
   attempts: z.array(attempt),
   retry_denied: z.enum(retryDenials).optional(),
+  level: level.optional(),
   timing,
   tunnel: tunnel.optional(),
 }
@@ -131,11 +164,20 @@ export const tls = obj({
 export const connection = obj({ peer })
 export const requestHead = {
   method: text,
-  header: values,
+  /** Absent at level `metadata`. */
+  header: values.optional(),
+  headers_omitted: int.optional(),
+}
+export const responseHead = {
+  status_code: int.optional(),
+  /** At level `full`. */
+  header: values.optional(),
   headers_omitted: int.optional(),
 }
 export const url = obj({
   path: text,
+  /** What stood where a path template has a name. */
+  path_params: values.optional(),
   query: values.optional(),
   query_omitted: int.optional(),
   original_path: text.optional(),
@@ -183,6 +225,6 @@ export const declared = obj({
   maxInFlight: int.optional(),
   serverName: text.optional(),
   socketPath: text.optional(),
-  /** Keys and certificates by fingerprint and length. */
+  /** Certificates by fingerprint, keys by length. */
   tls: json.optional(),
 })

@@ -1,15 +1,17 @@
 // A log that a test writes by hand, line by line, where the file sink would not make what the test needs.
 import { generateKeyPairSync } from 'node:crypto'
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { CheckpointFile, checkpointPath } from '../../src/log/checkpoint-file.ts'
+import { formatCheckpoint } from '../../src/log/checkpoint.ts'
+import { publishCheckpoint } from '../../src/log/checkpoint-file.ts'
+import { keepHandOver } from '../../src/log/hand-over.ts'
 import { leafHash } from '../../src/log/merkle.ts'
-import { type Signer, signerOf } from '../../src/log/note.ts'
+import { type KeySigner, signerOf, signNote } from '../../src/log/note.ts'
 import { segmentName, segmentsDir } from '../../src/log/segments.ts'
 import { TileWriter } from '../../src/log/tile-writer.ts'
 import { lineAt } from './log.ts'
 
-export const newSigner = (name: string): Signer =>
+export const newSigner = (name: string): KeySigner =>
   signerOf(name, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string)
 
 export class HandLog {
@@ -21,7 +23,7 @@ export class HandLog {
   private constructor(
     readonly instanceDir: string,
     log: string,
-    private signer: Signer,
+    private signer: KeySigner,
     private readonly tiles: TileWriter,
     id: string,
   ) {
@@ -31,7 +33,7 @@ export class HandLog {
     this.newSegment()
   }
 
-  static async begin(instanceDir: string, log: string, signer: Signer, id = '0123456789abcdef'): Promise<HandLog> {
+  static async begin(instanceDir: string, log: string, signer: KeySigner, id = '0123456789abcdef'): Promise<HandLog> {
     mkdirSync(join(instanceDir, log), { recursive: true })
     writeFileSync(join(instanceDir, 'vkey'), `${signer.vkey}\n`)
     const tiles = (await TileWriter.load(join(instanceDir, log), 0o640, 0))!
@@ -63,17 +65,19 @@ export class HandLog {
 
   /** Signs all lines; returns the note. */
   async sign(): Promise<string> {
-    await new CheckpointFile(this.dir, this.origin, this.signer, this.tiles, 0o640).publish()
-    return readFileSync(checkpointPath(this.dir), 'utf8')
+    await this.tiles.save()
+    const { size } = this.tiles
+    const note = signNote(formatCheckpoint({ origin: this.origin, size, root: this.tiles.root() }), this.signer)
+    await publishCheckpoint(this.dir, note, 0o640)
+    await this.tiles.tidy()
+    return note
   }
 
   /** Goes over to another key as the writer does: a line that names it, a checkpoint by the old one that is kept, and one by the new. */
-  async rotate(to: Signer): Promise<void> {
+  async rotate(to: KeySigner): Promise<void> {
     this.write(1, { event_name: 'audit.key_rotated', log: { from: this.signer.vkey, reason: 'asked', to: to.vkey } })
     const note = await this.sign()
-    const kept = join(this.dir, 'keys')
-    mkdirSync(kept, { recursive: true })
-    writeFileSync(join(kept, String(this.lines.length).padStart(16, '0')), note)
+    await keepHandOver(this.dir, this.lines.length, note, 0o640)
     this.signer = to
     writeFileSync(join(this.instanceDir, 'vkey'), `${to.vkey}\n`)
     await this.sign()

@@ -2,7 +2,7 @@
 import { canonical } from '../../src/canonical.ts'
 import { formatCheckpoint } from '../../src/log/checkpoint.ts'
 import { fromHash, leafHash, Tree } from '../../src/log/merkle.ts'
-import { type Signer, signNote } from '../../src/log/note.ts'
+import { type KeySigner, signNote } from '../../src/log/note.ts'
 import { lineAt } from './log.ts'
 
 /** One log that writes to a stream. */
@@ -11,7 +11,7 @@ export class StreamSource {
 
   constructor(
     readonly origin: string,
-    public signer: Signer,
+    public signer: KeySigner,
   ) {}
 
   line(fields: Record<string, unknown> = {}): string {
@@ -28,13 +28,13 @@ export class StreamSource {
   checkpoint(others: Record<string, unknown> = {}): string {
     const { origin, signer, tree } = this
     const note = signNote(formatCheckpoint({ origin, size: tree.size, root: tree.root() }), signer)
-    const edge = tree.complete().map((hash) => fromHash(hash).toString('base64'))
+    const edge = tree.peaks().map((hash) => fromHash(hash).toString('base64'))
     const checkpoint = { edge, note, origin, size: tree.size, vkey: signer.vkey, ...(others as Record<string, string>) }
     return canonical({ checkpoint })
   }
 
   /** Goes over to another key, as the writer does. */
-  rotate(to: Signer): string[] {
+  rotate(to: KeySigner): string[] {
     const line = this.line({
       event_name: 'audit.key_rotated',
       log: { from: this.signer.vkey, reason: 'asked', to: to.vkey },
