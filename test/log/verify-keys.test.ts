@@ -137,3 +137,21 @@ describe('a kept checkpoint', () => {
     ])
   })
 })
+
+it('a hand-over that a crash has kept from being published is what the log has signed last', async () => {
+  const instance = join(tempFolder(), 'a')
+  const logs: HandLog[] = []
+  for (const name of ['traffic', 'security', 'control']) {
+    const log = await HandLog.begin(instance, name, keys[0]!)
+    log.write(5)
+    await log.sign()
+    logs.push(log)
+  }
+  const path = join(instance, 'traffic/checkpoint')
+  const before = readFileSync(path)
+  await logs[0]!.rotate(keys[1]!)
+  writeFileSync(path, before)
+  const report = await verifyLog(instance, { vkey: vkeys[0] })
+  expect(report).toMatchObject({ ok: true, authenticated: true })
+  expect(report.instances[0]!.logs[0]).toMatchObject({ signed: 6, unsigned: 0 })
+})
