@@ -145,7 +145,7 @@ export class Checkpoints {
   private format(): Draft {
     const { origin, tiles } = this.options
     const { size } = tiles
-    const edge = tiles.peaks().map((peak) => fromHash(peak).toString('base64'))
+    const edge = tiles.complete().map((peak) => fromHash(peak).toString('base64'))
     return { text: formatCheckpoint({ origin, size, root: tiles.root() }), size, edge }
   }
 

@@ -5,7 +5,7 @@ import { BalancerError } from '../errors.ts'
 import { parseCheckpoint } from './checkpoint.ts'
 import { parseLine } from './envelope.ts'
 import { handOverDir } from './hand-over.ts'
-import { type KeyChange, keyRotationMark, keyRotationOf } from './key-rotation.ts'
+import { type KeyChange, keyChangeMark, keyChangeOf } from './key-line.ts'
 import { LineReader, lineStart } from './lines.ts'
 import { inclusionProof } from './log-proof.ts'
 import { type Hash, leafHash } from './merkle.ts'
@@ -113,8 +113,8 @@ async function changesIn({ path, first }: Segment): Promise<FoundChange[]> {
     for (let block = await reader.next(); block !== undefined; block = await reader.next()) {
       for (let i = 0; i < block.ends.length; i++, index++) {
         const line = block.buffer.subarray(lineStart(block, i), block.ends[i]!)
-        if (!line.includes(keyRotationMark)) continue
-        const change = keyRotationOf(parseLine(line.toString('utf8')), index)
+        if (!line.includes(keyChangeMark)) continue
+        const change = keyChangeOf(parseLine(line.toString('utf8')), index)
         if (change !== undefined) found.push({ ...change, leaf: leafHash(line) })
       }
     }

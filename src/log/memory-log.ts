@@ -72,7 +72,7 @@ export class MemoryLog {
     const { size } = this.tree
     if (size !== this.end || size === (this.checkpoint?.size ?? 0)) return false
     const text = formatCheckpoint({ origin: this.origin, size, root: this.tree.root() })
-    const edge = this.tree.peaks().map((peak) => fromHash(peak).toString('base64'))
+    const edge = this.tree.complete().map((peak) => fromHash(peak).toString('base64'))
     this.checkpoint = { origin: this.origin, size, note: signNote(text, signer), vkey: signer.vkey, edge }
     return true
   }

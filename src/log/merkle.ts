@@ -78,13 +78,13 @@ export class Tree {
     return root ?? emptyRoot
   }
 
-  /** The roots of the complete subtrees that make up the tree, the largest first. */
-  peaks(): Hash[] {
-    const peaks: Hash[] = []
+  /** Roots of the complete subtrees that it is made of, the largest first: one for each bit that is set in the size. */
+  complete(): Hash[] {
+    const found: Hash[] = []
     for (let n = this.count, height = 0; n > 0; n = Math.floor(n / 2), height++) {
-      if (n % 2 === 1) peaks.unshift(this.edge[height]!)
+      if (n % 2 === 1) found.unshift(this.edge[height]!)
     }
-    return peaks
+    return found
   }
 
   /** Goes on from `size` leaves of which only the complete subtrees are known. Undefined if it takes another number of them. */

@@ -89,8 +89,7 @@ export function parseVkey(text: string): Verifier {
   }
   const raw = bytes.subarray(1)
   if (keyId(name, raw).toString('hex') !== id) throw new TypeError(`the verifier key of ${name} has a wrong key id`)
-  const vkey = `${name}+${id}+${bytes.toString('base64')}`
-  return { name, id: Buffer.from(id, 'hex'), key: fromRaw(raw), vkey }
+  return { name, id: Buffer.from(id, 'hex'), key: fromRaw(raw), vkey: `${name}+${id}+${bytes.toString('base64')}` }
 }
 
 /** Signs a text, which must end with a line end. */
@@ -103,17 +102,17 @@ export function noteOf(text: string, { name, vkey }: Signer, signature: Uint8Arr
   return `${text}\n— ${name} ${Buffer.concat([id, signature]).toString('base64')}\n`
 }
 
-/** The text of a note, whoever signed it; undefined if it is no note. */
-export function textOfNote(note: string): string | undefined {
-  const split = note.lastIndexOf('\n\n')
-  return split < 0 ? undefined : note.slice(0, split + 1)
-}
-
 /** Whether this is the signature of a text by the key of a signer. */
 export const isSignature = (text: Uint8Array, { vkey }: Signer, signature: unknown): signature is Uint8Array =>
   signature instanceof Uint8Array &&
   signature.length === signatureBytes &&
   verify(null, text, parseVkey(vkey).key, signature)
+
+/** The text of a note, whoever signed it; undefined if it is no note. */
+export function textOfNote(note: string): string | undefined {
+  const split = note.lastIndexOf('\n\n')
+  return split < 0 ? undefined : note.slice(0, split + 1)
+}
 
 export type OpenedNote =
   | { readonly text: string; readonly signedBy: string; readonly verifier: Verifier }

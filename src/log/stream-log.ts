@@ -1,7 +1,7 @@
 // Verifies the lines of one log as they come by in a stream, against the checkpoints between them.
 import { parseCheckpoint } from './checkpoint.ts'
 import { member } from './envelope.ts'
-import { type KeyChange, keyRotationOf } from './key-rotation.ts'
+import { type KeyChange, keyChangeOf } from './key-line.ts'
 import { addGap } from './log-report.ts'
 import { type Hash, Tree } from './merkle.ts'
 import { openNote, type Verifier } from './note.ts'
@@ -92,7 +92,7 @@ export class StreamLog {
 
   private hear(event: EventItem['event'], index: number): void {
     addGap(this.report.gaps, event)
-    const change = keyRotationOf(event, index)
+    const change = keyChangeOf(event, index)
     if (change !== undefined) this.changes.push(change)
     if (member(event, 'event_name') !== 'audit.gap') return
     const [sink, origin, first, last] = ['sink', 'origin', 'first', 'last'].map((key) => member(event, 'log', key))

@@ -88,8 +88,8 @@ export class TileWriter {
     return this.tree.root()
   }
 
-  peaks(): Hash[] {
-    return this.tree.peaks()
+  complete(): Hash[] {
+    return this.tree.complete()
   }
 
   private keep(level: number, value: Hash): void {

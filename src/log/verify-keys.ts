@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BalancerError, reasonOf } from '../errors.ts'
 import { type KeptNote, readKeptNotes } from './kept-notes.ts'
-import { followKeys } from './key-rotation.ts'
+import { followKeys } from './key-line.ts'
 import { parseVkey, type Verifier } from './note.ts'
 import { orMissing } from './segments.ts'
 

@@ -1,7 +1,7 @@
 // Verifies the lines of one segment.
 import { type LoggedEvent, member, parseLine, placeFault } from './envelope.ts'
 import type { HashAudit } from './hash-audit.ts'
-import { type KeyChange, keyRotationOf } from './key-rotation.ts'
+import { type KeyChange, keyChangeOf } from './key-line.ts'
 import { LineReader, lineStart } from './lines.ts'
 import { addGap, type LogReport } from './log-report.ts'
 import { leafHashIn } from './merkle.ts'
@@ -74,7 +74,7 @@ async function verifyLines(
 function hear(event: LoggedEvent, index: number, signed: boolean, log: SignedLog): void {
   addGap(log.report.gaps, event)
   if (!signed) return
-  const change = keyRotationOf(event, index)
+  const change = keyChangeOf(event, index)
   if (change !== undefined) log.changes.push(change)
   if (member(event, 'event_name') !== 'audit.pruned') return
   const last = member(event, 'log', 'last')

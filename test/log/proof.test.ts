@@ -90,7 +90,7 @@ describe('any larger tree', () => {
         const edge = await proveEdge(size, roots)
         expect(rootOf(edge)).toBe(naiveRoot(whole))
         const grown = Tree.from(size, edge)!
-        expect(grown.peaks()).toEqual(edge)
+        expect(grown.complete()).toEqual(edge)
         grown.push(leaves[0]!)
         expect(grown.root()).toBe(naiveRoot([...whole, leaves[0]!]))
       }),
@@ -191,7 +191,7 @@ describe('from the tiles of a log', () => {
       for (const leaf of many.slice(0, at)) tree.push(leaf)
       const root = tree.root()
       expect(await rootAt(dir, at)).toBe(root)
-      expect(await edgeAt(dir, at)).toEqual(tree.peaks())
+      expect(await edgeAt(dir, at)).toEqual(tree.complete())
       for (const index of edges.filter((one) => one < at)) {
         const proof = await inclusionProof(dir, index, at)
         expect(verifyInclusion(index, at, many[index]!, proof, root)).toBe(true)

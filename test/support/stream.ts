@@ -28,7 +28,7 @@ export class StreamSource {
   checkpoint(others: Record<string, unknown> = {}): string {
     const { origin, signer, tree } = this
     const note = signNote(formatCheckpoint({ origin, size: tree.size, root: tree.root() }), signer)
-    const edge = tree.peaks().map((hash) => fromHash(hash).toString('base64'))
+    const edge = tree.complete().map((hash) => fromHash(hash).toString('base64'))
     const checkpoint = { edge, note, origin, size: tree.size, vkey: signer.vkey, ...(others as Record<string, string>) }
     return canonical({ checkpoint })
   }

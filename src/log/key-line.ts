@@ -9,10 +9,10 @@ export interface KeyChange {
   readonly to: Verifier
 }
 
-export const keyRotationMark = Buffer.from('"event_name":"audit.key_rotated"')
+export const keyChangeMark = Buffer.from('"event_name":"audit.key_rotated"')
 
 /** What a line says of a change of keys; undefined if it is no such line, or names what are no keys of one writer. */
-export function keyRotationOf(event: LoggedEvent | undefined, index: number): KeyChange | undefined {
+export function keyChangeOf(event: LoggedEvent | undefined, index: number): KeyChange | undefined {
   if (event === undefined || member(event, 'event_name') !== 'audit.key_rotated') return undefined
   const [from, to] = [keyOf(member(event, 'log', 'from')), keyOf(member(event, 'log', 'to'))]
   return from !== undefined && to !== undefined && from.name === to.name ? { index, from, to } : undefined
