@@ -52,7 +52,7 @@ export async function verifyOneLog(
 
 async function verifyInto(report: LogReport, dir: string, signers: Signers, { kept, pins }: Evidence): Promise<void> {
   const start = await look(dir, report)
-  const opened = await openCheckpoint(dir, start.note, signers, report)
+  const opened = lastSigned(await openCheckpoint(dir, start.note, signers, report), kept)
   const checkpoint = opened?.checkpoint
   report.origin = checkpoint?.origin
   report.signed = checkpoint?.size ?? 0
@@ -137,12 +137,25 @@ async function look(dir: string, report: LogReport): Promise<{ note: Buffer | un
   }
 }
 
+interface Opened {
+  readonly checkpoint: Checkpoint
+  readonly signer: Verifier
+}
+
+/** A checkpoint that hands over to another key is kept before it is published: a crash can leave it at that. */
+function lastSigned(opened: Opened | undefined, kept: readonly KeptNote[]): Opened | undefined {
+  const last = kept.at(-1)
+  if (opened === undefined || last?.change === undefined || last.size <= opened.checkpoint.size) return opened
+  if (last.origin !== opened.checkpoint.origin) return opened
+  return { checkpoint: { origin: last.origin, size: last.size, root: last.root! }, signer: last.change.from }
+}
+
 async function openCheckpoint(
   dir: string,
   note: Buffer | undefined,
   { keys, renew, instance, used }: Signers,
   report: LogReport,
-): Promise<{ checkpoint: Checkpoint; signer: Verifier } | undefined> {
+): Promise<Opened | undefined> {
   const file = checkpointPath(dir)
   if (note === undefined) {
     report.add({ file, fact: 'the checkpoint is missing' })

@@ -2,6 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { pruneLog } from '../../src/audit/prune.ts'
 import { run } from '../../src/cli/command.ts'
@@ -20,7 +21,11 @@ async function prune(dir: string) {
     else err += text
     return Promise.resolve(true)
   }
-  const code = await run(['prune', dir], { out: (text) => add(text, 'out'), err: (text) => add(text, 'err') })
+  const code = await run(['prune', dir], {
+    in: Readable.from([]),
+    out: (text) => add(text, 'out'),
+    err: (text) => add(text, 'err'),
+  })
   return { code, out, err }
 }
 

@@ -27,7 +27,6 @@ const balancer = createBalancer({
     redact,
     sinks: [
       fileSink({ dir, instance: 'one', maxBytes: 64 * 1024 ** 3 }),
-      httpSink({ url: collector, queueBytes: 1024 ** 3 }),
       stdoutSink({ format: 'json' }),
     ],
   },
