@@ -16,7 +16,7 @@ function newest(path) {
 function builtAt() {
   try {
     return Math.min(
-      ...['index.js', 'index.cjs', 'node.js', 'express.js', 'fastify.js', 'cli.js'].map(
+      ...['index.js', 'index.cjs', 'node.js', 'express.js', 'fastify.js', 'cli.js', 'schema/index.json'].map(
         (name) => statSync(join(root, 'dist', name)).mtimeMs,
       ),
     )
@@ -25,7 +25,10 @@ function builtAt() {
   }
 }
 
-if (Math.max(...['src', 'tsup.config.ts', 'package.json'].map((path) => newest(join(root, path)))) > builtAt()) {
+if (
+  Math.max(...['src', 'scripts/schemas.ts', 'tsup.config.ts', 'package.json'].map((path) => newest(join(root, path)))) >
+  builtAt()
+) {
   const { status, stdout, stderr } = spawnSync(
     'npx',
     ['--no-install', 'tsup', '--no-dts', '--silent', '--out-dir', 'dist-next'],

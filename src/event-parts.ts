@@ -4,6 +4,26 @@ import { exclusionReasons, pickReasons, stickyVerdicts } from './decision.ts'
 import { sourceTypes } from './discovery.ts'
 import { attemptResults, requestResults, retryDenials } from './outcome.ts'
 import { clientSources } from './request.ts'
+import type { LogName } from './sink.ts'
+
+/** Severity numbers of the OpenTelemetry log data model. */
+export const severity = { info: 9, warn: 13, error: 17 } as const
+
+export interface Definition {
+  readonly log: LogName
+  readonly severity: number
+  /** What it tells, in a sentence or two: the description of its JSON Schema, and the beginning of its documentation. */
+  readonly about: string
+  /** The fields besides the envelope. */
+  readonly fields: z.ZodRawShape
+}
+
+export const define = <F extends z.ZodRawShape>(
+  log: LogName,
+  level: keyof typeof severity,
+  about: string,
+  fields: F,
+) => ({ log, severity: severity[level], about, fields })
 
 /** A count, a size or a duration. Lines hold integers only. */
 export const int = z.int().nonnegative()
@@ -14,6 +34,10 @@ export const obj = z.strictObject
 const withheld = obj({ length: int })
 const values = z.record(text, z.union([z.array(text), withheld]))
 export const json: z.ZodType<unknown> = z.unknown()
+
+const scope = { pool: text.optional(), config_revision: int.optional(), config_hash: text.optional() }
+export const withLb = <S extends z.ZodRawShape>(shape: S) => obj({ ...scope, ...shape })
+export const plainLb = withLb({}).optional()
 
 // RFC 8785 has no form for a lone surrogate.
 const wellFormed = (given: string): string => given.toWellFormed()
@@ -70,6 +94,8 @@ export const decision = obj({
 })
 const attempt = obj({
   backend: text,
+  /** The pick that led to it, at level `full`. */
+  decision: decision.optional(),
   /** Of a backend at a unix socket its path; then there is no port. */
   address: text,
   port: int.optional(),
@@ -100,6 +126,12 @@ const tunnel = obj({
   closed_by: z.enum(['client', 'backend', 'balancer']),
 })
 
+/** How much of a request is recorded. */
+export const levels = ['none', 'metadata', 'headers', 'full'] as const
+export type Level = (typeof levels)[number]
+/** Absent where it is `headers`, the usual one. */
+export const level = z.enum(['metadata', 'full'])
+
 /** How a request went. */
 export const completion = {
   request_id: text,
@@ -111,6 +143,7 @@ export const completion = {
   decision: decision.optional(),
   attempts: z.array(attempt),
   retry_denied: z.enum(retryDenials).optional(),
+  level: level.optional(),
   timing,
   tunnel: tunnel.optional(),
 }
@@ -131,7 +164,14 @@ export const tls = obj({
 export const connection = obj({ peer })
 export const requestHead = {
   method: text,
-  header: values,
+  /** Absent at level `metadata`. */
+  header: values.optional(),
+  headers_omitted: int.optional(),
+}
+export const responseHead = {
+  status_code: int.optional(),
+  /** At level `full`. */
+  header: values.optional(),
   headers_omitted: int.optional(),
 }
 export const url = obj({

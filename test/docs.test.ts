@@ -13,7 +13,7 @@ import { discoverySchema } from '../src/discovery/options.ts'
 import { discoveryCauses } from '../src/discovery.ts'
 import { failures } from '../src/errors.ts'
 import { decision } from '../src/event-parts.ts'
-import { type BuiltInEventName, eventSchema, eventTable } from '../src/events.ts'
+import { appEvent, type BuiltInEventName, eventSchema, eventTable } from '../src/events.ts'
 import { passiveSchema } from '../src/health/passive.ts'
 import { activeSchema } from '../src/health/probe-options.ts'
 import { causes } from '../src/health/transition.ts'
@@ -108,9 +108,9 @@ describe('docs/events.md', () => {
     expect(sorted(headings)).toEqual(sorted([...names, 'app.*']))
   })
 
-  it.each(names)('tells the log and the severity of %s', (name) => {
-    const { log, severity } = eventTable[name]
-    expect(section(text, `## \`${name}\``)).toContain(`Log: ${log}. Severity: ${severity}.`)
+  it.each([...names, 'app.*'] as const)('tells the log, the severity and the description of %s', (name) => {
+    const { log, severity, about } = name === 'app.*' ? appEvent : eventTable[name]
+    expect(section(text, `## \`${name}\``)).toContain(`Log: ${log}. Severity: ${severity}. ${about}`)
   })
 
   it.each(names)('tells every field of %s, and no other', (name) => {

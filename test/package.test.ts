@@ -61,7 +61,10 @@ describe('the exports', () => {
 
   it('have no other entries', () => {
     const entries = Object.keys(manifest.exports).filter((path) => path !== './package.json')
-    expect(entries.map((path) => path.replace(/^\./, 'auditlb'))).toEqual(Object.keys(names))
+    expect(entries.map((path) => path.replace(/^\./, 'auditlb'))).toEqual([
+      ...Object.keys(names),
+      'auditlb/schema/*.json',
+    ])
   })
 })
 
@@ -94,6 +97,7 @@ describe('what is shipped', () => {
         'dist/index.js',
         'dist/index.cjs',
         'dist/cli.js',
+        'dist/schema/event.json',
       ]),
     )
     expect(

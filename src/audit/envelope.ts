@@ -45,7 +45,7 @@ export class Envelope {
       event_name: name,
       http: given.http,
       lb: given.lb,
-      log: given.log,
+      log: given.log === undefined ? undefined : shownParts(given.log, showing, ['hold', 'last_error', 'reason']),
       network: given.network,
       outcome: given.outcome ?? 'success',
       schema_version: 1,

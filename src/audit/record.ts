@@ -1,4 +1,4 @@
-// The host's own entries in the log: its denials, and its `app.*` events.
+// The host's own entries in the log: its denials, who reads the log, and its `app.*` events.
 import { z } from 'zod'
 import type { Json } from '../canonical.ts'
 import { BalancerError } from '../errors.ts'
@@ -10,13 +10,26 @@ import { safeText } from './text.ts'
 // A denial is often of what nobody expected, an empty name or a long one: it is recorded all the same, cut where it must be.
 const shortText = z.string().overwrite((given) => clipped(given.toWellFormed()))
 
+const who = actorSchema.extend({ id: shortText, auth: shortText.optional() })
+const about = {
+  request_id: z.string().optional(),
+  client: z.looseObject({ address: z.string() }).optional(),
+}
+
 const denialSchema = z.looseObject({
+  ...about,
   rule: z.string().min(1),
   phase: z.enum(['connection', 'request', 'admin']).default('request'),
   detail: z.string().optional(),
-  request_id: z.string().optional(),
-  actor: actorSchema.extend({ id: shortText, auth: shortText.optional() }).optional(),
-  client: z.looseObject({ address: z.string() }).optional(),
+  actor: who.optional(),
+})
+
+const readingSchema = z.looseObject({
+  ...about,
+  actor: who,
+  verb: z.string().min(1),
+  filters: z.unknown().optional(),
+  count: z.int().nonnegative().optional(),
 })
 
 /** Longest name of a rule, an actor, a request or a client, in characters. */
@@ -29,6 +42,12 @@ function clipped(name: string): string {
 /** What the host tells of a denial: `rule` at least; members that it adds are kept under `app`. */
 export type Denial = z.input<typeof denialSchema>
 
+/**
+ * What the host tells of a reading of the log: `actor`, and what was done as `verb`, at least; members that it adds are kept
+ * under `app`.
+ */
+export type Reading = z.input<typeof readingSchema>
+
 function denialFields(given: unknown): EventFields<'access.denied'> {
   const { rule, phase, detail, request_id, actor, client, ...rest } = parseOptions(
     denialSchema,
@@ -38,19 +57,43 @@ function denialFields(given: unknown): EventFields<'access.denied'> {
   return {
     outcome: 'failure',
     access: { rule: safeText(rule, mostName), phase, ...(detail === undefined ? {} : { detail: safeText(detail) }) },
-    ...(request_id === undefined ? {} : { lb: { request_id: safeText(request_id, mostName) } }),
     ...(actor === undefined ? {} : { actor }),
-    ...(client === undefined
-      ? {}
-      : { client: { address: safeText(client.address, mostName), source: 'given' as const } }),
-    ...(Object.keys(rest).length === 0 ? {} : { app: bounded(rest, 0) }),
+    ...aboutFields({ request_id, client }, rest),
   }
 }
 
+function readingFields(given: unknown): EventFields<'audit.read'> {
+  const { actor, verb, filters, count, request_id, client, ...rest } = parseOptions(
+    readingSchema,
+    given,
+    "record('audit.read')",
+  )
+  return {
+    actor,
+    log: {
+      verb: safeText(verb, mostName),
+      ...(filters === undefined ? {} : { filters: bounded(filters) }),
+      ...(count === undefined ? {} : { count }),
+    },
+    ...aboutFields({ request_id, client }, rest),
+  }
+}
+
+type About = z.output<z.ZodObject<typeof about>>
+
+const aboutFields = ({ request_id, client }: About, rest: object) => ({
+  ...(request_id === undefined ? {} : { lb: { request_id: safeText(request_id, mostName) } }),
+  ...(client === undefined
+    ? {}
+    : { client: { address: safeText(client.address, mostName), source: 'given' as const } }),
+  ...(Object.keys(rest).length === 0 ? {} : { app: bounded(rest) }),
+})
+
 /** Hands an entry of the host's own to the trail. What is too long is cut. Throws `config-invalid` or
- * `event-unknown` for one that cannot be meant: no rule, another name. */
+ * `event-unknown` for one that cannot be meant: no rule, nobody who reads, another name. */
 export function recordInto(emit: Emit, name: string, fields: unknown): void {
   if (name === 'access.denied') emit(name, denialFields(fields))
+  else if (name === 'audit.read') emit(name, readingFields(fields))
   else emit(name as `app.${string}`, appFields(name, fields))
 }
 
@@ -59,52 +102,63 @@ const appName = /^app\.[a-z0-9_.]{1,120}$/
 function appFields(name: string, given: unknown): EventFields<`app.${string}`> {
   if (!appName.test(name))
     throw new BalancerError('event-unknown', `${JSON.stringify(name)}; the host's own begin with app.`)
-  return { app: bounded(given, 0) }
+  return { app: bounded(given) }
 }
 
 const mostMembers = 64
 const mostDepth = 8
+/** How many values there are in all: an object of the host's may lead to all others that it has. */
+const mostValues = 4096
 
 /**
- * Any value as a line can hold it: bounded in depth, breadth and length, text escaped, other numbers than integers as text.
- * What is left out is marked with its count.
+ * Any value as a line can hold it: bounded in depth, breadth, number and length, text escaped, other numbers than integers as
+ * text. What is left out is marked with its count. Never throws.
  */
-function bounded(value: unknown, depth: number): Json {
-  try {
-    return boundedValue(value, depth)
-  } catch {
-    // A getter or a `toString` of the host's that throws.
-    return '[unreadable]'
+export function bounded(value: unknown): Json {
+  return new Bounded().of(value, 0)
+}
+
+class Bounded {
+  #values = 0
+
+  of(value: unknown, depth: number): Json {
+    if (++this.#values > mostValues) return '[too many]'
+    try {
+      return this.#value(value, depth)
+    } catch {
+      // A getter or a `toString` of the host's that throws.
+      return '[unreadable]'
+    }
   }
-}
 
-function boundedValue(value: unknown, depth: number): Json {
-  switch (typeof value) {
-    case 'string':
-      return safeText(value)
-    case 'boolean':
-      return value
-    case 'number':
-      return Number.isSafeInteger(value) ? value : String(value)
-    case 'object':
-      if (value === null) return null
-      if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid date' : value.toISOString()
-      if (depth === mostDepth) return '[too deep]'
-      return Array.isArray(value) ? boundedList(value, depth + 1) : boundedMembers(value, depth + 1)
-    default:
-      return safeText(String(value))
+  #value(value: unknown, depth: number): Json {
+    switch (typeof value) {
+      case 'string':
+        return safeText(value)
+      case 'boolean':
+        return value
+      case 'number':
+        return Number.isSafeInteger(value) ? value : String(value)
+      case 'object':
+        if (value === null) return null
+        if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid date' : value.toISOString()
+        if (depth === mostDepth) return '[too deep]'
+        return Array.isArray(value) ? this.#list(value, depth + 1) : this.#members(value, depth + 1)
+      default:
+        return safeText(String(value))
+    }
   }
-}
 
-function boundedList(list: readonly unknown[], depth: number): Json {
-  // A hole is an item as well: `map` would leave it a hole, which no JSON has.
-  const kept = Array.from(list.slice(0, mostMembers), (item) => bounded(item, depth))
-  return list.length > mostMembers ? [...kept, `[+${list.length - mostMembers}]`] : kept
-}
+  #list(list: readonly unknown[], depth: number): Json {
+    // A hole is an item as well: `map` would leave it a hole, which no JSON has.
+    const kept = Array.from(list.slice(0, mostMembers), (item) => this.of(item, depth))
+    return list.length > mostMembers ? [...kept, `[+${list.length - mostMembers}]`] : kept
+  }
 
-function boundedMembers(value: object, depth: number): Json {
-  const members = Object.entries(value)
-  const kept = members.slice(0, mostMembers).map(([key, member]) => [safeText(key, 128), bounded(member, depth)])
-  const more = members.length - mostMembers
-  return Object.fromEntries(more > 0 ? [...kept, ['[+]', more]] : kept)
+  #members(value: object, depth: number): Json {
+    const members = Object.entries(value)
+    const kept = members.slice(0, mostMembers).map(([key, member]) => [safeText(key, 128), this.of(member, depth)])
+    const more = members.length - mostMembers
+    return Object.fromEntries(more > 0 ? [...kept, ['[+]', more]] : kept)
+  }
 }

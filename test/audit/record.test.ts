@@ -145,3 +145,54 @@ it('holes of a list, and values that throw when they are read, have a text', () 
     expect(store.events('traffic')[0].app).toEqual({ list: ['undefined', 1], bad: '[unreadable]', fine: 2 })
   })
 })
+
+it('a reading of the log carries who, what, and how much', () => {
+  const w = watched({ backends: [], name: 'edge' })
+  w.balancer.audit.record('audit.read', {
+    actor: { id: 'auditor', type: 'user', auth: 'oidc' },
+    verb: 'query',
+    filters: { since: '7d', path: '/a\n' },
+    count: 212,
+    client: { address: '192.0.2.1' },
+    request_id: 'r1',
+    case: 'INC-77',
+  })
+  expect(w.of('audit.read')[0]).toMatchObject({
+    outcome: 'success',
+    severity: 9,
+    actor: { id: 'auditor', type: 'user', auth: 'oidc' },
+    log: { verb: 'query', filters: { since: '7d', path: '/a\\x0a' }, count: 212 },
+    client: { address: '192.0.2.1', source: 'given' },
+    lb: { request_id: 'r1', pool: 'edge', config_revision: 1 },
+    app: { case: 'INC-77' },
+  })
+})
+
+it('a reading goes to the security log, from a trail without a balancer too', async () => {
+  const store = memoryStore()
+  const audit = createAudit({ sinks: [store] })
+  audit.record('audit.read', { actor: { id: 'cli', type: 'system' }, verb: 'verify' })
+  await audit.ready()
+  expect(store.events('security')).toMatchObject([{ event_name: 'audit.read', log: { verb: 'verify' } }])
+})
+
+it.each([
+  {},
+  { verb: 'query' },
+  { actor: { id: 'a', type: 'user' } },
+  { actor: { id: 'a', type: 'user' }, verb: 'query', count: -1 },
+])('%j is no reading', (given) => {
+  expect(() => createAudit().record('audit.read', given as never)).toThrow(
+    expect.objectContaining({ code: 'config-invalid' }),
+  )
+})
+
+it('a value that leads to itself, many times over, is bounded all the same', () => {
+  const w = watched({ backends: [] })
+  const all: object[] = []
+  for (let i = 0; i < 64; i++) all.push({ all, n: i })
+  w.balancer.audit.record('app.x', { all })
+  const text = JSON.stringify(w.of('app.x')[0].app)
+  expect(text).toContain('[too many]')
+  expect(text.length).toBeLessThan(1_000_000)
+})
