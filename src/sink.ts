@@ -163,8 +163,6 @@ export interface Cursor {
   next(log: LogName): number
   /** Written to disk within a second, and before lines are deleted that only this cursor has passed. */
   advance(log: LogName, next: number): void
-  /** Resolves once all that was advanced is on disk. */
-  persist(): Promise<void>
 }
 
 /** Lines of a store on their way to the sinks: what stands here is durable. */

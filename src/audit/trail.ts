@@ -3,51 +3,43 @@
 import { type Clock, systemClock, timeLeft, within } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { AuditEvent, EventFields, EventName, Ticket } from '../events.ts'
-import { parseOptions } from '../parse.ts'
+import { MemoryStore } from '../log/memory-store.ts'
 import { systemRandom } from '../random.ts'
 import { env, safeName, stderrLogger } from '../runtime.ts'
-import { isStore, type LogName, type LogStore, type Sink, type SinkContext } from '../sink.ts'
+import { isStore, type LogName, type LogStore, type OpenedStore, type Sink, type SinkContext } from '../sink.ts'
 import { version } from '../version.ts'
 import type { Audit, AuditClosed } from './audit.ts'
 import { Bus, type Listener } from './bus.ts'
-import { Delivery } from './delivery.ts'
+import { Deliveries } from './deliveries.ts'
+import { Early } from './early.ts'
 import { Envelope, logOf } from './envelope.ts'
-import { ephemeralHeads, type Opened, openSinks } from './open.ts'
-import { type AuditConfig, sinkSchema } from './options.ts'
+import { openSinks } from './open.ts'
+import type { AuditConfig } from './options.ts'
 import { quiet } from './quiet.ts'
 import { recordInto } from './record.ts'
 import { Recorder } from './recorder.ts'
 import { createRedactor, type Redactor } from './redact.ts'
 import { Reminder } from './reminder.ts'
 
-/** How many events wait for the log to be opened; an opening log takes far less time than it takes to fill this. */
-const mostPending = 10_000
 /** How long a change or a request waits for its line to be on disk. */
 const durableTimeoutMs = 10_000
-
-interface Pending {
-  readonly event: AuditEvent
-  readonly log: LogName
-  readonly ticket: Ticket
-}
 
 export class Trail implements Audit {
   readonly redactor: Redactor
   readonly whenUnavailable: 'drop' | 'refuse'
   readonly #clock: Clock
-  readonly #context: SinkContext
+  readonly #context: Omit<SinkContext, 'instance'>
+  /** Where lines wait for the sinks while no log store is open. */
+  readonly #memory: MemoryStore
   readonly #store: LogStore | undefined
-  readonly #deliveries: Delivery[] = []
+  readonly #deliveries: Deliveries
   readonly #bus: Bus
   readonly #recorder: Recorder
   readonly #reminder: Reminder
   readonly #told = new Set<string>()
   readonly #envelope: Envelope
-  #pending: Pending[] | undefined = []
+  readonly #early = new Early()
   #emitted = 0
-  /** Resolves once events have their places: the log is open, or cannot be. */
-  readonly #placed: Promise<void>
-  #place: () => void = () => undefined
   readonly #ready: Promise<void>
   #closing: Promise<AuditClosed> | undefined
   #closed = false
@@ -62,9 +54,30 @@ export class Trail implements Audit {
     this.redactor = createRedactor(config.redact)
     this.whenUnavailable = config.whenUnavailable
     this.#store = config.sinks.find(isStore)
+    const { random } = this.#context
+    const lossless = {
+      onChanged: (log: EventFields<'audit.sink_changed'>['log']) => void this.emit('audit.sink_changed', { log }),
+      onGap: (name: LogName, log: EventFields<'audit.gap'>['log']) =>
+        this.#closed ? undefined : this.#recorder.offerGap(this.#gapEvent(log), name),
+      durable: async ({ log, index }: Ticket) => {
+        if (this.#recorder.storeOpen) await this.#store!.durable(log, index!)
+      },
+    }
+    this.#deliveries = new Deliveries({ clock: this.#clock, random, logger, ...lossless }, () => ({
+      ...this.#context,
+      instance: this.#envelope.service.instance.id,
+    }))
+    this.#memory = new MemoryStore({
+      service,
+      clock: this.#clock,
+      maxBytes: config.queueBytes,
+      signs: () => this.#deliveries.sign,
+      grown: this.#deliveries.grown,
+    })
     this.#recorder = new Recorder({
       store: this.#store,
-      deliveries: this.#deliveries,
+      memory: this.#memory,
+      hasSinks: () => this.#deliveries.any,
       gapEvent: (log) => this.#gapEvent(log),
       gapTold: (event) => {
         this.#emitted++
@@ -73,24 +86,21 @@ export class Trail implements Audit {
       onFault: (what, error) => this.tellOnce(what, reasonOf(error)),
     })
     this.#reminder = new Reminder(this.#clock, () => this.#tellGaps())
-    for (const sink of config.sinks) if (!isStore(sink)) this.#feed(sink)
-    this.#placed = new Promise((resolve) => {
-      this.#place = resolve
-    })
+    for (const sink of config.sinks) if (!isStore(sink)) this.#deliveries.add(sink)
     this.#ready = this.#open()
     // Whoever does not call ready() has been told by the logger.
     this.#ready.catch(() => undefined)
   }
 
-  /** Whether responses wait for their line: the store's `durability` is `group`. */
+  /** Whether responses wait for their line: the store's `durability` is `group` or `remote`. */
   get waitsForDisk(): boolean {
-    return this.#store?.durability === 'group'
+    return this.#store?.durability === 'group' || this.#store?.durability === 'remote'
   }
 
   /** Whether what is emitted now will be recorded. Without a log store there is nothing that could refuse it. */
   get recordable(): boolean {
     if (this.#closing !== undefined) return false
-    return this.#store === undefined || this.#pending !== undefined || (this.#recorder.storeOpen && this.#store.healthy)
+    return this.#store === undefined || this.#early.waits || (this.#recorder.storeOpen && this.#store.healthy)
   }
 
   /** Takes in a fact. Never throws, never waits. After `close` there is nothing that could keep it. */
@@ -99,9 +109,8 @@ export class Trail implements Audit {
     if (this.#closed) return ticket
     const event = this.#envelope.wrap(name, fields)
     this.#emitted++
-    if (this.#pending !== undefined) {
-      if (this.#pending.length < mostPending) this.#pending.push({ event, log, ticket })
-      else this.#recorder.gaps.lose(log, name, event.time, 'backlog')
+    if (this.#early.waits) {
+      if (!this.#early.push(event, log, ticket)) this.#recorder.gaps.lose(log, name, event.time, 'backlog')
       // It gets its place only when the log is open: listeners hear of it without.
       this.#bus.publish(event)
       return ticket
@@ -115,11 +124,15 @@ export class Trail implements Audit {
   /** Resolves once the line is on disk; at once if there is no log store. Rejects if it is not recorded, or not in time. */
   async durable(ticket: Ticket): Promise<void> {
     if (this.#store === undefined) return
-    if (ticket.index === undefined && this.#pending !== undefined)
-      await within(this.#clock, this.#placed, durableTimeoutMs, undefined)
+    if (ticket.index === undefined && this.#early.waits)
+      await within(this.#clock, this.#early.placed, durableTimeoutMs, undefined)
     if (ticket.index === undefined || !this.#recorder.storeOpen)
       throw new BalancerError('audit-unavailable', 'the event is not in the log')
-    const done = this.#store.durable(ticket.log, ticket.index).then(() => true)
+    const { durability, remote } = this.#store
+    const onDisk = this.#store.durable(ticket.log, ticket.index)
+    const all =
+      durability === 'remote' ? [onDisk, this.#deliveries.accepted(remote, ticket.log, ticket.index)] : [onDisk]
+    const done = Promise.all(all).then(() => true)
     if (!(await within(this.#clock, done, durableTimeoutMs, false))) {
       throw new BalancerError('audit-unavailable', `the line was not on disk within ${durableTimeoutMs} ms`)
     }
@@ -135,17 +148,9 @@ export class Trail implements Audit {
 
   addSink(sink: Sink): void {
     if (this.#closing !== undefined) throw new BalancerError('closed', 'addSink')
-    parseOptions(sinkSchema, sink, 'addSink')
-    if (isStore(sink)) throw new BalancerError('config-invalid', 'addSink: a file sink is given at the start')
-    const names = [this.#store?.name, ...this.#deliveries.map((delivery) => delivery.sink.name)]
-    if (names.includes(sink.name))
-      throw new BalancerError('config-invalid', `addSink: there is a sink named ${JSON.stringify(sink.name)}`)
-    this.emit('audit.sink_changed', { log: { sink: sink.name, from: 'absent', to: 'ok', failures: 0, waiting: 0 } })
-    this.#feed(sink)
-      .open(this.#context)
-      .catch((error: unknown) =>
-        this.#context.logger.error({ sink: sink.name, error: reasonOf(error) }, 'an audit sink cannot be opened'),
-      )
+    this.#deliveries.addLater(sink, this.#store?.name, () =>
+      this.emit('audit.sink_changed', { log: { sink: sink.name, from: 'absent', to: 'ok', failures: 0, waiting: 0 } }),
+    )
   }
 
   record(name: string, fields: unknown): void {
@@ -171,8 +176,8 @@ export class Trail implements Audit {
   async #close(deadlineMs: number): Promise<AuditClosed> {
     const left = timeLeft(this.#clock, deadlineMs)
     // Half of the time is for what waits to be delivered then.
-    await within(this.#clock, this.#placed, left() / 2, undefined)
-    if (this.#pending !== undefined) this.#opened(ephemeralHeads(this.#context.service))
+    await within(this.#clock, this.#early.placed, left() / 2, undefined)
+    if (this.#early.waits) this.#opened(undefined)
     this.#recorder.tellGaps()
     this.emit('audit.closed', {
       log: { emitted: this.#emitted + 1, gaps: this.#recorder.gaps.total + this.#recorder.missed.total },
@@ -183,15 +188,16 @@ export class Trail implements Audit {
     const count = (name: string, lines: number): void => {
       if (lines > 0) undelivered[name] = lines
     }
-    // The log beside the others: one that hangs must not cost it its last checkpoint. Nothing is emitted any more.
-    await Promise.all([
-      this.#closeStore(left()).then((lines) => count(this.#store?.name ?? '', lines)),
-      ...this.#deliveries.map(async (delivery) => count(delivery.sink.name, await delivery.close(left()))),
-    ])
+    // The last lines and checkpoints come from the log: it goes first, but one that hangs must not keep the sinks from theirs.
+    const closing = this.#closeStore(left()).then((lines) => count(this.#store?.name ?? '', lines))
+    await within(this.#clock, closing, left() / 2, undefined)
+    await Promise.all([closing, this.#deliveries.close(left, count)])
+    if (this.#recorder.storeOpen) await this.#store?.release()
     return { undelivered }
   }
 
   async #closeStore(deadlineMs: number): Promise<number> {
+    await this.#memory.close()
     if (this.#store === undefined) return 0
     const { storeOpen, untold, missed } = this.#recorder
     return untold + (storeOpen ? (await this.#store.close(deadlineMs)).unwritten : missed.total)
@@ -200,20 +206,7 @@ export class Trail implements Audit {
   /** Returns whether something is left to tell. */
   #tellGaps(): boolean {
     this.#recorder.tellGaps()
-    let left = this.#recorder.owing
-    for (const delivery of this.#deliveries) left = delivery.tellLosses() || left
-    return left
-  }
-
-  #feed(sink: Sink): Delivery {
-    const { clock, random, logger } = this.#context
-    const onChanged = (log: EventFields<'audit.sink_changed'>['log']) => void this.emit('audit.sink_changed', { log })
-    const onGap = (name: LogName, log: EventFields<'audit.gap'>['log']) =>
-      !this.#closed && this.#recorder.offerGap(this.#gapEvent(log), name)
-    const onLoss = () => this.#reminder.arm()
-    const delivery = new Delivery(sink, { clock, random, logger, onChanged, onGap, onLoss })
-    this.#deliveries.push(delivery)
-    return delivery
+    return this.#recorder.owing
   }
 
   #gapEvent(log: EventFields<'audit.gap'>['log']): AuditEvent {
@@ -221,29 +214,30 @@ export class Trail implements Audit {
   }
 
   async #open(): Promise<void> {
-    await openSinks(this.#store, [...this.#deliveries], this.#context, {
+    await openSinks(this.#store, this.#deliveries, this.#context, {
       opened: (opened) => this.#opened(opened),
       closing: () => this.#closing !== undefined,
       closed: () => this.#closed,
-      notice: ({ event, log, facts }) => void this.emit(event, { log: { ...facts } }, log),
+      notice: ({ event, log, facts }) => void this.emit(event, { log: { ...facts } } as EventFields<typeof event>, log),
     })
   }
 
-  #opened(opened: Opened): void {
-    this.#envelope.instance(opened.instance)
-    this.#recorder.open(opened.heads, opened.store)
-    const pending = this.#pending ?? []
-    this.#pending = undefined
+  #opened(opened: OpenedStore | undefined): void {
+    const { instance, heads } = opened ?? this.#memory.opened
+    this.#envelope.instance(instance)
+    this.#recorder.open(heads, opened !== undefined)
+    this.#deliveries.attach(opened === undefined ? this.#memory.feed : this.#store!.feed)
+    const early = this.#early.end()
     const origins = Object.fromEntries(
-      Object.entries(opened.heads).map(([log, head]) => [log, { origin: head.origin, next: head.next }]),
+      Object.entries(heads).map(([log, head]) => [log, { origin: head.origin, next: head.next }]),
     )
     this.emit('audit.opened', { log: { version, origins } })
     this.#recorder.tellGaps()
-    for (const { event, log, ticket } of pending) {
+    for (const { event, log, ticket } of early) {
       event.service = this.#envelope.service
       this.#recorder.record(event, log, ticket)
     }
     if (this.#recorder.owing) this.#reminder.arm()
-    this.#place()
+    this.#early.settle()
   }
 }

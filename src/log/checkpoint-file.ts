@@ -1,7 +1,8 @@
 // The published checkpoint of a log: written after the tiles that it needs, replaced at once.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { formatCheckpoint } from './checkpoint.ts'
+import type { SignedCheckpoint } from '../sink.ts'
+import { formatCheckpoint, signedCheckpoint } from './checkpoint.ts'
 import { type Signer, signNote } from './note.ts'
 import { replaceFile } from './replace-file.ts'
 import type { TileWriter } from './tile-writer.ts'
@@ -11,6 +12,8 @@ export const checkpointPath = (logDir: string): string => join(logDir, 'checkpoi
 export class CheckpointFile {
   /** How many lines the published one covers. Written by publish, and once by who recovers the log. */
   size = 0
+  /** The one that was published last. */
+  last: SignedCheckpoint | undefined
 
   constructor(
     readonly dir: string,
@@ -29,8 +32,10 @@ export class CheckpointFile {
     await mkdir(this.dir, { recursive: true, mode: 0o750 })
     await this.tiles.save()
     const text = formatCheckpoint({ origin: this.origin, size, root: this.tiles.root() })
-    await replaceFile(checkpointPath(this.dir), signNote(text, this.signer), this.mode)
+    const note = signNote(text, this.signer)
+    await replaceFile(checkpointPath(this.dir), note, this.mode)
     this.size = size
+    this.last = signedCheckpoint(this.origin, note, this.signer.vkey, this.tiles)
     await this.tiles.tidy()
   }
 }

@@ -2,7 +2,9 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { safeName } from '../runtime.ts'
-import { type LogName, logNames, type OpenedStore, type SinkContext, type StoreNotice } from '../sink.ts'
+import { type LogName, type LogStore, logNames, type OpenedStore, type StoreHooks, type StoreNotice } from '../sink.ts'
+
+import { StoreFeed } from './feed.ts'
 import { claimInstance, type Instance } from './instance.ts'
 import { instanceKey, publishVkey } from './key.ts'
 import { recoverLog } from './recovery.ts'
@@ -24,23 +26,25 @@ const segmentsPerBudget = 8
 /** How long logs that were opened in vain may take to close. */
 const abandonMs = 1000
 
+type StoreContext = Parameters<LogStore['open']>[0]
+
 export class Store {
+  /** Whether a call to the system had not come back when the logs were closed. Written by close. */
+  private stuck = false
+
   private constructor(
     readonly opened: OpenedStore,
     readonly writers: Readonly<Record<LogName, LogWriter>>,
+    readonly feed: StoreFeed,
     private readonly instance: Instance,
     private readonly retention: Retention,
   ) {}
 
-  static async open(
-    options: StoreOptions,
-    context: SinkContext,
-    notify: (notice: StoreNotice) => void,
-  ): Promise<Store> {
+  static async open(options: StoreOptions, context: StoreContext, hooks: StoreHooks): Promise<Store> {
     await mkdir(options.dir, { recursive: true, mode: 0o750 })
     const instance = await claimInstance(options.dir, options.instance)
     try {
-      return await Store.openInstance(instance, options, context, notify)
+      return await Store.openInstance(instance, options, context, hooks)
     } catch (error) {
       await instance.release()
       throw error
@@ -50,8 +54,8 @@ export class Store {
   private static async openInstance(
     instance: Instance,
     options: StoreOptions,
-    context: SinkContext,
-    notify: (notice: StoreNotice) => void,
+    context: StoreContext,
+    { notify, grown }: StoreHooks,
   ): Promise<Store> {
     const { clock, logger } = context
     const name = `${safeName(context.service)}/${instance.name}`
@@ -74,7 +78,7 @@ export class Store {
         now: clock.now(),
         oldVkey,
       })
-      const writer = new LogWriter(log, recovered, limits, { clock, logger, notify: tell })
+      const writer = new LogWriter(log, recovered, limits, { clock, logger, notify: tell, grown })
       writers[log] = writer
       if (recovered.facts !== undefined) notify({ event: 'audit.recovered', log, facts: recovered.facts })
       return writer
@@ -85,8 +89,11 @@ export class Store {
       await publishVkey(instance.dir, signer, options.mode)
       const head = ({ origin, nextIndex: next }: LogWriter) => ({ origin, next })
       const heads = { traffic: head(traffic), security: head(security), control: head(control) }
+      const opened = { instance: instance.name, vkey: signer.vkey, heads }
+      const logs = { traffic, security, control }
+      const feed = new StoreFeed(instance.dir, options.mode, logs, clock, logger)
       retention.start([traffic, security, control])
-      return new Store({ instance: instance.name, heads }, { traffic, security, control }, instance, retention)
+      return new Store(opened, logs, feed, instance, retention)
     } catch (error) {
       // Opening is tried again and again: each time would else leave files open.
       await Promise.all(Object.values(writers).map((writer) => writer.close(abandonMs)))
@@ -103,8 +110,14 @@ export class Store {
     const stopped = this.retention.stop()
     const results = await Promise.all(logNames.map((log) => this.writers[log].close(deadlineMs)))
     await stopped
-    // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
-    if (!results.some((one) => one.stuck)) await this.instance.release()
+    this.stuck = results.some((one) => one.stuck)
     return { unwritten: results.reduce((sum, one) => sum + one.unwritten, 0) }
+  }
+
+  /** Ends the feed, and gives the instance free. */
+  async release(): Promise<void> {
+    await this.feed.close()
+    // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
+    if (!this.stuck) await this.instance.release()
   }
 }

@@ -88,6 +88,10 @@ export class TileWriter {
     return this.tree.root()
   }
 
+  peaks(): Hash[] {
+    return this.tree.peaks()
+  }
+
   private keep(level: number, value: Hash): void {
     this.edges[level] ??= newEdge()
     const edge = this.edges[level]

@@ -6,7 +6,7 @@
 import { type Clock, within } from '../clock.ts'
 import { BalancerError } from '../errors.ts'
 import type { Logger } from '../runtime.ts'
-import type { LogName, StoreNotice } from '../sink.ts'
+import type { LogName, LogStore, SignedCheckpoint, StoreNotice } from '../sink.ts'
 import { Alarm } from './alarm.ts'
 import { Batch } from './batch.ts'
 import { CheckpointFile } from './checkpoint-file.ts'
@@ -23,7 +23,7 @@ const eagerChars = 262_144
 const syncMs = 100
 
 export interface WriterOptions {
-  readonly durability: 'none' | 'interval' | 'group'
+  readonly durability: LogStore['durability']
   readonly mode: number
   readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number }
   readonly checkpoint: { readonly intervalMs: number; readonly lines: number }
@@ -33,12 +33,15 @@ export interface WriterContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly notify: (notice: StoreNotice) => void
+  /** More lines are durable, or a checkpoint is published. */
+  readonly grown: (log: LogName) => void
 }
 
 type Job = () => Promise<void>
 
 export class LogWriter {
   readonly origin: string
+  readonly dir: string
   /** Closed segments, the oldest first. Written by rotation and by retention. */
   readonly closed: Segment[]
   private next: number
@@ -71,6 +74,7 @@ export class LogWriter {
     const { dir, origin, signer, tiles, signedSize } = recovered
     const { clock } = context
     this.origin = origin
+    this.dir = dir
     this.faults = new Faults(origin, clock, context.logger)
     this.closed = recovered.closed
     this.file = recovered.file
@@ -94,6 +98,31 @@ export class LogWriter {
   /** The index that the next line gets. */
   get nextIndex(): number {
     return this.next
+  }
+
+  /** The index of the oldest line that is there. */
+  get firstIndex(): number {
+    return this.closed[0]?.first ?? this.file.first
+  }
+
+  /** The index behind the last line that is fsynced. */
+  get durableEnd(): number {
+    return this.durableSize
+  }
+
+  /** How many lines the checkpoint covers. */
+  get signedSize(): number {
+    return this.checkpoint.size
+  }
+
+  get signedCheckpoint(): SignedCheckpoint | undefined {
+    return this.checkpoint.last
+  }
+
+  /** All segments, the oldest first. */
+  segments(): Segment[] {
+    const { first, path, bytes } = this.file
+    return [...this.closed, { first, path, bytes }]
   }
 
   /** The index of the first line in the segment that is being written. */
@@ -224,6 +253,7 @@ export class LogWriter {
     this.durableSize = this.checkpoint.tiles.size
     this.syncing.clear()
     this.waiters.resolveBelow(this.durableSize)
+    this.context.grown(this.log)
   }
 
   /** Only lines that are on disk may be signed: a power loss would else leave a signature over lines that are gone. */
@@ -231,6 +261,7 @@ export class LogWriter {
     await this.checkpoint.publish()
     this.signing.clear()
     this.signers.resolveBelow(this.checkpoint.size)
+    this.context.grown(this.log)
   }
 
   private async rotate(): Promise<void> {
