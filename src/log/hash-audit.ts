@@ -25,17 +25,27 @@ export class HashAudit {
   private readonly ofTiles = new Tree((level, value) => this.collect(level, value))
   /** Apart from the first tree from the first difference on. */
   private ofLines: Tree | undefined
+  /** Goes on from the signed lines where a root behind them is asked for. */
+  private beyondSigned: Tree | undefined
   private readonly differences: LinePlace[] = []
   private differenceCount = 0
   /** By level: hashes that the tiles below yield, and how many tiles of them were compared. */
   private readonly rows: { hashes: Hash[]; compared: number }[] = []
   private readonly upperProblems: LogProblem[] = []
+  /** Sizes whose root is asked for, in order, and what it was by the tiles and by the lines. */
+  private readonly asked: readonly number[]
+  private readonly found = new Map<number, readonly [ofTiles: Hash, ofLines: Hash]>()
+  private truth: 'tiles' | 'lines' | undefined
 
   constructor(
     private readonly dir: string,
     private readonly size: number,
     private readonly report: LogReport,
-  ) {}
+    sizes: readonly number[] = [],
+  ) {
+    this.asked = [...new Set(sizes)].sort((a, b) => a - b)
+    this.mark(0)
+  }
 
   /** Whether the leaf of a signed line is the one that was kept of it. Lines that were left out count as skipped. */
   async matches(index: number, leaf: Hash, place: LinePlace): Promise<boolean> {
@@ -47,10 +57,7 @@ export class HashAudit {
     // A line that stands in two segments is compared twice, and belongs to the trees once.
     if (index === this.next) {
       if (!same) this.ofLines ??= this.ofTiles.fork()
-      this.ofLines?.push(leaf)
-      this.ofTiles.push(kept)
-      this.next++
-      if (this.next % tileWidth === 0) await this.compareRows()
+      await this.push(kept, leaf)
     }
     return same
   }
@@ -61,18 +68,29 @@ export class HashAudit {
       const number = Math.floor(this.next / tileWidth)
       if (number !== this.tile?.index) await this.load(number)
       const kept = this.tile?.hashes?.[this.next % tileWidth] ?? emptyRoot
-      this.ofLines?.push(kept)
-      this.ofTiles.push(kept)
-      this.next++
-      if (this.next % tileWidth === 0) await this.compareRows()
+      await this.push(kept, kept)
     }
   }
 
-  /** Tells what the differences mean. Called once, behind the last signed line. */
+  /** Whether a root is asked for that takes this line, which is not signed. */
+  wants(index: number): boolean {
+    return index < (this.asked.at(-1) ?? 0)
+  }
+
+  /** Takes a line that is not signed, and for which no hash was kept. */
+  beyond(index: number, leaf: Hash): void {
+    this.beyondSigned ??= (this.ofLines ?? this.ofTiles).fork()
+    if (index !== this.beyondSigned.size) return
+    this.beyondSigned.push(leaf)
+    this.mark(index + 1)
+  }
+
+  /** Tells what the differences mean. Called once, behind the last line. */
   async finish(root: Hash): Promise<void> {
     await this.compareRows(true)
     const tilesAreTrue = this.ofTiles.root() === root
     const linesAreTrue = !tilesAreTrue && this.ofLines?.root() === root
+    this.truth = tilesAreTrue ? 'tiles' : linesAreTrue ? 'lines' : undefined
     for (const { file, line, index } of this.differences) {
       const tile = join(this.dir, tilePath(0, Math.floor(index / tileWidth)))
       if (linesAreTrue)
@@ -85,6 +103,28 @@ export class HashAudit {
     else if (!linesAreTrue) {
       this.report.add({ file: checkpointPath(this.dir), fact: 'the lines and hashes do not yield the signed root' })
     }
+  }
+
+  /** Whether the first `size` lines have this root; undefined if there are not so many. Asked for before, and after `finish`. */
+  hasRoot(size: number, root: Hash): boolean | undefined {
+    const found = this.found.get(size)
+    if (found === undefined) return undefined
+    const [ofTiles, ofLines] = found
+    if (this.truth === undefined) return ofTiles === root || ofLines === root
+    return (this.truth === 'tiles' ? ofTiles : ofLines) === root
+  }
+
+  private async push(kept: Hash, leaf: Hash): Promise<void> {
+    this.ofLines?.push(leaf)
+    this.ofTiles.push(kept)
+    this.mark(++this.next)
+    if (this.next % tileWidth === 0) await this.compareRows()
+  }
+
+  private mark(size: number): void {
+    if (this.asked[this.found.size] !== size) return
+    const tree = this.beyondSigned ?? this.ofTiles
+    this.found.set(size, [tree.root(), this.beyondSigned?.root() ?? this.ofLines?.root() ?? tree.root()])
   }
 
   private async load(index: number): Promise<void> {

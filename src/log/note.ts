@@ -21,6 +21,8 @@ export interface Verifier {
   readonly name: string
   readonly id: Buffer
   readonly key: KeyObject
+  /** Its one text form: two verifiers are the same if this is. */
+  readonly vkey: string
 }
 
 const validName = (name: string): boolean => /^[^\s+]+$/u.test(name)
@@ -56,7 +58,8 @@ export function parseVkey(text: string): Verifier {
   const raw = bytes.subarray(1)
   if (keyId(name, raw).toString('hex') !== id) throw new TypeError(`the verifier key of ${name} has a wrong key id`)
   const jwk = { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }
-  return { name, id: Buffer.from(id, 'hex'), key: createPublicKey({ key: jwk, format: 'jwk' }) }
+  const vkey = `${name}+${id}+${bytes.toString('base64')}`
+  return { name, id: Buffer.from(id, 'hex'), key: createPublicKey({ key: jwk, format: 'jwk' }), vkey }
 }
 
 /** Signs a text, which must end with a line end. */
@@ -68,7 +71,12 @@ export function signNote(text: string, signer: Signer): string {
 
 export type OpenedNote =
   | { readonly text: string; readonly signedBy: string; readonly verifier: Verifier }
-  | { readonly fault: string; readonly names: readonly string[] }
+  | {
+      readonly fault: string
+      readonly names: readonly string[]
+      /** Whether nothing is wrong with it but that none of the keys signed it. */
+      readonly unknown: boolean
+    }
 
 /**
  * The text of a note that one of these keys signed, or what is wrong with it and who claims to have signed. Signatures of
@@ -79,10 +87,10 @@ export function openNote(note: Buffer, verifiers: readonly Verifier[]): OpenedNo
   try {
     decoded = utf8.decode(note)
   } catch {
-    return { fault: 'it is not UTF-8', names: [] }
+    return { fault: 'it is not UTF-8', names: [], unknown: false }
   }
   const split = decoded.lastIndexOf('\n\n')
-  if (split < 0 || !decoded.endsWith('\n')) return { fault: 'it is not a signed note', names: [] }
+  if (split < 0 || !decoded.endsWith('\n')) return { fault: 'it is not a signed note', names: [], unknown: false }
   const text = decoded.slice(0, split + 1)
   const names: string[] = []
   let by: Verifier | undefined
@@ -91,17 +99,17 @@ export function openNote(note: Buffer, verifiers: readonly Verifier[]): OpenedNo
     const bytes = Buffer.from(body ?? '', 'base64')
     // Base64 of the same bytes has one form: another would be a change that no signature covers.
     if (name === undefined || bytes.toString('base64') !== body || bytes.length <= idBytes) {
-      return { fault: 'it has a malformed signature line', names }
+      return { fault: 'it has a malformed signature line', names, unknown: false }
     }
     names.push(name)
     const verifier = verifiers.find((one) => one.name === name && one.id.equals(bytes.subarray(0, idBytes)))
     if (verifier === undefined) continue
     const signature = bytes.subarray(idBytes)
     if (signature.length !== signatureBytes || !verify(null, Buffer.from(text), verifier.key, signature)) {
-      return { fault: `the signature of ${name} is wrong`, names }
+      return { fault: `the signature of ${name} is wrong`, names, unknown: false }
     }
     by = verifier
   }
-  if (by === undefined) return { fault: 'it is not signed by a known key', names }
+  if (by === undefined) return { fault: 'it is not signed by a known key', names, unknown: true }
   return { text, signedBy: by.name, verifier: by }
 }

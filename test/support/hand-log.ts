@@ -1,0 +1,76 @@
+// A log that a test writes by hand, line by line, where the file sink would not make what the test needs.
+import { generateKeyPairSync } from 'node:crypto'
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { CheckpointFile, checkpointPath } from '../../src/log/checkpoint-file.ts'
+import { leafHash } from '../../src/log/merkle.ts'
+import { type Signer, signerOf } from '../../src/log/note.ts'
+import { segmentName, segmentsDir } from '../../src/log/segments.ts'
+import { TileWriter } from '../../src/log/tile-writer.ts'
+import { lineAt } from './log.ts'
+
+export const newSigner = (name: string): Signer =>
+  signerOf(name, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string)
+
+export class HandLog {
+  readonly dir: string
+  readonly origin: string
+  readonly lines: string[] = []
+  private segment = 0
+
+  private constructor(
+    readonly instanceDir: string,
+    log: string,
+    private signer: Signer,
+    private readonly tiles: TileWriter,
+  ) {
+    this.dir = join(instanceDir, log)
+    this.origin = `${signer.name}/${log}/${'0123456789abcdef'}`
+    mkdirSync(segmentsDir(this.dir), { recursive: true })
+    this.newSegment()
+  }
+
+  static async begin(instanceDir: string, log: string, signer: Signer): Promise<HandLog> {
+    mkdirSync(join(instanceDir, log), { recursive: true })
+    writeFileSync(join(instanceDir, 'vkey'), `${signer.vkey}\n`)
+    const tiles = (await TileWriter.load(join(instanceDir, log), 0o640, 0))!
+    return new HandLog(instanceDir, log, signer, tiles)
+  }
+
+  /** Where the lines go that are written now. */
+  get path(): string {
+    return join(segmentsDir(this.dir), segmentName(this.segment))
+  }
+
+  newSegment(): void {
+    this.segment = this.lines.length
+    writeFileSync(this.path, '')
+  }
+
+  /** Writes lines with these fields; returns the index of the last. */
+  write(count: number, fields: Record<string, unknown> = {}): number {
+    const fresh = Array.from({ length: count }, (_, i) => lineAt(this.origin, this.lines.length + i, fields))
+    for (const line of fresh) this.tiles.push(leafHash(line))
+    this.lines.push(...fresh)
+    appendFileSync(this.path, fresh.map((line) => `${line}\n`).join(''))
+    return this.lines.length - 1
+  }
+
+  /** Signs all lines; returns the note. */
+  async sign(): Promise<string> {
+    await new CheckpointFile(this.dir, this.origin, this.signer, this.tiles, 0o640).publish()
+    return readFileSync(checkpointPath(this.dir), 'utf8')
+  }
+
+  /** Goes over to another key as the writer does: a line that names it, a checkpoint by the old one that is kept, and one by the new. */
+  async rotate(to: Signer): Promise<void> {
+    this.write(1, { event_name: 'audit.key_rotated', log: { from: this.signer.vkey, reason: 'asked', to: to.vkey } })
+    const note = await this.sign()
+    const kept = join(this.dir, 'keys')
+    mkdirSync(kept, { recursive: true })
+    writeFileSync(join(kept, String(this.lines.length).padStart(16, '0')), note)
+    this.signer = to
+    writeFileSync(join(this.instanceDir, 'vkey'), `${to.vkey}\n`)
+    await this.sign()
+  }
+}
