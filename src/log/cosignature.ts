@@ -69,7 +69,9 @@ export function parseWitnessKey(text: string): WitnessKey {
   }
   const jwk = { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }
   const key = createPublicKey({ key: jwk, format: 'jwk' })
-  return { name, id: Buffer.from(id, 'hex'), key, notes: { name, id: keyId(name, noteType, raw), key } }
+  const noteId = keyId(name, noteType, raw)
+  const vkey = `${name}+${noteId.toString('hex')}+${Buffer.concat([Buffer.from([noteType]), raw]).toString('base64')}`
+  return { name, id: Buffer.from(id, 'hex'), key, notes: { name, id: noteId, key, vkey } }
 }
 
 const cosigned = (seconds: bigint | number, text: string): Buffer =>

@@ -17,7 +17,11 @@ export class Refusal extends Error implements Answered {
     readonly status: number,
     readonly code: string,
     message: string,
-    more: { readonly members?: object; readonly body?: string; readonly headers?: Readonly<Record<string, string>> } = {},
+    more: {
+      readonly members?: object
+      readonly body?: string
+      readonly headers?: Readonly<Record<string, string>>
+    } = {},
   ) {
     super(message)
     this.body = more.body ?? { error: code, message, ...more.members }
@@ -30,3 +34,7 @@ export const malformed = (message: string): Refusal => new Refusal(400, 'malform
 /** Comes again later: the sender keeps what it has. */
 export const busy = (message: string, retryAfterS = 1): Refusal =>
   new Refusal(503, 'busy', message, { headers: { 'retry-after': String(retryAfterS) } })
+
+/** The sender is to go on from where the lines end that are here. */
+export const gap = (origin: string, size: number): Refusal =>
+  new Refusal(409, 'gap', `${origin} has ${size} lines here: go on from there`, { members: { size } })

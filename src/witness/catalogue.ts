@@ -30,6 +30,8 @@ export interface Origin extends OriginParts {
   folder: WriterFolder
   /** How many lines are accounted for, as far as is known without opening the log. */
   lines: number
+  /** Bytes of its lines. */
+  bytes: number
   /** The last cosigned checkpoint. */
   size: number
   /** In base64. */
@@ -42,8 +44,6 @@ export interface Origin extends OriginParts {
   lastSeen: number
   /** The key that signed the last checkpoint; undefined before the first. */
   vkey: string | undefined
-  /** The key that the one before has handed over to. */
-  nextVkey: string | undefined
 }
 
 export const logDir = ({ folder, log }: Origin): string => join(folder.dir, log)
@@ -70,6 +70,12 @@ export class Catalogue {
     folder.logs.set(parts.log, entry)
     this.origins.set(origin, entry)
     return entry
+  }
+
+  /** Forgets a log that could not be begun. */
+  remove({ origin, folder, log }: Origin): void {
+    this.origins.delete(origin)
+    folder.logs.delete(log)
   }
 
   /** Where a log belongs that this key has signed. */
@@ -100,7 +106,15 @@ export class Catalogue {
     const all = this.folders.get(`${service}/${instance}`.toLowerCase())!
     const number = generation ?? 1 + Math.max(0, ...all.map((one) => one.generation))
     const dir = join(this.dir, folderName(service), folderName(instance, number))
-    const folder = { service, instance, generation: number, dir, vkey: undefined, logs: new Map(), closedBoot: undefined }
+    const folder = {
+      service,
+      instance,
+      generation: number,
+      dir,
+      vkey: undefined,
+      logs: new Map(),
+      closedBoot: undefined,
+    }
     all.push(folder)
     return folder
   }
@@ -134,6 +148,7 @@ export class Catalogue {
 
 const blank = {
   lines: 0,
+  bytes: 0,
   size: 0,
   root: '',
   note: '',
@@ -141,7 +156,6 @@ const blank = {
   fault: undefined,
   lastSeen: 0,
   vkey: undefined,
-  nextVkey: undefined,
 } as const
 
 const names = async (dir: string): Promise<string[]> => {

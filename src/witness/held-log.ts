@@ -1,9 +1,9 @@
 // One log as a witness holds it: lines in segments, hashes in tiles, and what is missing in a signed statement.
-import { mkdir, rename, unlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { unlink } from 'node:fs/promises'
 import { type Checkpoint, parseCheckpoint } from '../log/checkpoint.ts'
 import { checkpointPath } from '../log/checkpoint-file.ts'
-import { type Cosigner, signAsWitness } from '../log/cosignature.ts'
+import { signAsWitness } from '../log/cosignature.ts'
+import type { KeyChange } from '../log/key-change.ts'
 import { rootAt } from '../log/log-proof.ts'
 import type { Hash } from '../log/merkle.ts'
 import { replaceFile } from '../log/replace-file.ts'
@@ -12,16 +12,7 @@ import { orMissing, type Segment, segmentsDir, syncDir } from '../log/segments.t
 import { formatStatement, type LineRange, statementPath } from '../log/statement.ts'
 import type { TileWriter } from '../log/tile-writer.ts'
 import { readTile, tileWidth } from '../log/tiles.ts'
-import { randomHex } from '../random.ts'
-import { loadLog } from './load-log.ts'
-
-export interface HeldOptions {
-  readonly mode: number
-  /** A segment is closed before it gets larger, and at the first line after this time. */
-  readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number }
-  readonly cosigner: Cosigner
-  readonly now: () => number
-}
+import { type HeldOptions, type Loaded, loadLog } from './load-log.ts'
 
 /** Opens a log again that was closed in order, without reading its lines. Undefined if its hashes are not as they were left. */
 export type Suspended = () => Promise<HeldLog | undefined>
@@ -42,21 +33,31 @@ export class HeldLog {
   /** Whether the hashes that came last are to be stated as those of missing lines. */
   private untold = false
   private stated: string | undefined
+  private readonly tiles: TileWriter
+  private file: SegmentFile
+  /** Closed segments, the oldest first. */
+  readonly closed: Segment[]
+  /** Lines that never came. */
+  private readonly missing: LineRange[]
+  /** Changes of keys that the last segment told of when the log was opened, and those since. */
+  readonly changes: KeyChange[]
+  private pruned: number
+  /** The text of the note of the last checkpoint that was cosigned. */
+  private checkpointText: string | undefined
 
   private constructor(
     readonly dir: string,
     readonly origin: string,
     private readonly options: HeldOptions,
-    private readonly tiles: TileWriter,
-    private file: SegmentFile,
-    /** Closed segments, the oldest first. */
-    readonly closed: Segment[],
-    /** Lines that never came. */
-    readonly missing: LineRange[],
-    private pruned: number,
-    /** The text of the note of the last checkpoint that was cosigned. */
-    private checkpointText: string | undefined,
+    { tiles, file, closed, missing, changes, pruned, checkpointText }: Loaded,
   ) {
+    this.tiles = tiles
+    this.file = file
+    this.closed = closed
+    this.missing = missing
+    this.changes = changes
+    this.pruned = pruned
+    this.checkpointText = checkpointText
     this.savedSize = tiles.size
   }
 
@@ -65,19 +66,9 @@ export class HeldLog {
    * from the beginning; the checkpoint stays, so that no other history is ever cosigned.
    */
   static async open(dir: string, origin: string, options: HeldOptions): Promise<HeldLog> {
-    let loaded = await loadLog(dir, options)
-    if ('fault' in loaded) {
-      const aside = join(dirname(dir), `${basename(dir)}.aside-${randomHex(4)}`)
-      await mkdir(aside, { mode: 0o750 })
-      for (const name of ['segments', 'tile']) await orMissing(rename(join(dir, name), join(aside, name)), undefined)
-      await orMissing(unlink(statementPath(dir)), undefined)
-      await syncDir(dirname(dir))
-      loaded = await loadLog(dir, options)
-      if ('fault' in loaded) throw new Error(loaded.fault)
-    }
-    const { tiles, file, closed, missing, pruned, checkpointText } = loaded
-    const log = new HeldLog(dir, origin, options, tiles, file, closed, missing, pruned, checkpointText)
-    await tiles.save()
+    const loaded = await loadLog(dir, options)
+    const log = new HeldLog(dir, origin, options, loaded)
+    await loaded.tiles.save()
     await log.state()
     return log
   }
@@ -95,6 +86,11 @@ export class HeldLog {
   /** The segment that is being written. */
   get current(): Segment {
     return { first: this.file.first, path: this.file.path, bytes: this.file.bytes }
+  }
+
+  /** Bytes of the lines that are here. */
+  get bytes(): number {
+    return this.closed.reduce((sum, one) => sum + one.bytes, this.file.bytes)
   }
 
   /** Leaf hashes of lines `first` to `last`, which must be below the size. */
@@ -129,13 +125,14 @@ export class HeldLog {
     this.untold = false
   }
 
-  /** Appends lines: their bytes, a line end after each, and the leaf hash of each. */
-  async append(bytes: Buffer, leaves: readonly Hash[]): Promise<void> {
+  /** Appends lines: their bytes, a line end after each, the leaf hash of each, and the changes of keys that they tell of. */
+  async append(bytes: Buffer, leaves: readonly Hash[], changes: readonly KeyChange[]): Promise<void> {
     const { maxBytes, maxAgeMs } = this.options.segment
     const old = this.options.now() - this.file.begunAt >= maxAgeMs
     if (this.file.bytes > 0 && (old || this.file.bytes + bytes.length > maxBytes)) await this.rotate()
     await this.file.write(bytes)
     this.unsynced = leaves
+    this.changes.push(...changes)
     await this.sync()
     if (this.recent.length >= mostUnsaved) await this.save()
   }
@@ -193,7 +190,8 @@ export class HeldLog {
   /** Closes the file, and gives up the memory that the tree takes. */
   async suspend(): Promise<Suspended> {
     await this.save()
-    const { dir, origin, options, closed, missing, pruned, checkpointText, stated, current } = this
+    const { dir, origin, options, stated, current } = this
+    const { closed, missing, changes, pruned, checkpointText } = this
     const { begunAt } = this.file
     const resume = this.tiles.suspend()
     await this.file.close()
@@ -201,7 +199,8 @@ export class HeldLog {
       const tiles = await resume()
       if (tiles === undefined) return undefined
       const file = await SegmentFile.resume(current, begunAt)
-      const log = new HeldLog(dir, origin, options, tiles, file, closed, missing, pruned, checkpointText)
+      const loaded = { tiles, file, closed, missing, changes, pruned, checkpointText }
+      const log = new HeldLog(dir, origin, options, loaded)
       log.stated = stated
       return log
     }

@@ -1,5 +1,4 @@
 // Whose checkpoints a witness takes: the key that a log came with first, or those that were configured.
-import type { KeyObject } from 'node:crypto'
 import { parseVkey, type Verifier } from '../log/note.ts'
 import { Refusal } from './answer.ts'
 import { matches, type OriginParts } from './origins.ts'
@@ -34,12 +33,10 @@ export class KeyPolicy {
   /** Whether this key may be the first of a log. */
   async isWelcome(origin: string, parts: OriginParts, key: Verifier): Promise<boolean> {
     const pinned = this.pinnedFor(parts)
-    if (pinned !== undefined) return pinned.some((one) => sameKey(one, key))
-    return this.accept === undefined || (await this.accept(origin, vkeyText(key))) === true
+    if (pinned !== undefined) return pinned.some(({ vkey }) => vkey === key.vkey)
+    return this.accept === undefined || (await this.accept(origin, key.vkey)) === true
   }
 }
-
-const sameKey = (a: Verifier, b: Verifier): boolean => a.name === b.name && a.key.equals(b.key as KeyObject)
 
 /** Reads the key that a sender names: it must be one of the writer whose log it is. */
 export function claimedKey(text: string, { service, instance }: OriginParts): Verifier {

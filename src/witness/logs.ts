@@ -1,7 +1,8 @@
 // The logs that are open: one call at a time for each, and no more files open than allowed.
 import { busy } from './answer.ts'
-import { type Origin, logDir } from './catalogue.ts'
-import { HeldLog, type HeldOptions, type Suspended } from './held-log.ts'
+import { logDir, type Origin } from './catalogue.ts'
+import { HeldLog, type Suspended } from './held-log.ts'
+import type { HeldOptions } from './load-log.ts'
 
 /** Calls that wait for one log: its sender has one under way, and others are none of its. */
 const mostWaiting = 16
@@ -18,6 +19,8 @@ export class Logs {
   /** Open ones, the one that was used longest ago first. */
   private readonly open = new Set<Slot>()
   private closing = false
+  /** Bytes of the lines of all logs. Written by count. */
+  bytes = 0
 
   constructor(
     private readonly mostOpen: number,
@@ -42,11 +45,20 @@ export class Logs {
       await log.settle()
       return await work(log)
     } finally {
-      if (slot.log !== undefined) entry.lines = slot.log.size
+      if (slot.log !== undefined) {
+        entry.lines = slot.log.size
+        this.count(entry, slot.log.bytes)
+      }
       slot.waiting--
       done()
       if (this.open.size > this.mostOpen) await this.evict()
     }
+  }
+
+  /** Takes note of how many bytes the lines of a log are. */
+  count(entry: Origin, bytes: number): void {
+    this.bytes += bytes - entry.bytes
+    entry.bytes = bytes
   }
 
   /** Closes a log for a call of `use` that moves its folder. */
