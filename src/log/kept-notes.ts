@@ -8,7 +8,7 @@ import { type KeyChange, keyChangeMark, keyChangeOf } from './key-change.ts'
 import { LineReader, lineStart } from './lines.ts'
 import { inclusionProof } from './log-proof.ts'
 import { type Hash, leafHash } from './merkle.ts'
-import { openNote } from './note.ts'
+import { openNote, textOfNote } from './note.ts'
 import { verifyInclusion } from './proof.ts'
 import { listSegments, orMissing, type Segment } from './segments.ts'
 
@@ -55,8 +55,7 @@ async function judge(
   segments: readonly Segment[],
 ): Promise<KeptNote> {
   const note = await readFile(file)
-  const text = note.toString('utf8')
-  const claimed = parseCheckpoint(text.slice(0, text.lastIndexOf('\n\n') + 1))
+  const claimed = parseCheckpoint(textOfNote(note.toString('utf8')) ?? '')
   const kept = { file, size, note }
   if (claimed === undefined) return { ...kept, fault: 'it is no checkpoint' }
   const known = { ...kept, origin: claimed.origin, root: claimed.root }

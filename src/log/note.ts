@@ -69,6 +69,12 @@ export function signNote(text: string, signer: Signer): string {
   return `${text}\n— ${signer.name} ${signature}\n`
 }
 
+/** The text of a note, whoever signed it; undefined if it is no note. */
+export function textOfNote(note: string): string | undefined {
+  const split = note.lastIndexOf('\n\n')
+  return split < 0 ? undefined : note.slice(0, split + 1)
+}
+
 export type OpenedNote =
   | { readonly text: string; readonly signedBy: string; readonly verifier: Verifier }
   | {
@@ -89,12 +95,13 @@ export function openNote(note: Buffer, verifiers: readonly Verifier[]): OpenedNo
   } catch {
     return { fault: 'it is not UTF-8', names: [], unknown: false }
   }
-  const split = decoded.lastIndexOf('\n\n')
-  if (split < 0 || !decoded.endsWith('\n')) return { fault: 'it is not a signed note', names: [], unknown: false }
-  const text = decoded.slice(0, split + 1)
+  const text = textOfNote(decoded)
+  if (text === undefined || !decoded.endsWith('\n')) {
+    return { fault: 'it is not a signed note', names: [], unknown: false }
+  }
   const names: string[] = []
   let by: Verifier | undefined
-  for (const line of decoded.slice(split + 2, -1).split('\n')) {
+  for (const line of decoded.slice(text.length + 1, -1).split('\n')) {
     const [, name, body] = /^— ([^\s+]+) ([A-Za-z0-9+/]+=*)$/u.exec(line) ?? []
     const bytes = Buffer.from(body ?? '', 'base64')
     // Base64 of the same bytes has one form: another would be a change that no signature covers.

@@ -49,11 +49,15 @@ export class HandLog {
 
   /** Writes lines with these fields; returns the index of the last. */
   write(count: number, fields: Record<string, unknown> = {}): number {
-    const fresh = Array.from({ length: count }, (_, i) => lineAt(this.origin, this.lines.length + i, fields))
+    this.writeRaw(...Array.from({ length: count }, (_, i) => lineAt(this.origin, this.lines.length + i, fields)))
+    return this.lines.length - 1
+  }
+
+  /** Writes lines as they are. */
+  writeRaw(...fresh: string[]): void {
     for (const line of fresh) this.tiles.push(leafHash(line))
     this.lines.push(...fresh)
     appendFileSync(this.path, fresh.map((line) => `${line}\n`).join(''))
-    return this.lines.length - 1
   }
 
   /** Signs all lines; returns the note. */
