@@ -1,0 +1,131 @@
+// The words of OpenTelemetry: an event as LogsData of OTLP 1.x in JSON, one log record with flat attributes.
+import { member } from '../../log/envelope.ts'
+import type { LineEvent } from '../../sink.ts'
+import { version } from '../../version.ts'
+import { lineOf, queryOf, redacted, severityOf, severityText, textAt, timeOf, uidOf } from './facts.ts'
+
+export type AnyValue =
+  | Record<string, never>
+  | { readonly stringValue: string }
+  | { readonly boolValue: boolean }
+  /** 64 bits go as text in the JSON of protobuf. */
+  | { readonly intValue: string }
+  | { readonly doubleValue: number }
+  | { readonly arrayValue: { readonly values: readonly AnyValue[] } }
+  | { readonly kvlistValue: { readonly values: readonly KeyValue[] } }
+export interface KeyValue {
+  readonly key: string
+  readonly value: AnyValue
+}
+export interface ResourceLogs {
+  readonly resource: { readonly attributes: readonly KeyValue[] }
+  readonly scopeLogs: readonly {
+    readonly scope: { readonly name: string; readonly version: string }
+    readonly logRecords: readonly object[]
+  }[]
+}
+export interface LogsData {
+  readonly resourceLogs: readonly ResourceLogs[]
+}
+
+/**
+ * An event as LogsData of OTLP, as the file exporter of OpenTelemetry writes them, one a line. The body is the line itself:
+ * what is stored so can still be proved. Attributes have the names of the event's members, joined by dots, which are those of the
+ * semantic conventions where these have a name.
+ */
+export const toOtel = (event: LineEvent, line: string = lineOf(event)): LogsData => ({
+  resourceLogs: [resourceLogs(resourceOf(event), [recordOf(event, line)])],
+})
+
+export const resourceLogs = (attributes: readonly KeyValue[], logRecords: readonly object[]): ResourceLogs => ({
+  resource: { attributes },
+  scopeLogs: [{ scope: { name: 'auditlb', version }, logRecords }],
+})
+
+/** Who tells it: the part that many events share. */
+export const resourceOf = (event: LineEvent): KeyValue[] => flat({ service: event.service, cloud: event.cloud })
+
+export function recordOf(event: LineEvent, line: string): object {
+  const [severity, nanos] = [severityOf(event), `${timeOf(event)}000000`]
+  const [trace, span] = [textAt(event, 'trace_id'), textAt(event, 'span_id')]
+  return {
+    timeUnixNano: nanos,
+    observedTimeUnixNano: nanos,
+    severityNumber: severity,
+    severityText: severityText(severity),
+    eventName: textAt(event, 'event_name') ?? '',
+    body: { stringValue: line },
+    attributes: attributesOf(event),
+    ...(trace !== undefined && /^[0-9a-f]{32}$/.test(trace) ? { traceId: trace } : {}),
+    ...(span !== undefined && /^[0-9a-f]{16}$/.test(span) ? { spanId: span } : {}),
+  }
+}
+
+/** The methods that the semantic conventions know; any other is `_OTHER`, and told beside. */
+const methods = new Set(['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'])
+
+function attributesOf(event: LineEvent): KeyValue[] {
+  const { time, severity, event_name, trace_id, span_id, service, cloud, log, url, http, ...rest } = event
+  const method = textAt(event, 'http.request.method')
+  return [
+    ...flat(rest),
+    ...flat({ audit: { log } }),
+    ...flat({ url: { ...(url as object | undefined), query: queryOf(event) } }),
+    ...(http === undefined ? [] : flat({ http: headersOf(http as object) })),
+    ...(method !== undefined && !methods.has(method) ? flat({ http: { request: { method_original: method } } }) : []),
+    ...flat({ log: { record: { uid: uidOf(event) } } }),
+  ]
+}
+
+function headersOf(http: object): object {
+  const side = (name: 'request' | 'response'): object | undefined => {
+    const part = member(http as LineEvent, name) as Record<string, unknown> | undefined
+    if (part === undefined) return undefined
+    const { header, method, ...rest } = part
+    return {
+      ...rest,
+      method: typeof method === 'string' && !methods.has(method) ? '_OTHER' : method,
+      header: Object.fromEntries(
+        Object.entries((header ?? {}) as object).map(([key, value]) => [
+          key,
+          Array.isArray(value) ? value : [redacted],
+        ]),
+      ),
+    }
+  }
+  return { ...http, request: side('request'), response: side('response') }
+}
+
+/** What the host, or a configuration, has given names to stays one value: nobody knows how many there are. */
+const closed: ReadonlySet<string> = new Set([
+  'app',
+  'audit.log.by_type',
+  'audit.log.filters',
+  'audit.log.origins',
+  'audit.log.skipped',
+  'balancer.config',
+  'config.after',
+  'config.attempted',
+  'config.before',
+  'discovery.after',
+  'discovery.before',
+  'lb.decision.trace',
+])
+
+function flat(value: unknown, place = ''): KeyValue[] {
+  if (value === undefined) return []
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || closed.has(place))
+    return [{ key: place, value: anyValue(value) }]
+  return Object.entries(value).flatMap(([key, inner]) => flat(inner, place === '' ? key : `${place}.${key}`))
+}
+
+function anyValue(value: unknown): AnyValue {
+  if (typeof value === 'string') return { stringValue: value }
+  if (typeof value === 'boolean') return { boolValue: value }
+  if (typeof value === 'number')
+    return Number.isSafeInteger(value) ? { intValue: String(value) } : { doubleValue: value }
+  if (Array.isArray(value)) return { arrayValue: { values: value.map(anyValue) } }
+  if (typeof value !== 'object' || value === null) return {}
+  const values = Object.entries(value).filter(([, inner]) => inner !== undefined)
+  return { kvlistValue: { values: values.map(([key, inner]) => ({ key, value: anyValue(inner) })) } }
+}
