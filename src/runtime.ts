@@ -9,6 +9,8 @@ export const host = (): string => safeName(hostname()) || 'host'
 export const pid: number = process.pid
 export const env = (name: string): string | undefined => process.env[name] || undefined
 export const argv = (): readonly string[] => process.argv.slice(2)
+/** A function: who only imports this file must not open it. */
+export const stdin = (): typeof process.stdin => process.stdin
 export const stdout = process.stdout
 export const stderr = process.stderr
 

@@ -3,25 +3,37 @@ import type { LogProblem, LogReport } from '../log/log-report.ts'
 import { printable } from '../log/summary.ts'
 import { type VerifyReport, verifyLog } from '../log/verify.ts'
 import { readArgs, readGiven } from './args.ts'
-import type { Verb } from './verb.ts'
+import { UsageError, type Verb } from './verb.ts'
+import { verifyInput } from './verify-stream.ts'
 
 export const verify: Verb = {
   name: 'verify',
   summary: 'checks that the lines in a folder are those that were signed, and that none is missing',
   usage: `Usage: auditlb verify DIR [--vkey FILE] [--roster FILE] [--checkpoint FILE]
+       auditlb verify - [--vkey FILE] [--sink NAME]
 
-Reads every line below DIR once. A writer may be at work there.
+Reads every line below DIR once. A writer may be at work there. With - it reads a stream of lines and checkpoints from
+standard input, such as a container's log; what is of others in it is passed over.
 
-  --vkey FILE        verifier keys, one per line, that were kept outside of DIR. Without it each log is held against the
-                     key that lies beside it, which whoever can change the log can change as well
+  --vkey FILE        verifier keys, one per line, that were kept elsewhere. Without it each log is held against the key
+                     that lies beside it, which whoever can change the log can change as well
   --roster FILE      what a witness has seen, as JSON: no log may be shorter, or have other lines
   --checkpoint FILE  checkpoints that were kept outside of DIR, one after the other: they count as a roster does
+  --sink NAME        name of the sink that wrote the stream: lines that the log tells as not delivered to it may be
+                     missing (default: stdout)
 
 Exit codes: 0 holds, 1 does not hold, 2 unusable arguments or input.
 `,
   async run(args, terminal) {
-    const { dir, values } = readArgs(args, { names: ['vkey', 'roster', 'checkpoint'] })
+    const { dir, values } = readArgs(args, { names: ['vkey', 'roster', 'checkpoint', 'sink'] })
     const vkey = await readGiven(values.vkey, 'verifier key')
+    const foreign = (dir === '-' ? ['roster', 'checkpoint'] : ['sink']).find((name) => values[name] !== undefined)
+    if (foreign !== undefined) {
+      throw new UsageError(
+        `--${foreign} is for ${dir === '-' ? 'a folder, not for a stream' : 'a stream, not for a folder'}`,
+      )
+    }
+    if (dir === '-') return verifyInput(terminal, vkey?.toString('utf8'), values.sink)
     const roster = await readGiven(values.roster, 'roster')
     const checkpoints = await readGiven(values.checkpoint, 'checkpoint')
     const report = await verifyLog(dir, {

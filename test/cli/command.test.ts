@@ -1,16 +1,21 @@
 // The verbs, their exit codes, and what they print.
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { run } from '../../src/cli/command.ts'
 import { tempFolder } from '../support/folder.ts'
 import { openLog } from '../support/log.ts'
 
-async function auditlb(...args: string[]) {
+const auditlb = (...args: string[]) => auditlbOf('', ...args)
+
+/** With this on standard input. */
+async function auditlbOf(input: string, ...args: string[]) {
   let out = ''
   let err = ''
   const code = await run(args, {
+    in: Readable.from([Buffer.from(input)]),
     out: async (text) => {
       out += text
       return true
