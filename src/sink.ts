@@ -193,7 +193,7 @@ export interface LineFeed {
  * and written again and again. When too much waits it returns false and has not taken the line: the caller counts the loss.
  * `durable` resolves once every line of that log up to `index` is fsynced, and rejects if the store closes before.
  * `close` writes what waits, publishes the last checkpoints and gives the instance free; lines that could not be written by
- * `deadlineMs` are returned as a count. Its feed can be read until `release` is called, which comes after `close`.
+ * `deadlineMs` are returned as a count. Its source can be read until `release` is called, which comes after `close`.
  */
 export interface LogStore {
   readonly name: string
@@ -206,8 +206,8 @@ export interface LogStore {
   readonly remote?: string | undefined
   /** False from a failed write until one succeeds, and before the store is open. */
   readonly healthy: boolean
-  /** Must be read only once the store is open. */
-  readonly feed: LineFeed
+  /** Where sinks are fed from. Must be read only once the store is open. */
+  readonly source: LineFeed
   open(context: Omit<SinkContext, 'instance'>, hooks: StoreHooks): Promise<OpenedStore>
   append(log: LogName, index: number, line: string): boolean
   durable(log: LogName, index: number): Promise<void>

@@ -11,6 +11,7 @@ export class Deliveries {
   readonly #open: () => SinkContext
   /** Where lines come from; undefined before the log is open. Written by attach. */
   #source: LineFeed | undefined
+  readonly #opening: { readonly name: string; readonly opening: Promise<void> }[] = []
 
   constructor(options: DeliveryOptions, open: () => SinkContext) {
     this.#options = options
@@ -46,19 +47,21 @@ export class Deliveries {
     })
   }
 
-  /** From now on lines come from here. */
+  /** From now on lines come from here. The first time opens the sinks. */
   attach(source: LineFeed): void {
+    const first = this.#source === undefined
     this.#source = source
-    for (const delivery of this.#list) void delivery.attach(source)
+    for (const delivery of this.#list) {
+      void delivery.attach(source)
+      if (first) this.#opening.push({ name: delivery.sink.name, opening: delivery.open(this.#open()) })
+    }
+    // They are asked for their faults later, or never.
+    for (const { opening } of this.#opening) opening.catch(() => undefined)
   }
 
-  /** Opens the sinks that are there; `failed` is called for each that cannot be. */
-  async open(failed: (sink: string, error: unknown) => void): Promise<void> {
-    const context = this.#open()
-    const all = this.#list.map((delivery) =>
-      delivery.open(context).catch((error: unknown) => failed(delivery.sink.name, error)),
-    )
-    await Promise.all(all)
+  /** Resolves once all sinks are open that were there at first; `failed` is called for each that cannot be. */
+  async opened(failed: (sink: string, error: unknown) => void): Promise<void> {
+    await Promise.all(this.#opening.map(({ name, opening }) => opening.catch((error: unknown) => failed(name, error))))
   }
 
   readonly grown = (): void => {

@@ -12,7 +12,7 @@ import { type LineFilter, lineFilter } from './filter.ts'
 import { hand, type Indexed, type Refused } from './handing.ts'
 import { Lane, lanesOrder } from './lane.ts'
 import { Losses, type LossOptions } from './losses.ts'
-import { onlyTells, toldIn } from './telling.ts'
+import { onlyTells, toldInWaiting } from './telling.ts'
 
 export interface DeliveryOptions extends LossOptions {
   readonly clock: Clock
@@ -41,6 +41,8 @@ export class Delivery {
   readonly #opened: Promise<void>
   #settleOpened: () => void = () => undefined
   #closing = false
+  /** Lines that the sink has got beyond its cursor, which stays before what could not be told any more. */
+  #ahead = 0
 
   constructor(sink: Sink, options: DeliveryOptions) {
     const { clock, random, logger, onChanged } = options
@@ -123,7 +125,7 @@ export class Delivery {
     } catch (error) {
       this.#options.logger.error({ sink: this.sink.name, error: reasonOf(error) }, 'an audit sink failed to close')
     }
-    return this.waiting + this.#losses.untold + (await toldIn(this.#lanes, this.sink.name))
+    return this.waiting - this.#ahead + this.#losses.untold + (await toldInWaiting(this.#lanes, this.sink.name))
   }
 
   get #checkpointDue(): boolean {
@@ -136,7 +138,11 @@ export class Delivery {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#pumping ??= this.#pump()
-      .catch((error: unknown) => this.#broken(error))
+      .catch((error: unknown) => {
+        // A fault of ours, or of what the host gave us: it must not end the process, nor be met again at once.
+        this.#broken(error)
+        return this.#caller.sleep(againMs)
+      })
       .finally(() => {
         this.#pumping = undefined
         // What came after the last look.
@@ -176,14 +182,16 @@ export class Delivery {
     const end = from + texts.length
     const all = texts.map((line, i): Indexed => ({ index: from + i, line }))
     const lines = this.#filter === undefined ? all : all.filter(({ line }) => this.#filter!(log, line))
-    if (lines.length > 0) {
-      const handed = await hand(this.sink, this.#caller, { origin, first: from, last: end - 1, lines })
-      if (handed === 'given-up') return
-      if ('resumeAt' in handed) return this.#resume(lane, log, from, handed.resumeAt)
-      if (!(await this.#losses.refused(lane.feed, log, origin, handed.refused))) return
-      if (handed.refused.length === lines.length) await this.#allRefused(handed.refused)
-    }
-    this.#advance(lane, log, end)
+    if (lines.length === 0) return this.#advance(lane, log, end)
+    const handed = await hand(this.sink, this.#caller, { origin, first: from, last: end - 1, lines })
+    const { through, refused, retryAfterMs, stopped } = handed
+    const untold = await this.#losses.refused(lane.feed, log, origin, refused)
+    const settled = Math.min(through, untold)
+    if (settled > from) this.#advance(lane, log, settled)
+    const isAhead = ({ index }: Indexed): boolean => index >= settled && index < through
+    this.#ahead += lines.filter(isAhead).length - refused.filter(isAhead).length
+    if (typeof stopped === 'object' && settled === through) await this.#resume(lane, log, settled, stopped.resumeAt)
+    if (refused.length === lines.length) await this.#allRefused(refused, retryAfterMs)
   }
 
   /** Where it stands already it would ask for the same again, and without a pause that would never end. */
@@ -198,10 +206,10 @@ export class Delivery {
     await this.#caller.pause(0)
   }
 
-  async #allRefused(refused: readonly Refused[]): Promise<void> {
+  async #allRefused(refused: readonly Refused[], retryAfterMs: number): Promise<void> {
     const announce = !refused.every(({ line }) => onlyTells(line))
     this.#caller.failing(new Error(refused[0]!.why), 'an audit sink refuses all lines', announce)
-    if (!this.#closing) await this.#caller.pause(0)
+    if (!this.#closing) await this.#caller.pause(retryAfterMs)
   }
 
   /** Tells the sink of lines that are gone, and the log that it did not get them. */

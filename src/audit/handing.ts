@@ -20,34 +20,42 @@ export interface Portion {
   readonly lines: readonly Indexed[]
 }
 
-export type Handed =
-  | { readonly refused: readonly Refused[] }
-  /** The sink wants to go on elsewhere; nothing is known of these lines. */
-  | { readonly resumeAt: number }
-  | 'given-up'
+export interface Handed {
+  /** The lines below this index are accepted, or refused for good. */
+  readonly through: number
+  readonly refused: readonly Refused[]
+  /** The longest pause that a refusal asked for. */
+  readonly retryAfterMs: number
+  /** Why it came to no end: it was given up, or the sink wants to go on elsewhere. */
+  readonly stopped?: 'given-up' | { readonly resumeAt: number }
+}
 
 /**
  * Writes until each line is accepted or refused for good. A batch that is refused as a whole is cut in halves (bisection): n
  * lines with one among them that the sink cannot take cost it about 2 log2 n writes.
  */
 export async function hand(sink: Sink, caller: Caller, portion: Portion): Promise<Handed> {
+  const { first, last, lines } = portion
+  const nothing = { through: first, refused: [], retryAfterMs: 0 }
   const batch = batchOf(portion)
   const answer = await caller.call((signal) => sink.write(batch, signal))
-  if (answer === undefined) return { refused: [] }
-  if (answer === 'given-up') return answer
-  const { resumeAt, rejected, why } = answer
-  if (resumeAt !== undefined) return { resumeAt }
-  const { lines } = portion
-  if (rejected !== undefined)
-    return { refused: lines.filter(({ index }) => rejected.includes(index)).map((one) => ({ ...one, why })) }
-  if (lines.length === 1) return { refused: [{ ...lines[0]!, why }] }
-  const refused: Refused[] = []
-  for (const half of halves(portion)) {
-    const handed = await hand(sink, caller, half)
-    if (handed === 'given-up' || 'resumeAt' in handed) return handed
-    refused.push(...handed.refused)
+  if (answer === undefined) return { ...nothing, through: last + 1 }
+  if (answer === 'given-up') return { ...nothing, stopped: answer }
+  const { resumeAt, rejected, retryAfterMs, why } = answer
+  if (resumeAt !== undefined) return { ...nothing, stopped: { resumeAt } }
+  const because = (list: readonly Indexed[]): Refused[] => list.map((one) => ({ ...one, why }))
+  const listed = rejected === undefined ? undefined : lines.filter(({ index }) => rejected.includes(index))
+  if (listed !== undefined) return { through: last + 1, refused: because(listed), retryAfterMs }
+  if (lines.length === 1) return { through: last + 1, refused: because(lines), retryAfterMs }
+  const [one, other] = halves(portion)
+  const left = await hand(sink, caller, one)
+  if (left.stopped !== undefined) return left
+  const right = await hand(sink, caller, other)
+  return {
+    ...right,
+    refused: [...left.refused, ...right.refused],
+    retryAfterMs: Math.max(retryAfterMs, left.retryAfterMs, right.retryAfterMs),
   }
-  return { refused }
 }
 
 function batchOf({ origin, first, last, lines }: Portion): Batch {

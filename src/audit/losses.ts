@@ -5,7 +5,7 @@ import type { Logger } from '../runtime.ts'
 import type { LineFeed, LogName } from '../sink.ts'
 import type { Caller } from './caller.ts'
 import type { Refused } from './handing.ts'
-import { onlyTells } from './telling.ts'
+import { onlyTells, toldIn } from './telling.ts'
 
 type GapFields = EventFields<'audit.gap'>['log']
 
@@ -24,7 +24,7 @@ export class Losses {
   readonly #sink: string
   readonly #caller: Caller
   readonly #options: LossOptions
-  /** Refused lines that no further line will tell, for they told of losses themselves. */
+  /** Refused lines that no further line will tell, for they told of losses themselves; and what they told. */
   untold = 0
 
   constructor(sink: string, caller: Caller, options: LossOptions) {
@@ -33,10 +33,10 @@ export class Losses {
     this.#options = options
   }
 
-  /** Keeps what was refused, and tells of it. False if that was given up: then the cursor must stay. */
-  async refused(feed: LineFeed, log: LogName, origin: string, refused: readonly Refused[]): Promise<boolean> {
+  /** Keeps what was refused, and tells of it. Returns the first index of which that was given up; the cursor must not pass it. */
+  async refused(feed: LineFeed, log: LogName, origin: string, refused: readonly Refused[]): Promise<number> {
     const { logger } = this.#options
-    if (refused[0] === undefined) return true
+    if (refused[0] === undefined) return Infinity
     logger.warn({ sink: this.#sink, lines: refused.length, error: refused[0].why }, 'an audit sink refused lines')
     const told: number[] = []
     for (const { index, line, why } of refused) {
@@ -46,13 +46,13 @@ export class Losses {
         logger.error({ sink: this.#sink, error: reasonOf(error) }, 'a refused line cannot be kept')
       }
       // A sink that refuses just what tells of its refusals would be sent such lines without end.
-      if (onlyTells(line)) this.untold++
+      if (onlyTells(line)) this.untold += 1 + toldIn(line, this.#sink)
       else told.push(index)
     }
     for (const [first, last] of ranges(told)) {
-      if (!(await this.tell(log, { origin, first, last, reason: 'rejected' }))) return false
+      if (!(await this.tell(log, { origin, first, last, reason: 'rejected' }))) return first
     }
-    return true
+    return Infinity
   }
 
   /** Resolves to true once a durable line tells it, and to false if that was given up. */

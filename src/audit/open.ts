@@ -35,8 +35,7 @@ export async function openSinks(
         : new BalancerError('sink-unavailable', `${name}: ${reasonOf(error)}`, { cause: error }),
     )
   }
-  const openStore = async (): Promise<boolean> => {
-    if (store === undefined) return false
+  const openStore = async (store: LogStore): Promise<void> => {
     // What recovery tells belongs behind `audit.opened`, in a log that is open.
     const early: StoreNotice[] = []
     let notify = (notice: StoreNotice): void => void early.push(notice)
@@ -45,26 +44,28 @@ export async function openSinks(
     if (handlers.closed()) {
       await store.close(0)
       await store.release()
-      return true
+      return
     }
     handlers.opened(opened)
     notify = handlers.notice
     for (const notice of early) handlers.notice(notice)
-    return true
   }
-  const retry = (): void => {
+  const retry = (store: LogStore): void => {
     context.clock.after(reopenMs, () => {
       if (handlers.closing()) return
-      openStore().then(() => context.logger.warn({ sink: store?.name }, 'the audit log is open now'), retry)
+      openStore(store).then(
+        () => context.logger.warn({ sink: store.name }, 'the audit log is open now'),
+        () => retry(store),
+      )
     })
   }
-  try {
-    if (!(await openStore())) handlers.opened(undefined)
-  } catch (error) {
-    failed(store!.name, error)
-    handlers.opened(undefined)
-    retry()
-  }
-  await deliveries.open(failed)
+  if (store === undefined) handlers.opened(undefined)
+  else
+    await openStore(store).catch((error: unknown) => {
+      failed(store.name, error)
+      handlers.opened(undefined)
+      retry(store)
+    })
+  await deliveries.opened(failed)
   if (faults.length > 0) throw faults[0]
 }

@@ -21,11 +21,18 @@ function tellingOf(line: string): Telling | undefined {
 /** Whether this line does nothing but tell: then the loss of it is not told by a further one, which may be lost as it is. */
 export const onlyTells = (line: string): boolean => tellingOf(line) !== undefined
 
+/** How many lost lines of this sink a line tells of: while it has not got it, it does not know. */
+export function toldIn(line: string, sink: string): number {
+  const telling = tellingOf(line)
+  const tells = telling?.event_name === 'audit.gap' && telling.log.sink === sink && telling.log.origin !== undefined
+  return tells ? (telling.log.count ?? 0) : 0
+}
+
 /** How many lines are read for that. */
 const mostRead = 10_000
 
-/** How many lost lines of this sink are told by lines that it has not got: while that is so, it does not know. */
-export async function toldIn(lanes: readonly Lane[], sink: string): Promise<number> {
+/** How many lost lines of this sink are told by lines that wait for it. */
+export async function toldInWaiting(lanes: readonly Lane[], sink: string): Promise<number> {
   let sum = 0
   for (const { feed, cursor } of lanes) {
     for (const log of logNames) {
@@ -34,11 +41,7 @@ export async function toldIn(lanes: readonly Lane[], sink: string): Promise<numb
       for (let from = start; from < Math.min(feed.bounds(log).end, start + mostRead); ) {
         const stretch = await feed.read(log, from, { lines: 500, bytes: 1 << 20 }, key)
         if (stretch === undefined || 'through' in stretch) break
-        for (const line of stretch.lines) {
-          const telling = tellingOf(line)
-          if (telling?.event_name === 'audit.gap' && telling.log.sink === sink && telling.log.origin !== undefined)
-            sum += telling.log.count ?? 0
-        }
+        for (const line of stretch.lines) sum += toldIn(line, sink)
         from += stretch.lines.length
       }
     }

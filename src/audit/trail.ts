@@ -226,7 +226,7 @@ export class Trail implements Audit {
     const { instance, heads } = opened ?? this.#memory.opened
     this.#envelope.instance(instance)
     this.#recorder.open(heads, opened !== undefined)
-    this.#deliveries.attach(opened === undefined ? this.#memory.feed : this.#store!.feed)
+    this.#deliveries.attach(opened === undefined ? this.#memory.source : this.#store!.source)
     const early = this.#early.end()
     const origins = Object.fromEntries(
       Object.entries(heads).map(([log, head]) => [log, { origin: head.origin, next: head.next }]),

@@ -25,6 +25,8 @@ export interface WitnessKey {
   readonly name: string
   readonly id: Buffer
   readonly key: KeyObject
+  /** Its one text form. */
+  readonly vkey: string
   /** The same key as that of ordinary notes. */
   readonly notes: Verifier
 }
@@ -71,7 +73,13 @@ export function parseWitnessKey(text: string): WitnessKey {
   const key = createPublicKey({ key: jwk, format: 'jwk' })
   const noteId = keyId(name, noteType, raw)
   const vkey = `${name}+${noteId.toString('hex')}+${Buffer.concat([Buffer.from([noteType]), raw]).toString('base64')}`
-  return { name, id: Buffer.from(id, 'hex'), key, notes: { name, id: noteId, key, vkey } }
+  return {
+    name,
+    id: Buffer.from(id, 'hex'),
+    key,
+    vkey: `${name}+${id}+${bytes.toString('base64')}`,
+    notes: { name, id: noteId, key, vkey },
+  }
 }
 
 const cosigned = (seconds: bigint | number, text: string): Buffer =>

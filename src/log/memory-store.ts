@@ -40,7 +40,7 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
   readonly kind = 'store'
   readonly durability = 'none'
   readonly healthy = true
-  readonly feed = this
+  readonly source = this
   private readonly options: MemoryOptions
   private readonly logs: Readonly<Record<LogName, MemoryLog>>
   private readonly cursors = new Map<string, MemoryCursor>()

@@ -35,7 +35,7 @@ export class Store {
   private constructor(
     readonly opened: OpenedStore,
     readonly writers: Readonly<Record<LogName, LogWriter>>,
-    readonly feed: StoreFeed,
+    readonly source: StoreFeed,
     private readonly instance: Instance,
     private readonly retention: Retention,
   ) {}
@@ -116,7 +116,7 @@ export class Store {
 
   /** Ends the feed, and gives the instance free. */
   async release(): Promise<void> {
-    await this.feed.close()
+    await this.source.close()
     // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
     if (!this.stuck) await this.instance.release()
   }

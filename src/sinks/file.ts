@@ -81,9 +81,9 @@ export function fileStore(config: z.output<typeof fileSinkSchema>): LogStore {
     get healthy() {
       return store?.healthy ?? false
     },
-    get feed() {
+    get source() {
       if (store === undefined) throw new BalancerError('closed', 'the file sink is not open')
-      return store.feed
+      return store.source
     },
     async open(context, hooks) {
       if (opening || store !== undefined) {
