@@ -64,3 +64,11 @@ export function accountsFor({ pruned, missing }: Statement, { first, last }: Lin
   }
   return next > last
 }
+
+/** How many of the first lines never came. */
+export function missingIn(statement: Statement | undefined, end: number): number {
+  let count = 0
+  for (const { first, last } of statement?.missing ?? [])
+    count += Math.max(0, Math.min(last + 1, end) - Math.max(first, statement!.pruned))
+  return count
+}

@@ -10,7 +10,7 @@ import { fromHash } from './merkle.ts'
 import { openNote, type Verifier } from './note.ts'
 import type { Pins } from './pins.ts'
 import { listSegments, orMissing, type Segment } from './segments.ts'
-import { accountsFor, type Statement, statementPath } from './statement.ts'
+import { accountsFor, missingIn, type Statement, statementPath } from './statement.ts'
 import { holdKept, holdPins } from './verify-evidence.ts'
 import { type SignedLog, verifySegment } from './verify-segment.ts'
 import type { Stated } from './witness-copy.ts'
@@ -77,7 +77,8 @@ async function verifyInto(
   const signed: SignedLog = { origin: report.origin, hashes, report, prunedBelow: 0, changes: [] }
   let { segments } = start
   let next = segments[0]?.first ?? 0
-  report.pruned = next
+  report.missing = missingIn(statement, next)
+  report.pruned = next - report.missing
   await hashes.skip(Math.min(next, report.signed))
   let vanished = false
   for (let i = 0; i < segments.length; i++) {

@@ -48,7 +48,7 @@ export interface Origin extends OriginParts {
 
 export const logDir = ({ folder, log }: Origin): string => join(folder.dir, log)
 /** Where the key is kept that signed the last checkpoint: that of the folder may be newer. */
-export const keyPath = (entry: Origin): string => join(logDir(entry), 'vkey')
+export const keyPath = (entry: Origin): string => join(logDir(entry), 'signer')
 
 export class Catalogue {
   readonly origins = new Map<string, Origin>()
