@@ -9,18 +9,20 @@ export interface OriginParts {
 
 const pattern = /^([A-Za-z0-9._-]{1,64})\/([A-Za-z0-9._-]{1,128})\/(traffic|security|control)\/[A-Za-z0-9._-]{1,64}$/
 
+// In an audit folder the second would be a log that was set aside.
+const isNoName = (name: string): boolean => /^\.{1,2}$|^(traffic|security|control)\.aside-/i.test(name)
+
 /** The parts of `<service>/<instance>/<log>/<id>`; undefined for any other text. */
 export function partsOf(origin: string): OriginParts | undefined {
   const [, service, instance, log] = pattern.exec(origin) ?? []
-  if (service === undefined || instance === undefined || [service, instance].some((one) => /^\.{1,2}$/.test(one)))
-    return undefined
+  if (service === undefined || instance === undefined || isNoName(service) || isNoName(instance)) return undefined
   return { service, instance, log: log as LogName }
 }
 
 // Names that mean something else in an audit folder, and those of files of the witness.
 const reserved = new Set<string>([...logNames, 'cursors', 'dead', 'holds', 'key', 'lock', 'roster.json', 'vkey'])
 const isReserved = (name: string): boolean =>
-  reserved.has(name.toLowerCase()) || /^(witness\.|lock\.)|\.aside-|\.tmp$/.test(name.toLowerCase())
+  reserved.has(name.toLowerCase()) || /^(witness\.|lock\.)|\.tmp$/.test(name.toLowerCase())
 
 /** The name of a folder for a service or an instance. No name of either has a tilde. */
 export const folderName = (name: string, generation = 1): string =>

@@ -110,7 +110,10 @@ describe('a deletion', () => {
       segment: { maxBytes: 10_000, maxAgeMs: 1e9 },
     })
     const notices: StoreNotice[] = []
-    const { heads } = await sink.open(sinkContext, { notify: (notice) => void notices.push(notice), grown: () => undefined })
+    const { heads } = await sink.open(sinkContext, {
+      notify: (notice) => void notices.push(notice),
+      grown: () => undefined,
+    })
     for (let i = 0; i < 2000; i++) sink.append('traffic', i, lineAt(heads.traffic.origin, i))
     await sink.durable('traffic', 1999)
     await until(() => notices.some(({ event }) => event === 'audit.pruned'))

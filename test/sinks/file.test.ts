@@ -132,7 +132,7 @@ describe('a folder that cannot be used', () => {
     chmodSync(join(dir, 'a', 'key'), 0o600)
     expect((await sink.open(context, hooks)).instance).toBe('a')
     await sink.close(1000)
-  await sink.release()
+    await sink.release()
   })
 })
 
