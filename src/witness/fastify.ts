@@ -1,8 +1,8 @@
 // A witness as a plugin of Fastify.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-/** What of a Fastify app the plugin uses. */
-export interface FastifyLike {
+/** What of a Fastify app the plugin uses: the types of its versions differ in the rest. */
+interface FastifyLike {
   removeAllContentTypeParsers(): void
   addContentTypeParser(
     type: string,
@@ -11,12 +11,12 @@ export interface FastifyLike {
   all(path: string, handler: (request: FastifyRequestLike, reply: FastifyReplyLike) => void): unknown
 }
 
-export interface FastifyRequestLike {
+interface FastifyRequestLike {
   readonly raw: IncomingMessage
   readonly params: unknown
 }
 
-export interface FastifyReplyLike {
+interface FastifyReplyLike {
   readonly raw: ServerResponse
   hijack(): unknown
 }
@@ -26,7 +26,8 @@ type Handle = (request: IncomingMessage, response: ServerResponse, url: string) 
 /** Bodies are not parsed below the prefix. Hooks of the surrounding app run before. */
 export const registerIn =
   (handle: Handle) =>
-  async (app: FastifyLike): Promise<void> => {
+  async (instance: object): Promise<void> => {
+    const app = instance as FastifyLike
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', (_request, _payload, done) => done(null))
     app.all('/*', (request, reply) => {

@@ -9,7 +9,7 @@ import { parseOptions } from '../parse.ts'
 import { stderrLogger } from '../runtime.ts'
 import { Catalogue } from './catalogue.ts'
 import { Cosigning } from './cosigning.ts'
-import { type FastifyLike, registerIn } from './fastify.ts'
+import { registerIn } from './fastify.ts'
 import { Guard } from './guard.ts'
 import { Http, type Next } from './http.ts'
 import { Intake } from './intake.ts'
@@ -30,7 +30,7 @@ export interface Witness {
    */
   readonly handler: (request: IncomingMessage, response: ServerResponse, next?: Next) => void
   /** A plugin of Fastify 4 and 5: `app.register(witness.fastify, { prefix: '/witness' })`. */
-  readonly fastify: (app: FastifyLike, options: object) => Promise<void>
+  readonly fastify: (app: object, options: object) => Promise<void>
   /** What is known of each log. Throws `closed` before `ready`. */
   roster(): Roster
   /** Calls the listener when a log goes over to another state (`origin`), and when something is refused (`refused`). */
