@@ -9,7 +9,7 @@ import { parseVkey, type Verifier } from './note.ts'
 import { orMissing } from './segments.ts'
 
 /** Reads verifier keys, one per line. Throws `log-invalid`, naming `what` they are. */
-export function parseKeys(text: string, what: string): Verifier[] {
+function parseKeys(text: string, what: string): Verifier[] {
   const lines = text.split('\n').filter((line) => line.trim() !== '')
   if (lines.length === 0) throw new BalancerError('log-invalid', `${what} is empty`)
   try {

@@ -33,7 +33,7 @@ export interface IntakeParts {
 /** In one post. Each of them ends a segment. */
 const mostRefusedLines = 16
 /** Leaf hashes of one post. */
-export const mostLeaves = 65_536
+const mostLeaves = 65_536
 
 export class Intake {
   constructor(private readonly parts: IntakeParts) {}

@@ -8,7 +8,7 @@ import { type Catalogue, logDir, type Origin } from './catalogue.ts'
 import type { HeldLog } from './held-log.ts'
 import type { Logs } from './logs.ts'
 
-export type KeepAge = Readonly<Record<LogName, { readonly maxAgeMs: number }>>
+type KeepAge = Readonly<Record<LogName, { readonly maxAgeMs: number }>>
 
 export interface KeepingOptions {
   readonly maxBytes: number
