@@ -49,7 +49,9 @@ export const logEvents = {
   }),
   'audit.recovered': define('control', 'warn', 'A log was not as a clean close leaves it.', { log: logFacts }),
   'audit.rotated': define('control', 'info', 'A segment was closed and another begun.', { log: logFacts }),
-  'audit.pruned': define('control', 'info', 'Segments were deleted to keep the budget.', { log: logFacts }),
+  'audit.pruned': define('control', 'info', 'Segments are deleted, for their age or to keep the budget.', {
+    log: logFacts,
+  }),
   'audit.sink_changed': define('control', 'warn', 'A sink was added, fails, or accepts lines again.', {
     log: obj({ sink: text, from: text, to: text, failures: int, waiting: int, last_error: text.optional() }),
   }),
@@ -69,13 +71,15 @@ export const logEvents = {
     app: json.optional(),
   }),
   'audit.hold_changed': define('control', 'info', 'A legal hold was placed or lifted.', {
-    /** Who did it; absent where nobody says. */
-    actor: actor.optional(),
     log: obj({
       hold: text,
-      change: z.enum(['placed', 'lifted']),
+      /** `in-force`: it was there when the writer started. */
+      change: z.enum(['placed', 'lifted', 'in-force']),
       logs: z.array(z.enum(logNames)),
-      reason: text.optional(),
+      /** Who asked for it, what for, and when. */
+      by: text,
+      reason: text,
+      placed: text,
     }),
   }),
   'audit.clock_stepped': define('control', 'warn', 'The wall clock was set, or the machine slept.', {

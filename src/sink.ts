@@ -135,10 +135,16 @@ export interface LogHead {
 
 /** What a store tells of its own doings, to be recorded as events of that log. */
 export interface StoreNotice {
-  readonly event: 'audit.recovered' | 'audit.rotated' | 'audit.pruned' | 'audit.key_rotated' | 'audit.hold_changed'
+  readonly event:
+    | 'audit.recovered'
+    | 'audit.rotated'
+    | 'audit.pruned'
+    | 'audit.key_rotated'
+    | 'audit.hold_changed'
+    | 'audit.sink_changed'
   readonly log: LogName
   /** Fields under `log` in the event. */
-  readonly facts: Readonly<Record<string, string | number>>
+  readonly facts: Readonly<Record<string, string | number | readonly string[]>>
 }
 
 export interface OpenedStore {
@@ -199,22 +205,25 @@ export interface LogStore {
   readonly name: string
   readonly kind: 'store'
   /**
-   * `none`: never fsynced but for checkpoints. `interval`: within 100 ms. `group`: responses wait for it. `remote`: they
-   * wait until the sink that `remote` names has the line, too.
+   * `none`: never fsynced but for checkpoints. `interval`: within 100 ms. `group`: responses wait for it. `remote`: they wait for the
+   * sink named `remote` too.
    */
   readonly durability: 'none' | 'interval' | 'group' | 'remote'
   readonly remote?: string | undefined
-  /** False from a failed write until one succeeds, and before the store is open. */
+  /** False from a failed write until one succeeds, and before the store is open. A key that does not sign leaves it true. */
   readonly healthy: boolean
   /** Where sinks are fed from. Must be read only once the store is open. */
   readonly source: LineFeed
   open(context: Omit<SinkContext, 'instance'>, hooks: StoreHooks): Promise<OpenedStore>
   append(log: LogName, index: number, line: string): boolean
   durable(log: LogName, index: number): Promise<void>
-  /** Goes on with a new key, which the old one certifies. Rejects where the key is not the store's to change. */
+  /** Signs by a new key from now on. Resolves with the verifier keys once the old one has signed that in every log. */
   rotateKey?(): Promise<{ readonly from: string; readonly to: string }>
-  /** Writes what waits before it returns, for a process that ends now. Never throws. */
-  flushSync?(): void
+  /**
+   * Writes and fsyncs what waits before it returns, for the end of the process. Never throws; returns how many lines could not be
+   * written.
+   */
+  flushSync?(): number
   close(deadlineMs: number): Promise<{ readonly unwritten: number }>
   release(): Promise<void>
 }

@@ -35,7 +35,17 @@ const sources: Source[] = files.map((name) => {
 
 /** The layers, from the ground up: files of the root by name, folders by a slash. */
 const layers: readonly (readonly string[])[] = [
-  ['errors.ts', 'clock.ts', 'random.ts', 'runtime.ts', 'canonical.ts', 'parse.ts', 'secret.ts', 'version.ts'],
+  [
+    'errors.ts',
+    'clock.ts',
+    'random.ts',
+    'runtime.ts',
+    'canonical.ts',
+    'parse.ts',
+    'ranges.ts',
+    'secret.ts',
+    'version.ts',
+  ],
   [
     'backend.ts',
     'discovery.ts',

@@ -7,12 +7,13 @@ import { z } from 'zod'
 import { accessSchema } from '../src/access/addresses.ts'
 import { trustSchema } from '../src/access/trust.ts'
 import { auditSchema } from '../src/audit/options.ts'
+import { policySchema } from '../src/audit/policy.ts'
 import { backendSchema } from '../src/backend.ts'
 import { exclusionReasons, pickReasons, stickyVerdicts } from '../src/decision.ts'
 import { discoverySchema } from '../src/discovery/options.ts'
 import { discoveryCauses } from '../src/discovery.ts'
 import { failures } from '../src/errors.ts'
-import { decision } from '../src/event-parts.ts'
+import { decision, levels } from '../src/event-parts.ts'
 import { appEvent, type BuiltInEventName, eventSchema, eventTable } from '../src/events.ts'
 import { passiveSchema } from '../src/health/passive.ts'
 import { activeSchema } from '../src/health/probe-options.ts'
@@ -134,6 +135,12 @@ describe('docs/events.md', () => {
     const told = section(text, '## Parts')
     expect(rules.length).toBeGreaterThan(6)
     expect(rules.map(([, a, b, c]) => a ?? b ?? c!).filter((rule) => !told.includes(`\`${rule}\``))).toEqual([])
+  })
+
+  it('tells every level and every member of a rule, and no other', () => {
+    const { properties } = jsonSchema(policySchema)
+    const all = places(properties!.rules!.items!)
+    expect(sorted(rows(section(text, '## Levels')))).toEqual(sorted([...levels, ...all]))
   })
 
   it('tells the envelope', () => {

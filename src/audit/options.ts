@@ -4,8 +4,10 @@ import type { Clock } from '../clock.ts'
 import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
 import { type AnySink, isStore, type Sink } from '../sink.ts'
+import { enrichSchema } from './enrich.ts'
 import { feedSchema } from './feed.ts'
 import { filterSchema } from './filter.ts'
+import { leavesOut, policySchema } from './policy.ts'
 import { redactSchema } from './redact.ts'
 
 const hasFunctions = (value: unknown, ...names: string[]): boolean =>
@@ -53,6 +55,10 @@ export const auditSchema = z
     /** Where lines go, besides the bus. At most one may be a file sink: it is the log itself. Default none. */
     sinks: z.array(sinkSchema).default([]),
     redact: redactSchema.prefault({}),
+    /** How much of each request is recorded. Default: headers and query of all, as `redact` says. */
+    policy: policySchema.optional(),
+    /** Called once for each request that is recorded: what it returns stands under `app`. See {@link Enrich}. */
+    enrich: enrichSchema.optional(),
     /**
      * How many bytes of lines wait in memory for sinks, all together, where there is no file sink or while it cannot be opened; what
      * is more goes, the oldest first, into an exact gap of each sink that had not got it. Default 32 MiB.
@@ -109,6 +115,9 @@ export const auditSchema = z
       const remote = durability === 'remote' ? stores[0]?.remote : undefined
       if (durability === 'remote' && !sinks.some((sink) => !isStore(sink) && sink.name === remote))
         problem('sinks', `durability 'remote' waits for a sink named ${JSON.stringify(remote)}, and there is none`)
+      const policy = policySchema.optional().safeParse(options.policy).data
+      if (options.whenUnavailable === 'refuse' && policy !== undefined && leavesOut(policy))
+        problem('policy', "'refuse' forwards nothing that was not recorded: it takes no level 'none' and no sample")
     },
     { when: ({ value }) => typeof value === 'object' && value !== null },
   )

@@ -21,12 +21,19 @@ export class Batch {
   }
 
   /**
-   * Takes lines from `lines[from]` on, tells the leaf of each, and returns how many it took. It stops when it is full, and before
-   * a line that would make it larger than `room`; the first line is always taken when `mustTake` is true.
+   * Takes lines from `lines[from]` up to `lines[to]`, tells the leaf of each, and returns how many it took. It stops when it is full,
+   * and before a line that would make it larger than `room`; the first line is always taken when `mustTake` is true.
    */
-  fill(lines: readonly string[], from: number, room: number, mustTake: boolean, onLeaf: (leaf: Hash) => void): number {
+  fill(
+    lines: readonly string[],
+    from: number,
+    to: number,
+    room: number,
+    mustTake: boolean,
+    onLeaf: (leaf: Hash) => void,
+  ): number {
     let taken = 0
-    for (let i = from; i < lines.length && this.end < targetBytes; i++) {
+    for (let i = from; i < to && this.end < targetBytes; i++) {
       const line = lines[i]!
       // No UTF-16 unit takes more than 3 bytes in UTF-8.
       this.reserve(line.length * 3 + 1)

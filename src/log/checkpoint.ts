@@ -1,5 +1,4 @@
 // Checkpoints: what a log signs of itself, as C2SP tlog-checkpoint defines them.
-import type { SignedCheckpoint } from '../sink.ts'
 import { fromHash, type Hash, hashBytes, toHash } from './merkle.ts'
 
 export interface Checkpoint {
@@ -12,20 +11,6 @@ export interface Checkpoint {
 /** The body of the note: origin, size and root, a line each. */
 export const formatCheckpoint = ({ origin, size, root }: Checkpoint): string =>
   `${origin}\n${size}\n${fromHash(root).toString('base64')}\n`
-
-/** A checkpoint as sinks get it, of a tree as it is now. */
-export const signedCheckpoint = (
-  origin: string,
-  note: string,
-  vkey: string,
-  tree: { readonly size: number; peaks(): Hash[] },
-): SignedCheckpoint => ({
-  origin,
-  size: tree.size,
-  note,
-  vkey,
-  edge: tree.peaks().map((peak) => fromHash(peak).toString('base64')),
-})
 
 /** Reads the body of a note. Undefined if it is no checkpoint; extension lines are passed over. */
 export function parseCheckpoint(text: string): Checkpoint | undefined {

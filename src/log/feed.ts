@@ -49,7 +49,9 @@ export class StoreFeed implements LineFeed {
       reader = new SegmentReader()
       this.readers.set(key, reader)
     }
-    return from >= writer.durableEnd ? undefined : reader.read(() => writer.segments(), from, writer.durableEnd, most)
+    return from >= writer.durableEnd
+      ? undefined
+      : reader.read(() => writer.allSegments(), from, writer.durableEnd, most)
   }
 
   async leaves(log: LogName, first: number, last: number): Promise<Uint8Array[]> {
@@ -68,7 +70,7 @@ export class StoreFeed implements LineFeed {
   }
 
   checkpoint(log: LogName): SignedCheckpoint | undefined {
-    return this.writers[log].signedCheckpoint
+    return this.writers[log].checkpoint
   }
 
   cursor(sink: string, from: Feed['from']): Promise<Cursor> {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { checkpointPath } from './checkpoint-file.ts'
 import type { LogProblem, LogReport } from './log-report.ts'
 import { emptyRoot, type Hash, Tree } from './merkle.ts'
-import { readTile, tilePath, tileWidth } from './tiles.ts'
+import { readTile, tileEdge, tilePath, tileWidth } from './tiles.ts'
 
 // What is kept of differences until the root tells what they mean. All are counted.
 const maxKept = 100
@@ -25,8 +25,6 @@ export class HashAudit {
   private readonly ofTiles = new Tree((level, value) => this.collect(level, value))
   /** Apart from the first tree from the first difference on. */
   private ofLines: Tree | undefined
-  /** Goes on from the signed lines where a root behind them is asked for. */
-  private beyondSigned: Tree | undefined
   private readonly differences: LinePlace[] = []
   private differenceCount = 0
   /** By level: hashes that the tiles below yield, and how many tiles of them were compared. */
@@ -72,27 +70,14 @@ export class HashAudit {
     }
   }
 
-  /** Whether a root is asked for that takes this line, which is not signed. */
-  wants(index: number): boolean {
-    return index < (this.asked.at(-1) ?? 0)
-  }
-
-  /** Takes a line that is not signed, and for which no hash was kept. */
-  beyond(index: number, leaf: Hash): void {
-    this.beyondSigned ??= (this.ofLines ?? this.ofTiles).fork()
-    if (index !== this.beyondSigned.size) return
-    this.beyondSigned.push(leaf)
-    this.mark(index + 1)
-  }
-
-  /** Tells what the differences mean. Called once, behind the last line. */
+  /** Tells what the differences mean. Called once, behind the last signed line. */
   async finish(root: Hash): Promise<void> {
     await this.compareRows(true)
     const tilesAreTrue = this.ofTiles.root() === root
     const linesAreTrue = !tilesAreTrue && this.ofLines?.root() === root
     this.truth = tilesAreTrue ? 'tiles' : linesAreTrue ? 'lines' : undefined
     for (const { file, line, index } of this.differences) {
-      const tile = join(this.dir, tilePath(0, Math.floor(index / tileWidth)))
+      const tile = this.pathOf(0, Math.floor(index / tileWidth))
       if (linesAreTrue)
         this.report.add({ file: tile, index, fact: 'the hash is not that of the line, which is the signed one' })
       else if (tilesAreTrue) this.report.add({ file, line, index, fact: 'the line is not the one that was signed' })
@@ -105,7 +90,7 @@ export class HashAudit {
     }
   }
 
-  /** Whether the first `size` lines have this root; undefined if there are not so many. Asked for before, and after `finish`. */
+  /** Whether the first `size` lines have this root; undefined if so many are not signed. For sizes that were asked for, after `finish`. */
   hasRoot(size: number, root: Hash): boolean | undefined {
     const found = this.found.get(size)
     if (found === undefined) return undefined
@@ -123,8 +108,8 @@ export class HashAudit {
 
   private mark(size: number): void {
     if (this.asked[this.found.size] !== size) return
-    const tree = this.beyondSigned ?? this.ofTiles
-    this.found.set(size, [tree.root(), this.beyondSigned?.root() ?? this.ofLines?.root() ?? tree.root()])
+    const ofTiles = this.ofTiles.root()
+    this.found.set(size, [ofTiles, this.ofLines?.root() ?? ofTiles])
   }
 
   private async load(index: number): Promise<void> {
@@ -134,7 +119,13 @@ export class HashAudit {
   }
 
   private missing(level: number, index: number): void {
-    this.report.add({ file: join(this.dir, tilePath(level, index)), fact: 'the hashes are missing or cut off' })
+    this.report.add({ file: this.pathOf(level, index), fact: 'the hashes are missing or cut off' })
+  }
+
+  /** The tile that a log of this size has; a writer at work may have a wider one by now. */
+  private pathOf(level: number, index: number): string {
+    const edge = tileEdge(this.size, level)
+    return join(this.dir, tilePath(level, index, index === edge.index ? edge.width : tileWidth))
   }
 
   private collect(level: number, value: Hash): void {
@@ -150,8 +141,10 @@ export class HashAudit {
       const kept = await readTile(this.dir, level, row.compared, row.hashes.length)
       if (kept === undefined) this.missing(level, row.compared)
       else if (row.hashes.some((one, i) => one !== kept[i])) {
-        const file = join(this.dir, tilePath(level, row.compared))
-        this.upperProblems.push({ file, fact: 'the hashes are not those of the tiles below' })
+        this.upperProblems.push({
+          file: this.pathOf(level, row.compared),
+          fact: 'the hashes are not those of the tiles below',
+        })
       }
       row.hashes = []
       row.compared++

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { BalancerError } from '../errors.ts'
 import { parseCheckpoint } from './checkpoint.ts'
 import { parseLine } from './envelope.ts'
-import { type KeyChange, keyChangeMark, keyChangeOf } from './key-change.ts'
+import { type KeyChange, keyChangeMark, keyChangeOf } from './key-line.ts'
 import { LineReader, lineStart } from './lines.ts'
 import { inclusionProof } from './log-proof.ts'
 import { type Hash, leafHash } from './merkle.ts'
@@ -84,9 +84,10 @@ async function faultOf(
   const opened = openNote(note, [from])
   if ('fault' in opened) return `${opened.fault}; line ${index} names the old key ${from.vkey}`
   const proof = await inclusionProof(logDir, index, size).catch((error: unknown) => {
-    if (error instanceof BalancerError) return []
+    if (error instanceof BalancerError) return undefined
     throw error
   })
+  if (proof === undefined) return 'hashes that it needs are missing or cut off'
   if (!verifyInclusion(index, size, leaf, proof, root)) {
     return `line ${index}, which names the new key, is not among the lines that it covers`
   }

@@ -1,43 +1,71 @@
-// The line by which a log goes over to another key, and what can be made of it.
-import { type LoggedEvent, member } from './envelope.ts'
-import { parseVkey, type Verifier } from './note.ts'
+// Hands the logs of an instance from one key to the next, one log after the other.
+import { afterTurn, type Clock } from '../clock.ts'
+import { BalancerError, reasonOf } from '../errors.ts'
+import type { Logger } from '../runtime.ts'
+import type { HandOver, Keyring } from './keyring.ts'
+import type { LogWriter } from './writer.ts'
 
-/** From the next checkpoint on, the second key signs. */
-export interface KeyChange {
-  readonly index: number
-  readonly from: Verifier
-  readonly to: Verifier
-}
+/** When a hand-over whose line was not taken is tried again. */
+const retryMs = 1000
 
-export const keyChangeMark = Buffer.from('"event_name":"audit.key_rotated"')
+export class KeyChange {
+  /** One change at a time. */
+  private last: Promise<unknown> = Promise.resolve()
+  private stopped = false
 
-/** What a line says of a change of keys; undefined if it is no such line, or names what are no keys of one writer. */
-export function keyChangeOf(event: LoggedEvent | undefined, index: number): KeyChange | undefined {
-  if (event === undefined || member(event, 'event_name') !== 'audit.key_rotated') return undefined
-  const [from, to] = [keyOf(member(event, 'log', 'from')), keyOf(member(event, 'log', 'to'))]
-  return from !== undefined && to !== undefined && from.name === to.name ? { index, from, to } : undefined
-}
+  constructor(
+    private readonly keys: Keyring,
+    private readonly writers: readonly LogWriter[],
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+  ) {}
 
-function keyOf(value: unknown): Verifier | undefined {
-  try {
-    return typeof value === 'string' ? parseVkey(value) : undefined
-  } catch {
-    return undefined
+  /** Does what the keys at the start ask for, once the caller knows that the logs are open. By the name of the log. */
+  async start(due: ReadonlyMap<LogWriter, readonly HandOver[]>): Promise<void> {
+    if ([...due.values()].every((one) => one.length === 0)) return this.keys.settle()
+    await this.keys.publish()
+    const opened = new Promise<void>((resolve) => afterTurn(resolve))
+    this.last = opened
+      .then(() => this.hand(due))
+      .catch((error: unknown) => {
+        if (!this.stopped) this.logger.error({ error: reasonOf(error) }, 'the key of the log cannot be changed')
+      })
   }
-}
 
-/**
- * The keys that these lead to, themselves included: by changes that the old key signed, from old to new. With `back` also from new to
- * old: that is good for a log that vouches for itself only.
- */
-export function followKeys(keys: readonly Verifier[], changes: readonly KeyChange[], back = false): Verifier[] {
-  const found = new Map(keys.map((key) => [key.vkey, key]))
-  for (let before = -1; before !== found.size; ) {
-    before = found.size
-    for (const { from, to } of changes) {
-      if (found.has(from.vkey) && !found.has(to.vkey)) found.set(to.vkey, to)
-      if (back && found.has(to.vkey) && !found.has(from.vkey)) found.set(from.vkey, from)
+  /** Makes the logs be signed by a new key. Rejects if that is not possible now; what is left then is done at the next start. */
+  rotate(): Promise<{ readonly from: string; readonly to: string }> {
+    const changed = this.last.then(() => this.rotateNow())
+    this.last = changed.catch(() => {})
+    return changed
+  }
+
+  stop(): void {
+    this.stopped = true
+  }
+
+  private async hand(due: ReadonlyMap<LogWriter, readonly HandOver[]>): Promise<void> {
+    for (const [writer, handOvers] of due) {
+      for (const next of handOvers) {
+        while (!(await writer.handOver(next))) {
+          if (this.stopped) return
+          await new Promise<void>((resolve) => this.clock.after(retryMs, resolve))
+        }
+      }
     }
+    await this.keys.settle()
   }
-  return [...found.values()]
+
+  private async rotateNow(): Promise<{ from: string; to: string }> {
+    const next = await this.keys.following()
+    let handed = 0
+    for (const writer of this.writers) {
+      if (!(await writer.handOver(next))) {
+        if (handed === 0) await this.keys.withdraw()
+        throw new BalancerError('audit-unavailable', 'rotateKey: the log does not take the line that names the new key')
+      }
+      handed++
+    }
+    await this.keys.settle(next.to)
+    return { from: next.from.vkey, to: next.to.vkey }
+  }
 }

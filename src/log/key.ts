@@ -1,37 +1,41 @@
-// The key that signs the checkpoints of an instance, kept beside its logs.
+// Private keys in files, and the verifier key that is published beside the logs.
 import { generateKeyPairSync } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { BalancerError, reasonOf } from '../errors.ts'
-import { type Signer, signerOf } from './note.ts'
+import { type KeySigner, signerOf } from './note.ts'
 import { replaceFile } from './replace-file.ts'
 import { orMissing, syncDir } from './segments.ts'
 
-/**
- * The key of an instance, made at the first start. Whoever can write to the folder can also read the key, so that its
- * signatures prove something only to who has kept the verifier key, or checkpoints, elsewhere.
- */
-export async function instanceKey(instanceDir: string, name: string): Promise<Signer> {
-  const path = join(instanceDir, 'key')
-  const kept = await orMissing(readFile(path, 'utf8'), undefined)
-  if (kept === undefined) {
-    const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
-    await replaceFile(path, pem, 0o600)
-    await syncDir(instanceDir)
-    return signerOf(name, pem)
-  }
+/** The key of a file, under this name; undefined if there is no such file. Throws `sink-unavailable` if it holds none. */
+export async function readKey(path: string, name: string): Promise<KeySigner | undefined> {
+  const pem = await orMissing(readFile(path, 'utf8'), undefined)
+  if (pem === undefined) return undefined
   try {
-    return signerOf(name, kept)
+    return signerOf(name, pem)
   } catch (error) {
     throw new BalancerError('sink-unavailable', `${path} holds no signing key: ${reasonOf(error)}`, { cause: error })
   }
 }
 
-/** Publishes the verifier key of a signer beside its logs. */
-export async function publishVkey(instanceDir: string, signer: Signer, mode: number): Promise<void> {
-  const path = join(instanceDir, 'vkey')
-  const text = `${signer.vkey}\n`
-  if ((await orMissing(readFile(path, 'utf8'), undefined)) === text) return
-  await replaceFile(path, text, mode)
+/** Makes a key, and keeps it in a file that only its owner can read. */
+export async function makeKey(path: string, name: string): Promise<KeySigner> {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  await replaceFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, 0o600)
+  await syncDir(dirname(path))
+  return signerOf(name, privateKey)
+}
+
+export const vkeyPath = (instanceDir: string): string => join(instanceDir, 'vkey')
+
+/** The verifier key as it is published. */
+export const readVkey = (instanceDir: string): Promise<string | undefined> =>
+  orMissing(readFile(vkeyPath(instanceDir), 'utf8'), undefined)
+
+/** Publishes a verifier key beside the logs. */
+export async function publishVkey(instanceDir: string, vkey: string, mode: number): Promise<void> {
+  const text = `${vkey}\n`
+  if ((await readVkey(instanceDir)) === text) return
+  await replaceFile(vkeyPath(instanceDir), text, mode)
   await syncDir(instanceDir)
 }

@@ -1,6 +1,6 @@
 // Reads a segment as blocks of whole lines, in bounded memory.
-import { type FileHandle, open } from 'node:fs/promises'
 import { maxLineBytes } from '../sink.ts'
+import { type LineSource, openSource } from './line-source.ts'
 
 const chunkBytes = 262_144
 const lf = 0x0a
@@ -24,13 +24,14 @@ export class LineReader {
   private carried = 0
   private position = 0
 
-  private constructor(private readonly handle: FileHandle) {}
+  private constructor(private readonly source: LineSource) {}
 
+  /** Opens a segment, compressed or not, also one that has been compressed since it was looked for. */
   static async open(path: string): Promise<LineReader> {
-    return new LineReader(await open(path, 'r'))
+    return new LineReader(await openSource(path))
   }
 
-  /** Offset behind the last line end that was read: where an unfinished line begins. */
+  /** Offset, in what is not compressed, behind the last line end that was read: where an unfinished line begins. */
   get tail(): number {
     return this.position - this.carried
   }
@@ -51,7 +52,7 @@ export class LineReader {
     this.from = 1
     while (!this.overlong) {
       const fresh = 1 + this.carried
-      const { bytesRead } = await this.handle.read(this.buffer, fresh, chunkBytes, this.position)
+      const bytesRead = await this.source.read(this.buffer, fresh, chunkBytes, this.position)
       if (bytesRead === 0) return undefined
       this.position += bytesRead
       const filled = this.buffer.subarray(0, fresh + bytesRead)
@@ -70,6 +71,6 @@ export class LineReader {
   }
 
   async close(): Promise<void> {
-    await this.handle.close()
+    await this.source.close()
   }
 }

@@ -20,13 +20,16 @@ export interface Gaps {
   readonly bySink: Record<string, number>
 }
 
+// A sink may have any name, also that of a member of all objects.
+export const noGaps = (): Gaps => ({ lost: 0, bySink: Object.create(null) as Record<string, number> })
+
 /** Adds what a line says is missing, if it says so. */
 export function addGap(gaps: Gaps, event: LoggedEvent): void {
   if (member(event, 'event_name') !== 'audit.gap') return
   const [count, sink] = [member(event, 'log', 'count'), member(event, 'log', 'sink')]
   if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 0) return
   if (typeof sink !== 'string') gaps.lost += count
-  else gaps.bySink[sink] = (Object.hasOwn(gaps.bySink, sink) ? gaps.bySink[sink]! : 0) + count
+  else gaps.bySink[sink] = (gaps.bySink[sink] ?? 0) + count
 }
 
 // One cut or inserted line makes all that follow it in its segment wrong: the first are what tells.
@@ -45,7 +48,7 @@ export class LogReport {
   /** Lines that the witness who holds the log never got, and of which it knows the hashes. */
   missing = 0
   /** What the lines say is missing: that is told, and no problem. */
-  readonly gaps: Gaps = { lost: 0, bySink: {} }
+  readonly gaps: Gaps = noGaps()
   /** So many lines are those that the roster, or a given checkpoint, has seen; undefined if neither knows the log. */
   pinned: number | undefined
   /** Name of the key that signed the checkpoint. */

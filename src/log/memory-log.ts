@@ -1,8 +1,8 @@
 // One log in memory: the lines that some sink has not got yet, and the tree over all that ever were.
 import type { SignedCheckpoint, Stretch } from '../sink.ts'
-import { formatCheckpoint, signedCheckpoint } from './checkpoint.ts'
-import { leafHash, Tree } from './merkle.ts'
-import { type Signer, signNote } from './note.ts'
+import { formatCheckpoint } from './checkpoint.ts'
+import { fromHash, leafHash, Tree } from './merkle.ts'
+import { type KeySigner, signNote } from './note.ts'
 
 export class MemoryLog {
   private lines: string[] = []
@@ -68,11 +68,12 @@ export class MemoryLog {
   }
 
   /** Returns whether there was something new to sign. */
-  sign(signer: Signer): boolean {
+  sign(signer: KeySigner): boolean {
     const { size } = this.tree
     if (size !== this.end || size === (this.checkpoint?.size ?? 0)) return false
     const text = formatCheckpoint({ origin: this.origin, size, root: this.tree.root() })
-    this.checkpoint = signedCheckpoint(this.origin, signNote(text, signer), signer.vkey, this.tree)
+    const edge = this.tree.complete().map((peak) => fromHash(peak).toString('base64'))
+    this.checkpoint = { origin: this.origin, size, note: signNote(text, signer), vkey: signer.vkey, edge }
     return true
   }
 }

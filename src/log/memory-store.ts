@@ -16,7 +16,7 @@ import {
 } from '../sink.ts'
 import { Alarm } from './alarm.ts'
 import { MemoryLog } from './memory-log.ts'
-import { type Signer, signerOf } from './note.ts'
+import { type KeySigner, signerOf } from './note.ts'
 
 const checkpointMs = 1000
 
@@ -44,7 +44,7 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
   private readonly options: MemoryOptions
   private readonly logs: Readonly<Record<LogName, MemoryLog>>
   private readonly cursors = new Map<string, MemoryCursor>()
-  private readonly signer: Signer
+  private readonly signer: KeySigner
   private readonly instance = `${host()}.${pid}`
   private readonly signing: Alarm
 

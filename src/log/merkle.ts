@@ -101,15 +101,6 @@ export class Tree {
     return taken === 0 ? tree : undefined
   }
 
-  /** The roots of the complete subtrees that make up the tree, the largest first. */
-  peaks(): Hash[] {
-    const peaks: Hash[] = []
-    for (let n = this.count, height = 0; n > 0; n = Math.floor(n / 2), height++) {
-      if (n % 2 === 1) peaks.unshift(this.edge[height]!)
-    }
-    return peaks
-  }
-
   /** A tree of the same leaves that goes its own way, and tells nobody. */
   fork(): Tree {
     const tree = new Tree()

@@ -8,12 +8,18 @@ const signatureBytes = 64
 // A byte order mark is a part of the text: a decoder that drops it would accept what nobody signed.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Who may sign notes: a key under a name. */
+/** Who may sign notes: a key under a name. The private key may be elsewhere. */
 export interface Signer {
   readonly name: string
-  readonly key: KeyObject
   /** The key for verifiers: `<name>+<key id, hex>+<base64 of 0x01 and the public key>`. */
   readonly vkey: string
+  /** The Ed25519 signature of these bytes. */
+  readonly sign: (text: Uint8Array) => Uint8Array | Promise<Uint8Array>
+}
+
+/** A signer whose private key is in memory. */
+export interface KeySigner extends Signer {
+  readonly key: KeyObject
 }
 
 /** A public key under a name. */
@@ -35,15 +41,41 @@ const keyId = (name: string, raw: Buffer): Buffer =>
 const rawKey = (key: KeyObject): Buffer =>
   createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-keyBytes)
 
-/** A signer from a private key in PKCS #8 PEM. Throws when it is none, or not of Ed25519. */
-export function signerOf(name: string, pem: string): Signer {
-  const key = createPrivateKey(pem)
+/** A signer from a private key, a KeyObject or PKCS #8 PEM. Throws when it is none, or not of Ed25519. */
+export function signerOf(name: string, given: string | KeyObject): KeySigner {
+  const key = typeof given === 'string' ? createPrivateKey(given) : given
   if (key.asymmetricKeyType !== 'ed25519') throw new TypeError(`expected an Ed25519 key, got ${key.asymmetricKeyType}`)
+  return { name, key, vkey: vkeyOf(name, key), sign: (text) => sign(null, text, key) }
+}
+
+/** The verifier key of an Ed25519 key under a name. */
+export function vkeyOf(name: string, key: KeyObject): string {
   if (!validName(name)) throw new TypeError(`expected a key name without spaces and +, got ${JSON.stringify(name)}`)
   const raw = rawKey(key)
   const body = Buffer.concat([Buffer.from([ed25519]), raw]).toString('base64')
-  return { name, key, vkey: `${name}+${keyId(name, raw).toString('hex')}+${body}` }
+  return `${name}+${keyId(name, raw).toString('hex')}+${body}`
 }
+
+/** A public Ed25519 key from PEM, a KeyObject, or its 32 bytes. Throws when it is none; a private one is none. */
+export function publicKeyOf(given: string | Uint8Array | KeyObject): KeyObject {
+  const isPrivate =
+    typeof given === 'string' ? given.includes('PRIVATE KEY') : 'type' in given && given.type !== 'public'
+  if (isPrivate) throw new TypeError('expected a public key')
+  const key =
+    given instanceof Uint8Array && given.length === keyBytes ? fromRaw(Buffer.from(given)) : parsePublic(given)
+  if (key.asymmetricKeyType !== 'ed25519') throw new TypeError(`expected an Ed25519 key, got ${key.asymmetricKeyType}`)
+  return key
+}
+
+const parsePublic = (given: string | Uint8Array | KeyObject): KeyObject =>
+  typeof given === 'string'
+    ? createPublicKey(given)
+    : given instanceof Uint8Array
+      ? createPublicKey(Buffer.from(given))
+      : given
+
+const fromRaw = (raw: Buffer): KeyObject =>
+  createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }, format: 'jwk' })
 
 /** Reads a verifier key. Throws an error that names what is wrong with it. */
 export function parseVkey(text: string): Verifier {
@@ -57,17 +89,24 @@ export function parseVkey(text: string): Verifier {
   }
   const raw = bytes.subarray(1)
   if (keyId(name, raw).toString('hex') !== id) throw new TypeError(`the verifier key of ${name} has a wrong key id`)
-  const jwk = { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }
-  const vkey = `${name}+${id}+${bytes.toString('base64')}`
-  return { name, id: Buffer.from(id, 'hex'), key: createPublicKey({ key: jwk, format: 'jwk' }), vkey }
+  return { name, id: Buffer.from(id, 'hex'), key: fromRaw(raw), vkey: `${name}+${id}+${bytes.toString('base64')}` }
 }
 
 /** Signs a text, which must end with a line end. */
-export function signNote(text: string, signer: Signer): string {
-  const id = Buffer.from(signer.vkey.split('+')[1]!, 'hex')
-  const signature = Buffer.concat([id, sign(null, Buffer.from(text), signer.key)]).toString('base64')
-  return `${text}\n— ${signer.name} ${signature}\n`
+export const signNote = (text: string, signer: KeySigner): string =>
+  noteOf(text, signer, sign(null, Buffer.from(text), signer.key))
+
+/** The note of a text and its signature. */
+export function noteOf(text: string, { name, vkey }: Signer, signature: Uint8Array): string {
+  const id = Buffer.from(vkey.slice(name.length + 1, name.length + 1 + 2 * idBytes), 'hex')
+  return `${text}\n— ${name} ${Buffer.concat([id, signature]).toString('base64')}\n`
 }
+
+/** Whether this is the signature of a text by the key of a signer. */
+export const isSignature = (text: Uint8Array, { vkey }: Signer, signature: unknown): signature is Uint8Array =>
+  signature instanceof Uint8Array &&
+  signature.length === signatureBytes &&
+  verify(null, text, parseVkey(vkey).key, signature)
 
 /** The text of a note, whoever signed it; undefined if it is no note. */
 export function textOfNote(note: string): string | undefined {

@@ -27,6 +27,11 @@ export class PendingLines {
     return true
   }
 
+  /** The lines, as they will be written. */
+  get all(): readonly string[] {
+    return this.lines.slice(this.head)
+  }
+
   /** Hands lines to `take`, which returns how many it took from the given index on; returns that as well. */
   drain(take: (lines: readonly string[], from: number) => number): number {
     const taken = take(this.lines, this.head)

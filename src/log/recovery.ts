@@ -1,18 +1,20 @@
 // Opens a log for writing: begins it, goes on with it, or sets it aside when signed lines are gone.
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { BalancerError, reasonOf } from '../errors.ts'
 import { randomHex } from '../random.ts'
-import { type Checkpoint, parseCheckpoint } from './checkpoint.ts'
-import { CheckpointFile, checkpointPath } from './checkpoint-file.ts'
-import { openNote, parseVkey, type Signer } from './note.ts'
+import { type Checkpoint, formatCheckpoint } from './checkpoint.ts'
+import { checkpointPath, publishCheckpoint } from './checkpoint-file.ts'
+import type { Keyring, Standing } from './keyring.ts'
 import { type Replayed, replay } from './replay.ts'
 import { SegmentFile } from './segment-file.ts'
 import { listSegments, orMissing, type Segment, syncDir } from './segments.ts'
+import { type Signed, signedOf } from './signed.ts'
 import { TileWriter } from './tile-writer.ts'
 import { tear } from './torn.ts'
 
 export interface RecoveryOptions {
-  readonly signer: Signer
+  readonly keys: Keyring
   /** What the origin begins with: `<service>/<instance>/<log>/`. */
   readonly prefix: string
   readonly mode: number
@@ -20,13 +22,15 @@ export interface RecoveryOptions {
   readonly now: number
   /** The verifier key as it was published before: kept with a log that is set aside. */
   readonly oldVkey: string | undefined
+  /** Whether a log that is not whole is refused, with `log-invalid`, where it would be set aside or begun anew. */
+  readonly strict: boolean
 }
 
 /** A log that is ready to be written to. */
 export interface Recovered {
   readonly dir: string
   readonly origin: string
-  readonly signer: Signer
+  readonly standing: Standing
   readonly tiles: TileWriter
   readonly file: SegmentFile
   readonly closed: Segment[]
@@ -45,23 +49,26 @@ export interface Recovered {
 export async function recoverLog(dir: string, options: RecoveryOptions): Promise<Recovered> {
   const found = await inspect(dir, options)
   if (found === undefined) {
+    if (options.strict) throw new BalancerError('log-invalid', `${dir} is missing`)
     const begun = await begin(dir, options)
     // The key is published once all logs are there: with a key, one that is not there was there before.
     return options.oldVkey === undefined ? begun : { ...begun, facts: { reason: 'the log is missing' } }
   }
   if ('fault' in found) return setAside(dir, found.fault, options)
-  const { checkpoint, segments } = found
-  if (segments.length === 0 && checkpoint.size === 0) return begin(dir, options, checkpoint.origin)
+  const { signed, segments } = found
+  const { checkpoint, standing } = signed
+  if (segments.length === 0 && checkpoint.size === 0)
+    return begin(dir, options, { origin: checkpoint.origin, standing })
   const replayed = await replayFromTiles(dir, segments, checkpoint, options.mode)
   if (typeof replayed === 'string') return setAside(dir, replayed, options)
-  return goOn(dir, checkpoint, segments, replayed, options)
+  return goOn(dir, signed, segments, replayed, options)
 }
 
 /** Undefined for a log that does not exist yet; an unfinished beginning counts as none. */
 async function inspect(
   dir: string,
-  { signer, prefix }: RecoveryOptions,
-): Promise<{ fault: string } | { checkpoint: Checkpoint; segments: Segment[] } | undefined> {
+  { keys, prefix }: RecoveryOptions,
+): Promise<{ fault: string } | { signed: Signed; segments: Segment[] } | undefined> {
   const segments = await listSegments(dir)
   const note = await orMissing(readFile(checkpointPath(dir)), undefined)
   if (note === undefined) {
@@ -69,23 +76,38 @@ async function inspect(
     if (tiles === undefined && segments.every((one) => one.bytes === 0)) return undefined
     return { fault: 'the checkpoint is missing' }
   }
-  const opened = openNote(note, [parseVkey(signer.vkey)])
-  if ('fault' in opened) return { fault: `the checkpoint is not valid: ${opened.fault}` }
-  const checkpoint = parseCheckpoint(opened.text)
-  if (checkpoint === undefined) return { fault: 'the checkpoint is not valid: it has no origin, size and root' }
-  if (!checkpoint.origin.startsWith(prefix)) return { fault: `the checkpoint is of another log: ${checkpoint.origin}` }
-  return { checkpoint, segments }
+  const signed = await signedOf(dir, note, segments, keys)
+  if ('fault' in signed) return signed
+  const { origin } = signed.checkpoint
+  return origin.startsWith(prefix) ? { signed, segments } : { fault: `the checkpoint is of another log: ${origin}` }
 }
 
-async function begin(dir: string, options: RecoveryOptions, known?: string): Promise<Recovered> {
-  const origin = known ?? `${options.prefix}${randomHex(8)}`
+async function begin(
+  dir: string,
+  options: RecoveryOptions,
+  known?: { readonly origin: string; readonly standing: Standing },
+): Promise<Recovered> {
+  const { mode, now, prefix } = options
   await mkdir(dir, { recursive: true, mode: 0o750 })
-  const tiles = (await TileWriter.load(dir, options.mode, 0))!
-  // A log has a checkpoint from its first moment: one without is never new, but has lost it.
-  if (known === undefined) await new CheckpointFile(dir, origin, options.signer, tiles, options.mode).publish()
-  const file = await SegmentFile.create(dir, 0, options.mode, options.now)
+  const tiles = (await TileWriter.load(dir, mode, 0))!
+  const { origin, standing } = known ?? (await firstCheckpoint(dir, `${prefix}${randomHex(8)}`, tiles, options))
+  const file = await SegmentFile.create(dir, 0, mode, now)
   await syncDir(dir)
-  return { dir, origin, signer: options.signer, tiles, file, closed: [], signedSize: 0 }
+  return { dir, origin, standing, tiles, file, closed: [], signedSize: 0 }
+}
+
+/** A log has a checkpoint from its first moment: one without is never new, but has lost it. */
+async function firstCheckpoint(dir: string, origin: string, tiles: TileWriter, { keys, mode }: RecoveryOptions) {
+  const { first } = keys
+  let note: string
+  try {
+    note = await first.sign(formatCheckpoint({ origin, size: 0, root: tiles.root() }))
+  } catch (error) {
+    const fact = `the first checkpoint of ${origin} cannot be signed: ${reasonOf(error)}`
+    throw new BalancerError('sink-unavailable', fact, { cause: error })
+  }
+  await publishCheckpoint(dir, note, mode)
+  return { origin, standing: keys.standing(first.vkey, undefined)! }
 }
 
 /**
@@ -107,31 +129,39 @@ async function replayFromTiles(
 
 async function goOn(
   dir: string,
-  checkpoint: Checkpoint,
+  { checkpoint, standing, unpublished }: Signed,
   segments: readonly Segment[],
   { tiles, torn }: Replayed,
-  options: RecoveryOptions,
+  { mode, now }: RecoveryOptions,
 ): Promise<Recovered> {
   const facts: Record<string, string | number> = {}
   const unsigned = tiles.size - checkpoint.size
   if (unsigned > 0) facts.unsigned_lines = unsigned
-  if (torn !== undefined) Object.assign(facts, await tear(segments, torn, options.mode))
-  const left = await listSegments(dir)
-  const current = left.pop()!
-  const { birthtimeMs, mtimeMs } = await stat(current.path)
+  if (torn !== undefined) Object.assign(facts, await tear(segments, torn, tiles.size, mode))
+  if (unpublished !== undefined) await publishCheckpoint(dir, unpublished, mode)
+  const closed = await listSegments(dir)
+  const last = closed.at(-1)
+  let file: SegmentFile
+  if (last === undefined || last.compressed) file = await SegmentFile.create(dir, tiles.size, mode, now)
+  else {
+    const { birthtimeMs, mtimeMs } = await stat(last.path)
+    file = await SegmentFile.resume(last, birthtimeMs || mtimeMs)
+    closed.pop()
+  }
   return {
     dir,
     origin: checkpoint.origin,
-    signer: options.signer,
+    standing,
     tiles,
-    file: await SegmentFile.resume(current, birthtimeMs || mtimeMs),
-    closed: left,
+    file,
+    closed,
     signedSize: checkpoint.size,
     ...(Object.keys(facts).length > 0 ? { facts } : {}),
   }
 }
 
 async function setAside(dir: string, reason: string, options: RecoveryOptions): Promise<Recovered> {
+  if (options.strict) throw new BalancerError('log-invalid', `${dir}: ${reason}`)
   const aside = `${dir}.aside-${randomHex(4)}`
   await rename(dir, aside)
   // The key may change with the same start: what was signed before must stay verifiable.

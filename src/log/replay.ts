@@ -17,8 +17,27 @@ export interface Replayed {
   readonly torn?: Torn
 }
 
-/** Reads `segments`, the last of the log; the tiles stand for what is before them. A string says what does not fit. */
+/**
+ * Reads `segments`, the last of the log; the tiles stand for what is before them. A string says what does not fit. A segment is
+ * compressed only when it is whole and signed: one that is torn was altered.
+ */
 export async function replay(
+  dir: string,
+  segments: readonly Segment[],
+  checkpoint: Checkpoint,
+  mode: number,
+): Promise<Replayed | string> {
+  try {
+    const replayed = await replayLines(dir, segments, checkpoint, mode)
+    const packed = typeof replayed !== 'string' && replayed.torn?.segment.compressed === true
+    return packed ? 'a compressed segment is torn' : replayed
+  } catch (error) {
+    if (!String((error as NodeJS.ErrnoException).code).startsWith('Z_')) throw error
+    return 'a compressed segment cannot be unpacked'
+  }
+}
+
+async function replayLines(
   dir: string,
   segments: readonly Segment[],
   checkpoint: Checkpoint,

@@ -1,15 +1,34 @@
-// Keeps the lines of an instance within their budget by deleting whole segments, the oldest first.
+// Deletes what need not be kept any more: whole segments, the oldest first.
 import { unlink } from 'node:fs/promises'
 import { type Clock, type Timer, within } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import type { Logger } from '../runtime.ts'
+import type { LogName } from '../sink.ts'
+import type { RetentionPolicy } from './options.ts'
+import { type Deletion, nextDeletion } from './retention-order.ts'
 import { orMissing } from './segments.ts'
 import type { LogWriter } from './writer.ts'
 
 /** When a deletion that could not be made is tried again. */
 const retryMs = 1000
+/** How often the age of segments is looked at. */
+const lookMs = 3_600_000
 /** How long a deletion waits for its record to be signed. On a full disk the record cannot be written before something goes. */
 const recordMs = 10_000
+
+export interface RetentionOptions {
+  readonly policy: RetentionPolicy
+  /** Budget of all logs. What is written while a deletion waits for its record comes on top. */
+  readonly maxBytes: number
+  readonly clock: Clock
+  readonly logger: Logger
+  /** The logs that a hold keeps, as of now. */
+  readonly held: () => Promise<ReadonlySet<LogName>>
+  /** The index below which every sink has its lines. */
+  readonly delivered: (log: LogName) => number
+  /** Resolves once every sink knows for good that the lines up to `through` will be gone. */
+  readonly beforeDelete: (log: LogName, through: number) => Promise<void>
+}
 
 /**
  * The `audit.pruned` of segments is signed before they are deleted, so that at any time each missing line has a record.
@@ -19,29 +38,31 @@ export class Retention {
   /** In the order in which they give up segments. */
   private logs: readonly LogWriter[] = []
   private running: Promise<void> | undefined
-  private timer: Timer | undefined
+  private retry: Timer | undefined
+  private hourly: Timer | undefined
   private stopped = false
   private told = false
-  /** Path of the last segment that the last record told of. */
-  private recorded = ''
+  /** By log: the first line of the last segment that the last record told of. */
+  private readonly recorded = new Map<LogName, number>()
+  /** Wall time at the start, less the monotonic one: a step of the clock makes no segment old. */
+  private readonly epochMs: number
 
-  constructor(
-    /** What is written while a deletion waits for its record comes on top. */
-    private readonly maxBytes: number,
-    private readonly clock: Clock,
-    private readonly logger: Logger,
-  ) {}
+  constructor(private readonly options: RetentionOptions) {
+    const { clock } = options
+    this.epochMs = clock.now() - clock.monoUs() / 1000
+  }
 
   /**
-   * Begins with these logs. A log gives up its segments before the next one does; never the one that is being written. The
-   * first look is later: records can be made only once the caller knows that the logs are open.
+   * Begins with these logs. Never deletes a segment that is being written. The first look is later: records can be made only once
+   * the caller knows that the logs are open.
    */
   start(logs: readonly LogWriter[]): void {
     this.logs = logs
-    if (this.exceeded()) this.later()
+    this.later()
+    this.eachHour()
   }
 
-  /** Looks whether the budget is exceeded. Called after each rotation: between two of them the room that is kept suffices. */
+  /** Looks whether something is to be deleted. Called after each rotation: between two of them the room that is kept suffices. */
   check(): void {
     if (this.stopped) return
     this.running ??= this.prune().finally(() => {
@@ -49,68 +70,96 @@ export class Retention {
     })
   }
 
+  /** Looks, and resolves when nothing is left to be deleted, or nothing can be now. */
+  async settle(): Promise<void> {
+    this.check()
+    await this.running
+  }
+
   /** From the call on no deletion begins. Resolves behind the one that is under way, whose record the logs sign when they close. */
   async stop(): Promise<void> {
     this.stopped = true
-    this.timer?.cancel()
+    this.retry?.cancel()
+    this.hourly?.cancel()
     await this.running
   }
 
   private later(): void {
     if (this.stopped) return
-    this.timer ??= this.clock.after(retryMs, () => {
-      this.timer = undefined
+    this.retry ??= this.options.clock.after(retryMs, () => {
+      this.retry = undefined
       this.check()
     })
   }
 
+  private eachHour(): void {
+    this.hourly = this.options.clock.after(lookMs, () => {
+      this.check()
+      this.eachHour()
+    })
+  }
+
+  private get now(): number {
+    return this.epochMs + this.options.clock.monoUs() / 1000
+  }
+
   private async prune(): Promise<void> {
+    const { policy, maxBytes, logger, held } = this.options
     try {
-      while (!this.stopped && this.exceeded()) {
-        const log = this.logs.find((one) => one.closed.length > 0)
-        if (log === undefined) return
-        if (!(await this.drop(log))) return this.later()
+      while (!this.stopped) {
+        const kept = await held()
+        const logs = this.logs.filter(({ log }) => !kept.has(log))
+        for (const one of logs) {
+          const { bytes, writtenAt } = one.current
+          if (bytes > 0 && writtenAt < this.now - policy[one.log].maxAgeMs) one.closeSegment()
+        }
+        const next = nextDeletion(logs, policy, maxBytes, this.now)
+        if (next === undefined) break
+        if (!(await this.drop(next))) return this.later()
       }
       this.told = false
     } catch (error) {
       if (this.stopped) return
-      if (!this.told) this.logger.error({ error: reasonOf(error) }, 'the oldest segment cannot be deleted')
+      if (!this.told) logger.error({ error: reasonOf(error) }, 'the oldest segment cannot be deleted')
       this.told = true
       this.later()
     }
-  }
-
-  private exceeded(): boolean {
-    return this.excess() > 0
-  }
-
-  /** Bytes beyond the budget, as if the segments that are being written were full. */
-  private excess(): number {
-    return this.logs.reduce((sum, one) => sum + one.bytesWhenFull, 0) - this.maxBytes
   }
 
   /**
    * Deletes the oldest segments, as many as are too many; false if not now. One record tells of all: on a slow disk the wait
    * for each would take longer than a segment takes to fill. Their hashes stay: they were made durable when each was closed.
    */
-  private async drop(log: LogWriter): Promise<boolean> {
-    let count = log.closed.findIndex(({ path }) => path === this.recorded) + 1
-    if (count === 0) {
-      let bytes = 0
-      for (const excess = this.excess(); count < log.closed.length && bytes < excess; count++)
-        bytes += log.closed[count]!.bytes
+  private async drop({ log, count: wanted, reason }: Deletion<LogWriter>): Promise<boolean> {
+    const { clock, held, delivered, beforeDelete } = this.options
+    const { closed } = log
+    const known = closed.findIndex(({ first }) => first === this.recorded.get(log.log)) + 1
+    const count = known === 0 ? wanted : known
+    if (known === 0) {
+      const bytes = closed.slice(0, count).reduce((sum, one) => sum + one.bytes, 0)
       const before = log.nextIndex
-      const last = (log.closed[count]?.first ?? log.currentFirst) - 1
-      log.tell('audit.pruned', { first: log.closed[0]!.first, last, bytes })
+      const first = closed[0]!.first
+      const last = (closed[count]?.first ?? log.current.first) - 1
+      const undelivered = last + 1 - Math.min(last + 1, Math.max(first, delivered(log.log)))
+      log.tell('audit.pruned', { first, last, bytes, reason, undelivered })
       // Nobody has made a line of it: the trail is closed, or the log takes no lines now.
       if (log.nextIndex === before) return false
-      this.recorded = log.closed[count - 1]!.path
+      this.recorded.set(log.log, closed[count - 1]!.first)
       const signed = log.signed(log.nextIndex - 1).then(() => true)
-      if (!(await within(this.clock, signed, recordMs, false)) && this.stopped) return false
+      if (!(await within(clock, signed, recordMs, false)) && this.stopped) return false
     }
-    for (; count > 0; count--) {
-      await orMissing(unlink(log.closed[0]!.path), undefined)
-      log.closed.shift()
+    const last = (closed[count]?.first ?? log.current.first) - 1
+    await within(clock, beforeDelete(log.log, last), recordMs, undefined)
+    if ((await held()).has(log.log)) return false
+    const through = this.recorded.get(log.log)!
+    while (closed[0] !== undefined && closed[0].first <= through) {
+      const segment = closed.shift()!
+      try {
+        await orMissing(unlink(segment.path), undefined)
+      } catch (error) {
+        closed.unshift(segment)
+        throw error
+      }
     }
     return true
   }

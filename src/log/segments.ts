@@ -1,4 +1,5 @@
 // The files that hold the lines of a log, each named by the index of its first line.
+import type { Stats } from 'node:fs'
 import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -6,31 +7,51 @@ import { join } from 'node:path'
 export interface Segment {
   readonly first: number
   readonly path: string
+  /** What it takes on the disk. */
   readonly bytes: number
+  /** When it was last written to, in ms since the epoch. */
+  readonly at: number
+  /** Whether it is a gzip file. */
+  readonly compressed: boolean
 }
 
-const pattern = /^(\d{16})\.jsonl$/
+const pattern = /^(\d{16})\.jsonl(\.gz)?$/
 
 export const segmentName = (first: number): string => `${String(first).padStart(16, '0')}.jsonl`
 export const segmentsDir = (logDir: string): string => join(logDir, 'segments')
 
-/** The segments of a log in order; none if it has no folder. One that vanishes meanwhile was pruned, and is left out. */
+/** The name of a segment once it is compressed. */
+export const compressedPath = (path: string): string => `${path}.gz`
+
+/**
+ * The segments of a log in order; none if it has no folder. One that vanishes meanwhile was pruned, and is left out. Of one that is
+ * there twice, since its compression was not over, the plain one is taken.
+ */
 export async function listSegments(logDir: string): Promise<Segment[]> {
   const dir = segmentsDir(logDir)
   const names = await orMissing(readdir(dir), [])
   const found: Segment[] = []
   for (const name of names.sort()) {
-    const first = pattern.exec(name)?.[1]
-    if (first === undefined) continue
+    const [, digits, gz] = pattern.exec(name) ?? []
+    if (digits === undefined || (gz !== undefined && found.at(-1)?.first === Number(digits))) continue
     const path = join(dir, name)
-    const bytes = await orMissing(
-      stat(path).then((facts) => facts.size),
-      undefined,
-    )
-    if (bytes !== undefined) found.push({ first: Number(first), path, bytes })
+    const facts = await orMissing(stat(path), undefined)
+    if (facts === undefined && gz === undefined) {
+      const packed = compressedPath(path)
+      const other = await orMissing(stat(packed), undefined)
+      if (other !== undefined) found.push(segment(Number(digits), packed, other, true))
+    } else if (facts !== undefined) found.push(segment(Number(digits), path, facts, gz !== undefined))
   }
   return found
 }
+
+const segment = (first: number, path: string, { size, mtimeMs }: Stats, compressed: boolean): Segment => ({
+  first,
+  path,
+  bytes: size,
+  at: mtimeMs,
+  compressed,
+})
 
 export const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'
 

@@ -1,32 +1,47 @@
 // The logs of one instance, open for writing.
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { safeName } from '../runtime.ts'
 import { type LogName, type LogStore, logNames, type OpenedStore, type StoreHooks, type StoreNotice } from '../sink.ts'
-
+import { Compressor } from './compress.ts'
 import { StoreFeed } from './feed.ts'
+import { HoldWatch } from './holds.ts'
 import { claimInstance, type Instance } from './instance.ts'
-import { instanceKey, publishVkey } from './key.ts'
+import { readVkey } from './key.ts'
+import { KeyChange } from './key-change.ts'
+import { type HandOver, Keyring } from './keyring.ts'
+import type { FileSinkConfig } from './options.ts'
+import { keepPolicy } from './policy-file.ts'
 import { recoverLog } from './recovery.ts'
+import { Reserve } from './reserve.ts'
 import { Retention } from './retention.ts'
-import { orMissing } from './segments.ts'
-import { LogWriter, type WriterOptions } from './writer.ts'
+import { Signing } from './signing.ts'
+import { Watch } from './watch.ts'
+import { LogWriter } from './writer.ts'
 
-export interface StoreOptions extends WriterOptions {
-  readonly dir: string
-  readonly instance?: string | undefined
-  /** Budget of the lines of the instance. */
-  readonly maxBytes: number
+export interface StoreOptions extends FileSinkConfig {
+  /** Refuses what is not whole, where it would be set aside or begun anew. */
+  readonly strict?: boolean
 }
 
-// Segments are what the budget is kept by. Where it is small they must be smaller, or the three that are being written,
-// which are never deleted, would exceed it.
+// Segments are what a budget is kept by. Where it is small they must be smaller, or those that are being written, which are never
+// deleted, would exceed it: three share the budget of all, and one is kept free for what is written while a deletion waits.
 const segmentsPerBudget = 8
+const segmentsPerLog = 4
 
 /** How long logs that were opened in vain may take to close. */
 const abandonMs = 1000
 
 type StoreContext = Parameters<LogStore['open']>[0]
+
+interface Parts {
+  readonly instance: Instance
+  readonly retention: Retention
+  readonly reserve: Reserve
+  readonly keys: KeyChange
+  readonly watch: Watch
+  readonly compressor: Compressor | undefined
+}
 
 export class Store {
   /** Whether a call to the system had not come back when the logs were closed. Written by close. */
@@ -36,8 +51,7 @@ export class Store {
     readonly opened: OpenedStore,
     readonly writers: Readonly<Record<LogName, LogWriter>>,
     readonly source: StoreFeed,
-    private readonly instance: Instance,
-    private readonly retention: Retention,
+    private readonly parts: Parts,
   ) {}
 
   static async open(options: StoreOptions, context: StoreContext, hooks: StoreHooks): Promise<Store> {
@@ -54,49 +68,100 @@ export class Store {
   private static async openInstance(
     instance: Instance,
     options: StoreOptions,
-    context: StoreContext,
+    { clock, logger, service }: StoreContext,
     { notify, grown }: StoreHooks,
   ): Promise<Store> {
-    const { clock, logger } = context
-    const name = `${safeName(context.service)}/${instance.name}`
-    const signer = await instanceKey(instance.dir, name)
-    const oldVkey = await orMissing(readFile(join(instance.dir, 'vkey'), 'utf8'), undefined)
-    const segmentBytes = Math.min(options.segment.maxBytes, Math.ceil(options.maxBytes / segmentsPerBudget))
-    // One is kept free for what is written while a deletion waits for its record.
-    const retention = new Retention(options.maxBytes - segmentBytes, clock, logger)
-    const limits = { ...options, segment: { ...options.segment, maxBytes: segmentBytes } }
+    const { dir } = instance
+    const { mode, maxBytes, retention: policy, segment } = options
+    const name = `${safeName(service)}/${instance.name}`
+    const writers: LogWriter[] = []
+    const onSigning = (fault: string | undefined): void => {
+      if (fault === undefined) logger.warn({ key: name }, 'checkpoints can be signed again')
+      else logger.error({ key: name, error: fault }, 'checkpoints cannot be signed, and lines go on without')
+      const waiting = writers.reduce((sum, one) => sum + one.nextIndex - one.signedSize, 0)
+      const [from, to, failures] = fault === undefined ? ['unsigned', 'ok', 0] : ['ok', 'unsigned', 1]
+      const facts = { sink: 'file', from, to, failures, waiting, ...(fault === undefined ? {} : { last_error: fault }) }
+      notify({ event: 'audit.sink_changed', log: 'control', facts })
+    }
+    const signing = (signer: ConstructorParameters<typeof Signing>[0]) => new Signing(signer, clock, onSigning)
+    const oldVkey = await readVkey(dir)
+    const keys = await Keyring.open({ dir, name, key: options.key, mode, signing })
+    const segmentBytes = Math.min(segment.maxBytes, Math.ceil(maxBytes / segmentsPerBudget))
+    const holds = new HoldWatch(options.dir, (facts) => notify({ event: 'audit.hold_changed', log: 'control', facts }))
+    let feed: StoreFeed | undefined
+    const retention = new Retention({
+      policy,
+      maxBytes: maxBytes - segmentBytes,
+      clock,
+      logger,
+      held: () => holds.held(),
+      // Before the feed is there no sink has begun to read.
+      delivered: (log) => feed?.delivered(log) ?? Infinity,
+      // A cursor that a crash took back would ask for lines that are gone.
+      beforeDelete: async () => feed?.cursors.persist(),
+    })
+    const compressor = segment.compress === 'gzip' ? new Compressor(writers, mode, logger) : undefined
+    const reserve = new Reserve(join(dir, 'reserve'), options.reserveBytes, mode, clock, logger)
     const tell = (notice: StoreNotice) => {
       notify(notice)
-      if (notice.event === 'audit.rotated') retention.check()
+      if (notice.event !== 'audit.rotated') return
+      retention.check()
+      compressor?.check()
     }
-    const writers: Partial<Record<LogName, LogWriter>> = {}
+    const due = new Map<LogWriter, readonly HandOver[]>()
     const open = async (log: LogName): Promise<LogWriter> => {
-      const recovered = await recoverLog(join(instance.dir, log), {
-        signer,
+      const recovered = await recoverLog(join(dir, log), {
+        keys,
         prefix: `${name}/${log}/`,
-        mode: options.mode,
+        mode,
         now: clock.now(),
         oldVkey,
+        strict: options.strict ?? false,
       })
-      const writer = new LogWriter(log, recovered, limits, { clock, logger, notify: tell, grown })
-      writers[log] = writer
+      const own = policy[log].maxBytes ?? Infinity
+      const limits = { ...segment, maxBytes: Math.min(segmentBytes, Math.ceil(own / segmentsPerLog)) }
+      const writer = new LogWriter(
+        log,
+        recovered,
+        { ...options, segment: limits },
+        { clock, logger, reserve, notify: tell, grown },
+      )
+      writers.push(writer)
+      due.set(writer, recovered.standing.handOvers)
       if (recovered.facts !== undefined) notify({ event: 'audit.recovered', log, facts: recovered.facts })
       return writer
     }
     try {
+      await reserve.open()
+      await keepPolicy(dir, options)
       const [traffic, security, control] = [await open('traffic'), await open('security'), await open('control')]
+      const change = new KeyChange(keys, writers, clock, logger)
       // Last, so that a folder with a verifier key has all its logs.
-      await publishVkey(instance.dir, signer, options.mode)
+      await change.start(due)
+      const watch = new Watch({
+        writers,
+        clock,
+        logger,
+        eachMinute: async () => {
+          await holds.held()
+          retention.check()
+          compressor?.check()
+          await keys.republish()
+        },
+      })
+      watch.start()
+      retention.start(writers)
+      compressor?.check()
       const head = ({ origin, nextIndex: next }: LogWriter) => ({ origin, next })
       const heads = { traffic: head(traffic), security: head(security), control: head(control) }
-      const opened = { instance: instance.name, vkey: signer.vkey, heads }
       const logs = { traffic, security, control }
-      const feed = new StoreFeed(instance.dir, options.mode, logs, clock, logger)
-      retention.start([traffic, security, control])
-      return new Store(opened, logs, feed, instance, retention)
+      feed = new StoreFeed(dir, mode, logs, clock, logger)
+      const parts = { instance, retention, reserve, keys: change, watch, compressor }
+      return new Store({ instance: instance.name, vkey: keys.target.vkey, heads }, logs, feed, parts)
     } catch (error) {
+      reserve.stop()
       // Opening is tried again and again: each time would else leave files open.
-      await Promise.all(Object.values(writers).map((writer) => writer.close(abandonMs)))
+      await Promise.all(writers.map((writer) => writer.close(abandonMs)))
       throw error
     }
   }
@@ -105,11 +170,27 @@ export class Store {
     return logNames.every((log) => this.writers[log].healthy)
   }
 
+  rotateKey(): Promise<{ readonly from: string; readonly to: string }> {
+    return this.parts.keys.rotate()
+  }
+
+  /** Resolves once nothing is left to be deleted, or nothing can be now. */
+  prune(): Promise<void> {
+    return this.parts.retention.settle()
+  }
+
+  flushSync(): number {
+    return logNames.reduce((sum, log) => sum + this.writers[log].flushSync(), 0)
+  }
+
   async close(deadlineMs: number): Promise<{ readonly unwritten: number }> {
+    const { retention, reserve, keys, watch, compressor } = this.parts
+    reserve.stop()
+    keys.stop()
     // First, so that nothing is deleted whose record would come behind the last line.
-    const stopped = this.retention.stop()
+    const stopped = [retention.stop(), compressor?.stop(), watch.stop()]
     const results = await Promise.all(logNames.map((log) => this.writers[log].close(deadlineMs)))
-    await stopped
+    await Promise.all(stopped)
     this.stuck = results.some((one) => one.stuck)
     return { unwritten: results.reduce((sum, one) => sum + one.unwritten, 0) }
   }
@@ -118,6 +199,6 @@ export class Store {
   async release(): Promise<void> {
     await this.source.close()
     // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
-    if (!this.stuck) await this.instance.release()
+    if (!this.stuck) await this.parts.instance.release()
   }
 }

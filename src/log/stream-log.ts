@@ -1,7 +1,7 @@
 // Verifies the lines of one log as they come by in a stream, against the checkpoints between them.
 import { parseCheckpoint } from './checkpoint.ts'
 import { member } from './envelope.ts'
-import { type KeyChange, keyChangeOf } from './key-change.ts'
+import { type KeyChange, keyChangeOf } from './key-line.ts'
 import { addGap } from './log-report.ts'
 import { type Hash, Tree } from './merkle.ts'
 import { openNote, type Verifier } from './note.ts'

@@ -1,5 +1,5 @@
 // What verification finds out about one log in a stream.
-import type { Gaps, LogProblem } from './log-report.ts'
+import { type Gaps, type LogProblem, noGaps } from './log-report.ts'
 
 /** Lines from `first` to `last`, both included. */
 export interface Range {
@@ -30,7 +30,7 @@ export class StreamLogReport {
   repeated = 0
   /** Lines that did not come, and of which a signed line tells so. */
   told = 0
-  readonly gaps: Gaps = { lost: 0, bySink: {} }
+  readonly gaps: Gaps = noGaps()
   /** Name of the key that signed the checkpoints. */
   signedBy: string | undefined
   /** The first problems; `problemCount` tells of how many. `file` is `-`, and `line` counts the lines of the stream. */

@@ -88,8 +88,8 @@ export class TileWriter {
     return this.tree.root()
   }
 
-  peaks(): Hash[] {
-    return this.tree.peaks()
+  complete(): Hash[] {
+    return this.tree.complete()
   }
 
   private keep(level: number, value: Hash): void {
@@ -136,8 +136,11 @@ export class TileWriter {
     }
   }
 
-  /** Makes all that was saved durable: what lines are deleted for must not be lost with them. */
-  async sync(): Promise<void> {
+  /**
+   * Makes all that was saved durable: what lines are deleted for must not be lost with them. Tidies up only if the checkpoint of
+   * the last save is published.
+   */
+  async sync(published: boolean): Promise<void> {
     const dirs = new Set<string>()
     for (const path of this.unsynced) {
       const handle = await open(join(this.logDir, path), 'r')
@@ -152,6 +155,7 @@ export class TileWriter {
     this.unsynced.clear()
     this.obsolete.push(...this.kept)
     this.kept = this.partials
+    if (!published) return
     await this.tidy()
     // Fails as long as a partial tile is in there.
     for (const dir of this.emptied) await rmdir(join(this.logDir, dir)).catch(() => {})

@@ -1,5 +1,6 @@
 // Moves what a crash left of unfinished lines beside their segment: nothing is thrown away.
 import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { access, open, rename } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { Torn } from './replay.ts'
@@ -8,17 +9,26 @@ import { orMissing, type Segment, syncDir } from './segments.ts'
 const chunkBytes = 1_048_576
 
 /**
- * Moves what follows the tear to `<segment>.torn-<n>`, and later segments whole. The copy is durable before the original is
+ * Moves what follows the tear, before line `next`, to `<segment>.torn-<n>`, and later segments whole. The copy is durable before the original is
  * cut, so that a crash in between leaves it twice, never not at all.
  */
 export async function tear(
   segments: readonly Segment[],
   { segment, offset }: Torn,
+  next: number,
   mode: number,
 ): Promise<Readonly<Record<string, string | number>>> {
   for (const later of segments.filter((one) => one.first > segment.first))
-    await rename(later.path, await freeName(later))
-  const path = await freeName(segment)
+    await rename(later.path, await freeName(later.path))
+  const path = await freeName(segment.path)
+  // None of its lines belongs to the log, nor would the next one under its name.
+  if (offset === 0 && segment.first !== next) {
+    const sum = createHash('sha256')
+    for await (const chunk of createReadStream(segment.path)) sum.update(chunk as Buffer)
+    await rename(segment.path, path)
+    await syncDir(dirname(path))
+    return { torn_bytes: segment.bytes, torn_file: basename(path), torn_sha256: sum.digest('hex') }
+  }
   const from = await open(segment.path, 'r+')
   const to = await open(path, 'wx', mode)
   const sum = createHash('sha256')
@@ -43,9 +53,10 @@ export async function tear(
   return { torn_bytes: bytes, torn_file: basename(path), torn_sha256: sum.digest('hex') }
 }
 
-async function freeName(segment: Segment): Promise<string> {
+/** A name beside a segment, for what does not belong to the log. */
+export async function freeName(segmentPath: string): Promise<string> {
   for (let n = 0; ; n++) {
-    const path = `${segment.path}.torn-${n}`
+    const path = `${segmentPath}.torn-${n}`
     if (
       (await orMissing(
         access(path).then(() => true),

@@ -28,7 +28,8 @@ export function holdKept(
   }
   for (const { index, from } of log.changes) {
     // Until the new key has signed there may be none: the change is under way, or was broken off.
-    const leads = ({ size, change }: KeptNote): boolean => size > index && change?.from.vkey === from.vkey
+    const leads = ({ size, change, fault }: KeptNote): boolean =>
+      size > index && (fault !== undefined || change?.from.vkey === from.vkey)
     if (keys.signer.vkey === from.vkey || kept.some(leads)) continue
     const fact = 'the line names a new key, and the checkpoint that the old one signed with it is missing'
     log.report.add({ file: keptNotesDir(logDir), index, fact })
@@ -43,7 +44,7 @@ function faultOf(
 ): string | undefined {
   if (origin !== checkpoint.origin) return `it is one of ${origin}`
   const fits = hashes.hasRoot(size, root!)
-  if (fits === undefined) return `it covers ${size} lines, and the log has fewer`
+  if (fits === undefined) return `it covers ${size} lines, and the checkpoint of the log ${checkpoint.size} only`
   if (!fits) return 'it was signed for other lines'
   if (change !== undefined) return undefined
   // Retention deleted the line that names the keys: then a key that is known from elsewhere can still be held against it.
@@ -57,8 +58,8 @@ export function holdPins(pins: readonly Pin[], hashes: HashAudit, logDir: string
   for (const { size, root, by } of pins) {
     const fits = hashes.hasRoot(size, root)
     if (fits === undefined) {
-      const fact = `${by} has seen ${size} lines, of which ${report.signed + report.unsigned} are here: the log was rolled back`
-      report.add({ file, index: report.signed + report.unsigned, fact })
+      const fact = `it covers ${report.signed} lines, and ${by} has seen ${size}: the log, or its checkpoint, was put back`
+      report.add({ file, index: report.signed, fact })
     } else if (!fits) {
       report.add({ file, fact: `its first ${size} lines are not those that ${by} has seen: the log was rewritten` })
     } else report.pinned = Math.max(report.pinned ?? 0, size)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { BalancerError, reasonOf } from '../errors.ts'
 import { isWitnessKey, parseWitnessKey, type WitnessKey } from './cosignature.ts'
 import { type KeptNote, readKeptNotes } from './kept-notes.ts'
-import { followKeys } from './key-change.ts'
+import { followKeys } from './key-line.ts'
 import { parseVkey, type Verifier } from './note.ts'
 import { orMissing } from './segments.ts'
 

@@ -1,7 +1,7 @@
 // Verifies the lines of one segment.
 import { type LoggedEvent, member, parseLine, placeFault } from './envelope.ts'
 import type { HashAudit } from './hash-audit.ts'
-import { type KeyChange, keyChangeOf } from './key-change.ts'
+import { type KeyChange, keyChangeOf } from './key-line.ts'
 import { LineReader, lineStart } from './lines.ts'
 import { addGap, type LogReport } from './log-report.ts'
 import { leafHashIn } from './merkle.ts'
@@ -56,7 +56,6 @@ async function verifyLines(
       report.lines++
       const signed = index < report.signed
       if (!signed) report.unsigned++
-      if (!signed && hashes.wants(index)) hashes.beyond(index, leafHashIn(block.buffer, start, end))
       if (signed && !(await hashes.matches(index, leafHashIn(block.buffer, start, end), place))) continue
       const event = parseLine(block.buffer.toString('utf8', start, end))
       const fault = placeFault(event, log.origin, index)

@@ -26,6 +26,14 @@ export class Waiters {
     for (const one of waiting) if (one.index < size) one.resolve()
   }
 
+  /** Rejects those who wait for a line from `first` to `last`. */
+  rejectBetween(first: number, last: number, error: Error): void {
+    const waiting = this.list
+    const gone = ({ index }: Waiter) => index >= first && index <= last
+    this.list = waiting.filter((one) => !gone(one))
+    for (const one of waiting) if (gone(one)) one.reject(error)
+  }
+
   rejectAll(error: Error): void {
     const waiting = this.list
     this.list = []

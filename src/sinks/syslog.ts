@@ -10,31 +10,33 @@ import { facilities, type SyslogSinkOptions, syslogSinkSchema } from './syslog/o
 
 export type { SyslogSinkOptions } from './syslog/options.ts'
 
-/** A connection that breaks so soon after a write may have taken with it what was written, in µs. */
+/** A connection that breaks so soon after a write may have taken with it what was written. */
 const doubtUs = 10_000_000
 
 /**
  * Writes each line as one message, framed by its length (RFC 6587 section 3.4.1; RFC 5425 over TLS). Syslog has no
  * acknowledgement: lines are accepted once the system has taken all of their bytes and the connection stands. If it breaks within
- * 10 s of that, the last batch of each log is asked for again, once, so a line can come twice; what a receiver loses beyond that
- * is lost.
+ * 10 s of that, they are asked for again, once, so a line can come twice; what a receiver loses later is lost.
  */
 export function syslogSink(options: SyslogSinkOptions): Sink {
   const config = parseOptions(syslogSinkSchema, options, 'syslogSink')
   const { appName, enterprise, port = config.transport === 'tls' ? 6514 : 514 } = config
   const heading = { facility: facilities[config.facility], appName, enterprise }
   let clock: Clock = systemClock
-  /** By origin: where the last batch began that this connection has taken, and when that was. */
-  const last = new Map<string, { first: number; us: number }>()
-  /** By origin: where a batch began that may be lost, and the last of those that were asked for: none is a second time. */
+  /** By origin: where each batch began that this connection took lately, and when that was. */
+  const recent = new Map<string, { first: number; us: number }[]>()
+  /** By origin: where lines begin that may be lost, and those that were asked for last: none is a second time. */
   const doubtful = new Map<string, number>()
   const asked = new Map<string, number>()
 
+  const lately = (origin: string): { first: number; us: number }[] =>
+    (recent.get(origin) ?? []).filter(({ us }) => clock.monoUs() - us < doubtUs)
   const socket = new StreamSocket({ ...config, port }, () => {
-    for (const [origin, { first, us }] of last) {
-      if (clock.monoUs() - us < doubtUs && first > (asked.get(origin) ?? -1)) doubtful.set(origin, first)
+    for (const origin of recent.keys()) {
+      const oldest = lately(origin).find(({ first }) => first > (asked.get(origin) ?? -1))
+      if (oldest !== undefined) doubtful.set(origin, oldest.first)
     }
-    last.clear()
+    recent.clear()
   })
 
   return {
@@ -51,7 +53,7 @@ export function syslogSink(options: SyslogSinkOptions): Sink {
         throw new Refusal('the connection broke, and the receiver may not have the last lines', { resumeAt })
       }
       await socket.write(Buffer.concat(lines.map((line) => framed(messageOf(line, heading)))), signal)
-      last.set(origin, { first, us: clock.monoUs() })
+      recent.set(origin, [...lately(origin), { first, us: clock.monoUs() }])
     },
     close: () => socket.end(),
   }

@@ -3,7 +3,7 @@ import { unlink } from 'node:fs/promises'
 import { type Checkpoint, parseCheckpoint } from '../log/checkpoint.ts'
 import { checkpointPath } from '../log/checkpoint-file.ts'
 import { signAsWitness } from '../log/cosignature.ts'
-import type { KeyChange } from '../log/key-change.ts'
+import type { KeyChange } from '../log/key-line.ts'
 import { rootAt } from '../log/log-proof.ts'
 import type { Hash } from '../log/merkle.ts'
 import { replaceFile } from '../log/replace-file.ts'
@@ -85,7 +85,8 @@ export class HeldLog {
 
   /** The segment that is being written. */
   get current(): Segment {
-    return { first: this.file.first, path: this.file.path, bytes: this.file.bytes }
+    const { first, path, bytes, writtenAt: at } = this.file
+    return { first, path, bytes, at, compressed: false }
   }
 
   /** Bytes of the lines that are here. */
@@ -130,7 +131,7 @@ export class HeldLog {
     const { maxBytes, maxAgeMs } = this.options.segment
     const old = this.options.now() - this.file.begunAt >= maxAgeMs
     if (this.file.bytes > 0 && (old || this.file.bytes + bytes.length > maxBytes)) await this.rotate()
-    await this.file.write(bytes)
+    await this.file.write(bytes, this.options.now())
     this.unsynced = leaves
     this.changes.push(...changes)
     await this.sync()
@@ -167,7 +168,7 @@ export class HeldLog {
   /** Closes the segment that is being written, so that it can be dropped. */
   async rotate(): Promise<void> {
     await this.save()
-    await this.tiles.sync()
+    await this.tiles.sync(true)
     const next = await SegmentFile.create(this.dir, this.size, this.options.mode, this.options.now())
     const { current, file } = this
     this.file = next

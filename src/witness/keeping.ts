@@ -1,7 +1,6 @@
 // Keeps what a witness holds within its age and its room: whole segments go, the oldest first, and a statement stays.
-import { stat } from 'node:fs/promises'
 import type { Clock, Timer } from '../clock.ts'
-import { listSegments, orMissing, type Segment } from '../log/segments.ts'
+import { listSegments, type Segment } from '../log/segments.ts'
 import { type LogName, logNames } from '../sink.ts'
 import { Refusal } from './answer.ts'
 import { type Catalogue, logDir, type Origin } from './catalogue.ts'
@@ -24,8 +23,6 @@ const freeShare = 8
 interface Aged {
   readonly entry: Origin
   readonly segment: Segment
-  /** When the last line of it was written, in ms since the epoch. */
-  readonly writtenAt: number
 }
 
 export class Keeping {
@@ -91,10 +88,10 @@ export class Keeping {
     for (const log of logNames) {
       const oldest = this.options.clock.now() - this.options.retention[log].maxAgeMs
       const entries = [...this.catalogue.origins.values()].filter((entry) => entry.log === log)
-      const all = (await Promise.all(entries.map(agedOf))).flat().sort((a, b) => a.writtenAt - b.writtenAt)
-      for (const { entry, segment, writtenAt } of all) {
+      const all = (await Promise.all(entries.map(agedOf))).flat().sort((a, b) => a.segment.at - b.segment.at)
+      for (const { entry, segment } of all) {
         if (this.stopped) return
-        if (writtenAt >= oldest && this.excess <= 0) break
+        if (segment.at >= oldest && this.excess <= 0) break
         await this.logs.use(entry, (held) => drop(held, segment))
       }
     }
@@ -103,13 +100,8 @@ export class Keeping {
 
 /** The segments of a log that hold lines, each at least as old as the next. */
 async function agedOf(entry: Origin): Promise<Aged[]> {
-  const aged: Aged[] = []
-  for (const segment of await listSegments(logDir(entry))) {
-    if (segment.bytes === 0) continue
-    const facts = await orMissing(stat(segment.path), undefined)
-    if (facts !== undefined) aged.push({ entry, segment, writtenAt: facts.mtimeMs })
-  }
-  return aged
+  const segments = await listSegments(logDir(entry))
+  return segments.filter(({ bytes }) => bytes > 0).map((segment) => ({ entry, segment }))
 }
 
 async function drop(held: HeldLog, { path }: Segment): Promise<void> {

@@ -107,7 +107,7 @@ describe('a deletion', () => {
     const sink = fileStore({
       ...fileSinkSchema.parse({ dir, instance: 'a' }),
       maxBytes: 50_000,
-      segment: { maxBytes: 10_000, maxAgeMs: 1e9 },
+      segment: { maxBytes: 10_000, maxAgeMs: 1e9, compress: 'none' },
     })
     const notices: StoreNotice[] = []
     const { heads } = await sink.open(sinkContext, {
@@ -154,7 +154,11 @@ it('with a trail that closes at any moment, each missing line has its record', a
   const dir = tempFolder()
   for (let round = 0; round < 8; round++) {
     const options = fileSinkSchema.parse({ dir, instance: 'a' })
-    const store = fileStore({ ...options, maxBytes: 80_000, segment: { maxBytes: 8_000, maxAgeMs: 1e9 } })
+    const store = fileStore({
+      ...options,
+      maxBytes: 80_000,
+      segment: { maxBytes: 8_000, maxAgeMs: 1e9, compress: 'none' },
+    })
     const trail = createAudit({ service: 'shop', sinks: [store] })
     await trail.ready()
     for (let i = 0; i < 200 + round * 37; i++) trail.record('app.order.paid', { n: i, text: 'x'.repeat(200) })

@@ -43,7 +43,7 @@ describe('TileWriter', () => {
       expect(writer.root()).toBe(rootOf(size))
       await writer.save()
       await writer.tidy()
-      await writer.sync()
+      await writer.sync(true)
     }
     expect(await readTile(dir, 0, 1, 256)).toEqual(Array.from({ length: 256 }, (_, i) => leaf(256 + i)))
   })
@@ -58,14 +58,14 @@ describe('TileWriter', () => {
     }
     const there = (width: number) => existsSync(join(dir, `tile/0/000.p/${width}`))
     await add(5)
-    await writer.sync()
+    await writer.sync(true)
     await add(5)
     await add(5)
     expect([5, 10, 15].map(there)).toEqual([true, false, true])
     await add(241)
     expect(existsSync(join(dir, 'tile/0/000'))).toBe(true)
     expect(there(5)).toBe(true)
-    await writer.sync()
+    await writer.sync(true)
     expect(existsSync(join(dir, 'tile/0/000.p'))).toBe(false)
   })
 

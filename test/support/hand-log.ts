@@ -2,14 +2,15 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { CheckpointFile, checkpointPath } from '../../src/log/checkpoint-file.ts'
+import { formatCheckpoint } from '../../src/log/checkpoint.ts'
+import { checkpointPath, publishCheckpoint } from '../../src/log/checkpoint-file.ts'
 import { leafHash } from '../../src/log/merkle.ts'
-import { type Signer, signerOf } from '../../src/log/note.ts'
+import { type KeySigner, signerOf, signNote } from '../../src/log/note.ts'
 import { segmentName, segmentsDir } from '../../src/log/segments.ts'
 import { TileWriter } from '../../src/log/tile-writer.ts'
 import { lineAt } from './log.ts'
 
-export const newSigner = (name: string): Signer =>
+export const newSigner = (name: string): KeySigner =>
   signerOf(name, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string)
 
 export class HandLog {
@@ -21,20 +22,21 @@ export class HandLog {
   private constructor(
     readonly instanceDir: string,
     log: string,
-    private signer: Signer,
+    private signer: KeySigner,
     private readonly tiles: TileWriter,
+    id: string,
   ) {
     this.dir = join(instanceDir, log)
-    this.origin = `${signer.name}/${log}/${'0123456789abcdef'}`
+    this.origin = `${signer.name}/${log}/${id}`
     mkdirSync(segmentsDir(this.dir), { recursive: true })
     this.newSegment()
   }
 
-  static async begin(instanceDir: string, log: string, signer: Signer): Promise<HandLog> {
+  static async begin(instanceDir: string, log: string, signer: KeySigner, id = '0123456789abcdef'): Promise<HandLog> {
     mkdirSync(join(instanceDir, log), { recursive: true })
     writeFileSync(join(instanceDir, 'vkey'), `${signer.vkey}\n`)
     const tiles = (await TileWriter.load(join(instanceDir, log), 0o640, 0))!
-    return new HandLog(instanceDir, log, signer, tiles)
+    return new HandLog(instanceDir, log, signer, tiles, id)
   }
 
   /** Where the lines go that are written now. */
@@ -62,12 +64,15 @@ export class HandLog {
 
   /** Signs all lines; returns the note. */
   async sign(): Promise<string> {
-    await new CheckpointFile(this.dir, this.origin, this.signer, this.tiles, 0o640).publish()
+    await this.tiles.save()
+    const text = formatCheckpoint({ origin: this.origin, size: this.tiles.size, root: this.tiles.root() })
+    await publishCheckpoint(this.dir, signNote(text, this.signer), 0o640)
+    await this.tiles.tidy()
     return readFileSync(checkpointPath(this.dir), 'utf8')
   }
 
   /** Goes over to another key as the writer does: a line that names it, a checkpoint by the old one that is kept, and one by the new. */
-  async rotate(to: Signer): Promise<void> {
+  async rotate(to: KeySigner): Promise<void> {
     this.write(1, { event_name: 'audit.key_rotated', log: { from: this.signer.vkey, reason: 'asked', to: to.vkey } })
     const note = await this.sign()
     const kept = join(this.dir, 'keys')

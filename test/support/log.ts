@@ -32,6 +32,7 @@ export async function openLog(
     segment: {
       maxBytes: segment?.maxBytes ?? config.segment.maxBytes,
       maxAgeMs: segment?.maxAgeMs ?? config.segment.maxAgeMs,
+      compress: segment?.compress ?? 'none',
     },
   })
   const notices: StoreNotice[] = []
@@ -45,7 +46,8 @@ export async function openLog(
       notify(notice) {
         notices.push(notice)
         // As the trail does: lines may be missing only if the log tells so.
-        if (notice.event === 'audit.pruned') append(notice.log, { event_name: notice.event, log: notice.facts })
+        if (['audit.pruned', 'audit.key_rotated'].includes(notice.event))
+          append(notice.log, { event_name: notice.event, log: notice.facts })
       },
     },
   )

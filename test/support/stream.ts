@@ -2,7 +2,7 @@
 import { canonical } from '../../src/canonical.ts'
 import { formatCheckpoint } from '../../src/log/checkpoint.ts'
 import { fromHash, leafHash, Tree } from '../../src/log/merkle.ts'
-import { type Signer, signNote } from '../../src/log/note.ts'
+import { type KeySigner, signNote } from '../../src/log/note.ts'
 import { lineAt } from './log.ts'
 
 /** One log that writes to a stream. */
@@ -11,7 +11,7 @@ export class StreamSource {
 
   constructor(
     readonly origin: string,
-    public signer: Signer,
+    public signer: KeySigner,
   ) {}
 
   line(fields: Record<string, unknown> = {}): string {
@@ -34,7 +34,7 @@ export class StreamSource {
   }
 
   /** Goes over to another key, as the writer does. */
-  rotate(to: Signer): string[] {
+  rotate(to: KeySigner): string[] {
     const line = this.line({
       event_name: 'audit.key_rotated',
       log: { from: this.signer.vkey, reason: 'asked', to: to.vkey },

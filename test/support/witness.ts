@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 import { formatCheckpoint } from '../../src/log/checkpoint.ts'
 import { fromHash, leafHash, Tree } from '../../src/log/merkle.ts'
-import { type Signer, signNote } from '../../src/log/note.ts'
+import { type KeySigner, signNote } from '../../src/log/note.ts'
 import type { LogName } from '../../src/sink.ts'
 import type { WitnessOptions } from '../../src/witness/index.ts'
 import { createServer, createWitness, type OriginChange, type Refused, type Witness } from '../../src/witness/index.ts'
@@ -71,14 +71,14 @@ export async function post(url: string, headers: Record<string, string>, body: s
 export class SentLog {
   readonly lines: string[] = []
   readonly tree = new Tree()
-  signer: Signer
+  signer: KeySigner
 
   constructor(
     readonly url: string,
     readonly log: LogName = 'traffic',
     readonly writer = 'shop/host.0',
     readonly id = '00aa',
-    signer?: Signer,
+    signer?: KeySigner,
   ) {
     this.signer = signer ?? newSigner(writer)
   }

@@ -32,7 +32,12 @@ export class StreamSocket {
   async write(bytes: Buffer, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     const socket = this.#socket ?? (await this.#connect(signal))
-    await settled(socket, signal, (done) => socket.write(bytes, done))
+    try {
+      await settled(socket, signal, (done) => socket.write(bytes, done))
+    } catch (error) {
+      this.#broke(socket)
+      throw error
+    }
   }
 
   /** Ends the connection in order: what was written is sent. */
@@ -61,13 +66,16 @@ export class StreamSocket {
     this.#socket = socket
     // A receiver says nothing, but only who reads hears that it has gone.
     socket.resume()
-    socket.once('end', () => socket.destroy())
-    socket.once('close', () => {
-      if (this.#socket !== socket) return
-      this.#socket = undefined
-      this.#onBreak()
-    })
+    socket.once('end', () => this.#broke(socket))
+    socket.once('close', () => this.#broke(socket))
     return socket
+  }
+
+  #broke(socket: Socket): void {
+    socket.destroy()
+    if (this.#socket !== socket) return
+    this.#socket = undefined
+    this.#onBreak()
   }
 }
 

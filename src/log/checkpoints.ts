@@ -1,0 +1,181 @@
+// Signs and publishes the tree of one log, and hands it from one key to the next. A key that is slow holds up no line.
+import type { Clock, Timer } from '../clock.ts'
+import type { SignedCheckpoint } from '../sink.ts'
+import { formatCheckpoint } from './checkpoint.ts'
+import { publishCheckpoint } from './checkpoint-file.ts'
+import { keepHandOver } from './hand-over.ts'
+import type { HandOver } from './keyring.ts'
+import { fromHash } from './merkle.ts'
+import type { Signing } from './signing.ts'
+import type { TileWriter } from './tile-writer.ts'
+
+const firstPauseMs = 250
+const lastPauseMs = 5_000
+
+/** A checkpoint that is to be signed, of the tree as it was then. */
+interface Draft {
+  readonly text: string
+  readonly size: number
+  readonly edge: readonly string[]
+}
+
+/** A hand-over on its way. */
+interface Handing extends HandOver {
+  /** The size of the log with the line that tells of it as the last. */
+  readonly size: number
+  /** The checkpoint of that size, once the tree has it. */
+  draft?: Draft
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+export interface CheckpointsOptions {
+  readonly dir: string
+  readonly origin: string
+  readonly tiles: TileWriter
+  readonly mode: number
+  readonly clock: Clock
+  /** Who signs; undefined before the first hand-over. */
+  readonly signing: Signing | undefined
+  /** How many lines the published one covers. */
+  readonly size: number
+  /** A signature came, or a pause after a failed one is over: `publish` has something to do. */
+  readonly onReady: () => void
+}
+
+export class Checkpoints {
+  /** How many lines the published one covers. Written by publish. */
+  size: number
+  /** The one that was published last by this process. Written by publish. */
+  last: SignedCheckpoint | undefined
+  /** Whether a signature is under way. */
+  pending = false
+  private signing: Signing | undefined
+  private handing: Handing | undefined
+  /** A note that is signed and not published. */
+  private ready: { readonly checkpoint: SignedCheckpoint; readonly handing: Handing | undefined } | undefined
+  private pause: Timer | undefined
+  private pauseMs = firstPauseMs
+  private closing = false
+  private givenUp = false
+
+  constructor(private readonly options: CheckpointsOptions) {
+    this.size = options.size
+    this.signing = options.signing
+  }
+
+  /** No line from here on may get into the tree before `grown` was called. */
+  get limit(): number {
+    return this.handing?.draft === undefined && this.handing !== undefined ? this.handing.size : Infinity
+  }
+
+  /** Must be called when the tree has grown to `limit`. */
+  grown(): void {
+    if (this.limit === this.options.tiles.size) this.handing!.draft = this.format()
+  }
+
+  /** Whether `publish` has something to do that cannot wait for more lines. */
+  get urgent(): boolean {
+    return this.ready !== undefined || (this.handing?.draft !== undefined && this.free)
+  }
+
+  /** Whether `publish` would make or publish a checkpoint now. */
+  get possible(): boolean {
+    if (this.urgent) return true
+    return (
+      this.handing?.draft === undefined &&
+      this.signing !== undefined &&
+      this.size < this.options.tiles.size &&
+      this.free
+    )
+  }
+
+  /** Resolves once `next` signs. The line that tells of it must be the last that the log has taken, the `size`th. */
+  handOver(next: HandOver, size: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.handing = { ...next, size, resolve, reject }
+      // A log that was in a hurry has taken the line into its tree at once.
+      this.grown()
+    })
+  }
+
+  /**
+   * Signs the tree as it is, and publishes it, or what was signed before. All its lines must be fsynced: a power loss would else
+   * leave a signature over lines that are gone. With a key that takes its time the signature comes later, by `onReady`.
+   */
+  async publish(): Promise<void> {
+    const { tiles, dir, mode } = this.options
+    if (this.ready === undefined) {
+      await tiles.save()
+      this.ask()
+    }
+    const { ready } = this
+    if (ready === undefined) return
+    const { checkpoint, handing } = ready
+    const { note, size } = checkpoint
+    if (handing !== undefined) await keepHandOver(dir, size, note, mode)
+    await publishCheckpoint(dir, note, mode)
+    this.size = size
+    this.last = checkpoint
+    this.ready = undefined
+    if (handing !== undefined) {
+      this.signing = handing.to
+      this.handing = undefined
+      handing.resolve()
+    }
+    await tiles.tidy()
+  }
+
+  /** From the call on a key is asked once more, and not again when it fails. */
+  close(): void {
+    this.closing = true
+    this.pause?.cancel()
+    this.pause = undefined
+  }
+
+  /** Tells who waits for a hand-over that there will be none. */
+  abandon(error: Error): void {
+    this.handing?.reject(error)
+  }
+
+  private get free(): boolean {
+    return !this.pending && this.pause === undefined && !this.givenUp
+  }
+
+  private format(): Draft {
+    const { origin, tiles } = this.options
+    const { size } = tiles
+    const edge = tiles.complete().map((peak) => fromHash(peak).toString('base64'))
+    return { text: formatCheckpoint({ origin, size, root: tiles.root() }), size, edge }
+  }
+
+  private ask(): void {
+    const handing = this.handing?.draft === undefined ? undefined : this.handing
+    const { text, size, edge } = handing?.draft ?? this.format()
+    const signing = handing?.from ?? this.signing!
+    const { vkey } = signing
+    const done = (note: string) => {
+      this.ready = { checkpoint: { origin: this.options.origin, size, note, vkey, edge }, handing }
+      this.pauseMs = firstPauseMs
+    }
+    const note = signing.sign(text)
+    if (typeof note === 'string') return done(note)
+    this.pending = true
+    note
+      .then(done, () => this.failed())
+      .finally(() => {
+        this.pending = false
+        this.options.onReady()
+      })
+  }
+
+  private failed(): void {
+    this.givenUp = this.closing
+    if (this.closing) return
+    this.pause = this.options.clock.after(this.pauseMs, () => {
+      this.pause = undefined
+      this.options.onReady()
+    })
+    this.pauseMs = Math.min(2 * this.pauseMs, lastPauseMs)
+  }
+}

@@ -1,0 +1,94 @@
+// Compresses closed segments, one at a time, in the thread pool.
+import { createReadStream, createWriteStream } from 'node:fs'
+import { open, rename, stat, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { createGunzip, createGzip } from 'node:zlib'
+import { reasonOf } from '../errors.ts'
+import type { Logger } from '../runtime.ts'
+import { compressedPath, orMissing, type Segment, syncDir } from './segments.ts'
+import type { LogWriter } from './writer.ts'
+
+export class Compressor {
+  private running: Promise<void> | undefined
+  private readonly abort = new AbortController()
+  private told = false
+
+  constructor(
+    private readonly writers: readonly LogWriter[],
+    private readonly mode: number,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Compresses what is closed and signed: what is not may still have to be cut at the next start. */
+  check(): void {
+    if (this.abort.signal.aborted) return
+    this.running ??= this.compress().finally(() => {
+      this.running = undefined
+    })
+  }
+
+  /** Breaks off the one under way: it is plain as before. */
+  async stop(): Promise<void> {
+    this.abort.abort()
+    await this.running
+  }
+
+  private async compress(): Promise<void> {
+    try {
+      for (const writer of this.writers) {
+        for (const segment of [...writer.closed]) {
+          if (this.abort.signal.aborted) return
+          const next = writer.closed[writer.closed.indexOf(segment) + 1]?.first ?? writer.current.first
+          if (!segment.compressed && next <= writer.signedSize) await this.pack(segment, writer.closed)
+        }
+      }
+      this.told = false
+    } catch (error) {
+      if (this.abort.signal.aborted) return
+      if (!this.told) this.logger.error({ error: reasonOf(error) }, 'a closed segment cannot be compressed')
+      this.told = true
+    }
+  }
+
+  /** The plain file goes only when the other is on the disk under its name, and can be unpacked: a crash leaves both, or one. */
+  private async pack(segment: Segment, closed: Segment[]): Promise<void> {
+    const { path, at } = segment
+    const packed = compressedPath(path)
+    const fresh = `${packed}.tmp`
+    try {
+      await this.write(path, fresh, at)
+    } catch (error) {
+      await unlink(fresh).catch(() => {})
+      // Retention has deleted it meanwhile.
+      if (!closed.includes(segment)) return
+      throw error
+    }
+    await rename(fresh, packed)
+    await syncDir(dirname(path))
+    const { size: bytes } = await stat(packed)
+    const place = closed.indexOf(segment)
+    if (place === -1) await unlink(packed)
+    else closed[place] = { ...segment, path: packed, bytes, compressed: true }
+    await orMissing(unlink(path), undefined)
+  }
+
+  private async write(from: string, to: string, at: number): Promise<void> {
+    const { signal } = this.abort
+    await pipeline(createReadStream(from), createGzip(), createWriteStream(to, { mode: this.mode }), { signal })
+    const handle = await open(to, 'r+')
+    try {
+      // Its age counts, not that of its compression.
+      await handle.utimes(at / 1000, at / 1000)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    let bytes = 0
+    const count = async (chunks: AsyncIterable<Buffer>) => {
+      for await (const chunk of chunks) bytes += chunk.length
+    }
+    await pipeline(createReadStream(to), createGunzip(), count, { signal })
+    if (bytes !== (await stat(from)).size) throw new Error(`${to} is not what ${from} is`)
+  }
+}

@@ -1,0 +1,244 @@
+// When one log does what. One job at a time: look, write, rotate, fsync, or publish a checkpoint.
+import type { Clock } from '../clock.ts'
+import { BalancerError } from '../errors.ts'
+import type { Logger } from '../runtime.ts'
+import type { LogName, StoreNotice } from '../sink.ts'
+import { Alarm } from './alarm.ts'
+import { Checkpoints } from './checkpoints.ts'
+import { type Job, Jobs } from './jobs.ts'
+import type { Recovered } from './recovery.ts'
+import { repair } from './repair.ts'
+import type { Reserve } from './reserve.ts'
+import { SegmentWriter } from './segment-writer.ts'
+import { segmentName } from './segments.ts'
+import type { TileWriter } from './tile-writer.ts'
+import { Waiters } from './waiters.ts'
+
+// A write for each line would cost more than the line.
+const coalesceMs = 10
+const eagerChars = 262_144
+const syncMs = 100
+
+export interface WriterOptions {
+  readonly durability: 'none' | 'interval' | 'group' | 'remote'
+  readonly mode: number
+  readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number }
+  readonly checkpoint: { readonly intervalMs: number; readonly lines: number }
+}
+
+export interface WriterContext {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly reserve: Reserve
+  readonly notify: (notice: StoreNotice) => void
+  /** More lines are durable, or a checkpoint is published. */
+  readonly grown: (log: LogName) => void
+}
+
+export class Schedule {
+  readonly tiles: TileWriter
+  readonly segments: SegmentWriter
+  readonly checkpoints: Checkpoints
+  /** Those who wait for an fsync. */
+  readonly waiters = new Waiters()
+  /** Those who wait for a checkpoint. */
+  readonly signers = new Waiters()
+  /** Lines that are fsynced. Written by sync. */
+  durableSize: number
+  private readonly flushing: Alarm
+  private readonly syncing: Alarm
+  private readonly signing: Alarm
+  /** What was asked for, and is done once. Written by look and closeSegment, and by the jobs. */
+  private lookDue = false
+  private rotateDue = false
+  private closing = false
+  private stopped = false
+  private onIdle: () => void = () => {}
+  private readonly jobs: Jobs
+  readonly kick: () => void
+  private readonly todo = {
+    inspect: () => this.inspect(),
+    write: () => this.write(),
+    rotate: () => this.rotate(),
+    sync: () => this.sync(),
+    publish: () => this.publish(),
+  }
+
+  constructor(
+    private readonly log: LogName,
+    private readonly recovered: Recovered,
+    private readonly options: WriterOptions,
+    private readonly context: WriterContext,
+  ) {
+    const { dir, origin, standing, tiles, signedSize, file, closed } = recovered
+    const { clock, logger, reserve } = context
+    const { mode, segment } = options
+    this.jobs = new Jobs({
+      name: origin,
+      clock,
+      logger,
+      next: () => this.job(),
+      rescue: (error) => reserve.release(log, error),
+      idle: () => this.idle(),
+    })
+    this.kick = this.jobs.kick
+    this.tiles = tiles
+    this.segments = new SegmentWriter({ dir, tiles, mode, ...segment, clock }, file, closed)
+    const { signing } = standing
+    const size = signedSize
+    this.checkpoints = new Checkpoints({ dir, origin, tiles, mode, clock, signing, size, onReady: this.kick })
+    this.durableSize = signedSize
+    // It holds the process: one that ends by itself still writes its last lines.
+    this.flushing = new Alarm(clock, coalesceMs, this.kick, true)
+    this.syncing = new Alarm(clock, syncMs, this.kick)
+    this.signing = new Alarm(clock, options.checkpoint.intervalMs, this.kick)
+    // Whole lines that the last process could not sign any more.
+    if (tiles.size > signedSize) this.signing.raise()
+    this.kick()
+  }
+
+  get healthy(): boolean {
+    return this.jobs.healthy
+  }
+
+  /** Takes a line, which is written soon. Returns false, and does not take it, when too much waits. */
+  push(line: string): boolean {
+    if (this.closing || !this.segments.push(line)) return false
+    if (this.segments.waitingChars >= eagerChars) this.kick()
+    else this.flushing.arm()
+    return true
+  }
+
+  /** A checkpoint is made soon, and not only when its time has come. */
+  hurryCheckpoint(): void {
+    this.signing.raise()
+    // Those who ask within one turn share one.
+    queueMicrotask(this.kick)
+  }
+
+  look(): void {
+    this.lookDue = true
+    this.kick()
+  }
+
+  closeSegment(): void {
+    this.rotateDue = true
+    this.kick()
+  }
+
+  /** Does all that is left to do, for at most as long as `limit` lets it. Returns whether the system has not answered a call. */
+  async close(limit: (idle: Promise<void>) => Promise<void>): Promise<boolean> {
+    this.closing = true
+    this.lookDue = true
+    this.checkpoints.close()
+    const idle = new Promise<void>((resolve) => {
+      this.onIdle = resolve
+    })
+    this.jobs.hold = true
+    this.jobs.hurry()
+    await limit(idle)
+    this.stopped = true
+    this.jobs.stop()
+    for (const alarm of [this.flushing, this.syncing, this.signing]) alarm.clear()
+    const { running } = this.jobs
+    if (!running) await this.closeFile()
+    return running
+  }
+
+  private closeFile(): Promise<void> {
+    return this.segments.file.close().catch(() => {})
+  }
+
+  private idle(): void {
+    if (this.stopped) void this.closeFile()
+    else if (!this.checkpoints.pending) this.onIdle()
+  }
+
+  private tell(event: StoreNotice['event'], facts: StoreNotice['facts']): void {
+    this.context.notify({ event, log: this.log, facts })
+  }
+
+  /** What is to be done next. */
+  private job(): Job | undefined {
+    const { segments, checkpoints, todo } = this
+    if (this.lookDue) return todo.inspect
+    if (segments.batched) return todo.write
+    const urgent = this.closing || this.waiters.any
+    if (segments.waiting > 0) {
+      if (segments.rotationDue) return todo.rotate
+      if (urgent || this.flushing.due || segments.waitingChars >= eagerChars) return todo.write
+    } else if (this.rotateDue) return todo.rotate
+    const written = this.tiles.size
+    const sign = (this.closing || this.signing.due || checkpoints.urgent) && checkpoints.possible
+    if (this.durableSize < written && (urgent || sign || this.syncing.due)) return todo.sync
+    return sign ? todo.publish : undefined
+  }
+
+  private async write(): Promise<void> {
+    const { segments, checkpoints, options } = this
+    const { reserve } = this.context
+    if (reserve.out) await reserve.admit(this.log)
+    const before = segments.size
+    await segments.write(checkpoints.limit)
+    if (segments.waiting === 0) this.flushing.clear()
+    else this.flushing.raise()
+    if (segments.size === before) return
+    checkpoints.grown()
+    if (this.signers.any || this.tiles.size - checkpoints.size >= options.checkpoint.lines) this.signing.raise()
+    else this.signing.arm()
+    if (options.durability !== 'none') this.syncing.arm()
+  }
+
+  private async sync(): Promise<void> {
+    await this.segments.sync()
+    this.durableSize = this.tiles.size
+    this.syncing.clear()
+    this.waiters.resolveBelow(this.durableSize)
+    this.context.grown(this.log)
+  }
+
+  private async publish(): Promise<void> {
+    const { checkpoints } = this
+    await checkpoints.publish()
+    // The key takes its time: what it signs is published when it has.
+    if (checkpoints.pending) return
+    this.signing.clear()
+    this.signers.resolveBelow(checkpoints.size)
+    this.context.grown(this.log)
+    if (checkpoints.size < this.tiles.size) this.signing.arm()
+  }
+
+  private async rotate(): Promise<void> {
+    const { segments, checkpoints, tiles } = this
+    this.rotateDue = false
+    if (segments.file.bytes === 0) return
+    await this.sync()
+    if (checkpoints.possible) await this.publish()
+    const { first, bytes } = await segments.rotate(checkpoints.size === tiles.size)
+    this.tell('audit.rotated', { segment: segmentName(first), first, last: tiles.size - 1, bytes })
+  }
+
+  /** Holds the segment that is written to against its name, and puts right what others have done to it. */
+  private async inspect(): Promise<void> {
+    const { segments, recovered, context } = this
+    const repaired = await repair(recovered.dir, segments.file, segments.size, this.options.mode)
+    if (repaired === undefined) {
+      this.lookDue = false
+      return
+    }
+    const { file, facts, cut } = repaired
+    segments.file = file
+    if (cut !== undefined) {
+      const { left, first, last } = cut
+      if (left !== undefined) segments.closed.push(left)
+      this.waiters.rejectBetween(
+        first,
+        last,
+        new BalancerError('audit-unavailable', `lines ${first} to ${last} are lost`),
+      )
+      this.signing.raise()
+    }
+    context.logger.error({ log: recovered.origin, ...facts }, 'somebody has changed the segment that is being written')
+    this.tell('audit.recovered', facts)
+  }
+}
