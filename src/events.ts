@@ -7,8 +7,14 @@ import { type Definition, define, int, json, type Level, obj, plainLb, text } fr
 import { logEvents } from './log-events.ts'
 import type { LogName } from './sink.ts'
 import { trafficEvents } from './traffic-events.ts'
+import { witnessEvents } from './witness-events.ts'
 
-export const eventTable = { ...trafficEvents, ...controlEvents, ...logEvents } satisfies Record<string, Definition>
+export const eventTable = {
+  ...trafficEvents,
+  ...controlEvents,
+  ...logEvents,
+  ...witnessEvents,
+} satisfies Record<string, Definition>
 
 export type BuiltInEventName = keyof typeof eventTable
 /** The host's own events. */

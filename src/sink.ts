@@ -40,6 +40,11 @@ export interface SignedCheckpoint {
    * 2.1): with them whoever begins here can check what follows.
    */
   readonly edge: readonly string[]
+  /**
+   * Checkpoints by which the keys before handed over to this one, the oldest first: each is signed by the key before, and covers a
+   * line that names the next.
+   */
+  readonly handovers?: readonly string[]
 }
 
 /** Lines that a sink will not get, because they are not there any more. */

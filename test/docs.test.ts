@@ -37,6 +37,7 @@ import { type FormatName, formatNames, type MapOptions, named } from '../src/sin
 import { mappings } from '../src/sinks/formats/mapping.ts'
 import { httpSinkSchema } from '../src/sinks/shared/http-options.ts'
 import { filterSchema } from '../src/sinks/shared/options.ts'
+import { witnessSinkSchema } from '../src/sinks/shared/witness-options.ts'
 import { stdoutSinkSchema } from '../src/sinks/stdout.ts'
 import { syslogSinkSchema } from '../src/sinks/syslog/options.ts'
 import { strategies } from '../src/strategies/index.ts'
@@ -44,6 +45,7 @@ import { tlsSchema } from '../src/tls.ts'
 import { connectionsSchema } from '../src/transports/pool.ts'
 import { timeoutsSchema } from '../src/transports/settings.ts'
 import { version } from '../src/version.ts'
+import { witnessSchema } from '../src/witness/options.ts'
 import { printed } from './support/print-json.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -307,6 +309,42 @@ describe('docs/sinks.md', () => {
   it('has every value of durability, and no other', () => {
     const { properties } = jsonSchema(fileSinkSchema) as { properties: { durability: { enum: string[] } } }
     expect(sorted(rows(section(text, '### Durability')))).toEqual(sorted(properties.durability.enum))
+  })
+})
+
+describe('docs/witness.md', () => {
+  const leavesOf = (schema: z.ZodType): string[] => {
+    const all = places(jsonSchema(schema))
+    return sorted(all.filter((place) => !all.some((other) => other.startsWith(`${place}.`))))
+  }
+  const told = (text: string): string[] =>
+    sorted(
+      [...text.matchAll(/^\| (`[^|]+`)/gm)].flatMap(([, names]) =>
+        [...names!.matchAll(/`([^`]+)`/g)].map(([, one]) => one!),
+      ),
+    )
+
+  it('has every option of a witness, and no other', () => {
+    const items = { tokens: ['tokens', 'tokens.token', 'tokens.origins', 'tokens.send'] }
+    const all = leavesOf(witnessSchema).filter((place) => !place.startsWith('tokens'))
+    expect(told(section(doc('witness'), '## Options'))).toEqual(sorted([...all, ...items.tokens]))
+  })
+
+  it('has every option of the sink, and no other', () => {
+    const all = leavesOf(witnessSinkSchema).map((place) => place.split('.')[0]!)
+    expect(told(section(doc('sinks'), '## witnessSink'))).toEqual(sorted(all))
+  })
+
+  it('has every code of an answer, and no other', () => {
+    const code = readdirSync(join(root, 'src/witness'))
+      .map((name) => read(`src/witness/${name}`))
+      .join('')
+    const codes = [...code.matchAll(/new Refusal\(\s*(?:\d{3}|status),\s*'([a-z-]+)'/g)].map(([, one]) => one!)
+    const rest = ['some-refused', 'lines-refused']
+    const text = section(doc('witness'), '### Answers')
+    const named = [...text.matchAll(/`([a-z]+(?:-[a-z]+)*)`/g)].map(([, one]) => one!)
+    expect(codes.length).toBeGreaterThan(12)
+    expect(sorted([...codes, ...rest]).filter((one) => one !== 'outdated' && !named.includes(one))).toEqual([])
   })
 })
 

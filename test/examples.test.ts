@@ -71,6 +71,7 @@ describe('the examples', () => {
       'sticky-canary',
       'tls-backend',
       'websocket',
+      'witness',
     ]
     expect(names.sort()).toEqual(['backends', 'certificates', ...tested].map((name) => `${name}.mjs`).sort())
   })
@@ -307,5 +308,18 @@ describe('the demo', () => {
     expect(outputs[0]).toContain('holds, self-consistent')
     expect(outputs[1]!.match(/config\.changed/g)).toHaveLength(4)
     expect(outputs[2]!.match(/"event_name":"access\.denied"/g)).toHaveLength(3)
+  })
+
+  it('witness names a folder that was rolled back', async () => {
+    const dir = join(tempFolder(), 'work')
+    const script = example('witness', { AUDIT_DIR: dir })
+    const { code, stdout } = await script.ended
+    expect(code).toBe(0)
+    expect(stdout).toContain('the folder of the node: exit code 0, holds')
+    expect(stdout).toContain('the folder of the witness: exit code 0, holds')
+    expect(stdout).toContain('rolled back, by itself: exit code 0, holds')
+    expect(stdout).toContain('rolled back, with the roster: exit code 1, does not hold')
+    expect(await count(join(dir, 'witness'), { type: 'app.done' })).toBe(2)
+    expect(await count(join(dir, 'audit'), { type: 'app.done' })).toBe(1)
   })
 })

@@ -2,7 +2,7 @@
 import type { EventName } from '../events.ts'
 import type { Sink } from '../sink.ts'
 import type { Listener } from './bus.ts'
-import type { Denial, Reading } from './record.ts'
+import type { Denial, Finding, Reading } from './record.ts'
 
 /** What `close` could not deliver. */
 export interface AuditClosed {
@@ -27,6 +27,8 @@ export interface Audit {
   record(name: 'access.denied', denial: Denial): void
   /** Records that somebody has read the log. Throws `config-invalid` for what cannot be recorded: no actor, no verb. */
   record(name: 'audit.read', reading: Reading): void
+  /** Records what a witness finds, for which it calls this itself: it takes a trail as its option `audit`. */
+  record(name: 'witness.origin_changed' | 'witness.refused', finding: Finding): void
   /** Records an event of the host's own, with any fields. Throws `event-unknown` for any other name. */
   record(name: `app.${string}`, fields: object): void
   /**

@@ -64,6 +64,7 @@ function format(report: VerifyReport): string {
 function formatLog(name: string, log: LogReport): string[] {
   const facts = [`${log.signed} signed`]
   if (log.pruned > 0) facts.push(`${log.pruned} of them deleted by retention`)
+  if (log.missing > 0) facts.push(`${log.missing} not here, only their hashes`)
   if (log.pinned !== undefined) facts.push(`${log.pinned} seen from outside`)
   if (log.unsigned > 0) facts.push(`${log.unsigned} not yet signed`)
   const { lost, bySink } = log.gaps

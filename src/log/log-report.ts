@@ -45,6 +45,8 @@ export class LogReport {
   unsigned = 0
   /** Lines at the front that retention has deleted. */
   pruned = 0
+  /** Lines that the witness who holds the log never got, and of which it knows the hashes. */
+  missing = 0
   /** What the lines say is missing: that is told, and no problem. */
   readonly gaps: Gaps = noGaps()
   /** So many lines are those that the roster, or a given checkpoint, has seen; undefined if neither knows the log. */

@@ -162,6 +162,20 @@ export class TileWriter {
     this.emptied.clear()
   }
 
+  /** A function that goes on where this one stopped, and until then takes little memory. Must be called after a save. */
+  suspend(): () => Promise<TileWriter | undefined> {
+    const { logDir, mode, size, kept, obsolete, unsynced, emptied } = this
+    return async () => {
+      const writer = await TileWriter.load(logDir, mode, size)
+      if (writer === undefined) return undefined
+      writer.kept = kept
+      writer.obsolete = obsolete
+      for (const path of unsynced) writer.unsynced.add(path)
+      for (const path of emptied) writer.emptied.add(path)
+      return writer
+    }
+  }
+
   private async write(path: string, bytes: Buffer): Promise<void> {
     const place = join(this.logDir, path)
     const put = () => writeFile(place, bytes, { mode: this.mode })

@@ -1,12 +1,14 @@
 // Verifies what one writer has written: its three logs, and those that it has set aside.
 import { join } from 'node:path'
 import { type LogName, logNames } from '../sink.ts'
+import type { WitnessKey } from './cosignature.ts'
 import type { InstanceFolder } from './folder.ts'
 import type { LogProblem, LogReport } from './log-report.ts'
 import type { Verifier } from './note.ts'
 import type { Pins } from './pins.ts'
 import { readKeys } from './verify-keys.ts'
 import { type Signers, verifyOneLog } from './verify-log.ts'
+import { readStatement, type Stated, witnessKeys } from './witness-copy.ts'
 
 /** A log that its writer has set aside, because signed lines were missing or altered. */
 export interface AsideReport {
@@ -28,6 +30,8 @@ export interface InstanceReport {
 /** What comes from outside of the folder. */
 export interface Given {
   readonly keys: readonly Verifier[] | undefined
+  /** Keys of witnesses; undefined where no keys are given at all. */
+  readonly witnesses: readonly WitnessKey[] | undefined
   readonly pins: Pins
   /** Text of the given keys that have signed something. Written by verifyInstance. */
   readonly used: Set<string>
@@ -36,9 +40,18 @@ export interface Given {
 export async function verifyInstance(folder: InstanceFolder, given: Given): Promise<InstanceReport> {
   const { name, dir, root } = folder
   // A folder that was asked for by itself may be a copy of another name.
-  const instance = root ? undefined : name
-  const logDirs = logNames.map((log) => join(dir, log))
-  const logs = await verifyLogs(join(dir, 'vkey'), logDirs, logNames, instance, given)
+  const instance = root ? undefined : folder.instance
+  const witnesses = await witnessKeys(dir, given.witnesses)
+  const stated = new Map<LogName, Stated>()
+  for (const { log, dir: logDir } of folder.logs) {
+    const found = await readStatement(logDir, witnesses)
+    if (found !== undefined) stated.set(log, found)
+  }
+  const isCopy = [...stated.values()].some((one) => 'statement' in one)
+  // A witness has the logs that something came of; a writer has all.
+  const names = isCopy ? folder.logs.map(({ log }) => log) : logNames
+  const logDirs = names.map((log) => join(dir, log))
+  const logs = await verifyLogs(join(dir, 'vkey'), logDirs, names, instance, given, stated)
   const aside: AsideReport[] = []
   const problems: LogProblem[] = []
   for (const one of folder.aside) {
@@ -62,6 +75,7 @@ async function verifyLogs(
   logs: readonly LogName[],
   instance: string | undefined,
   given: Given,
+  stated: ReadonlyMap<LogName, Stated> = new Map(),
 ): Promise<LogReport[]> {
   const read = () => readKeys(vkeyPath, dirs, given.keys)
   const { keys, kept, fault } = await read()
@@ -71,8 +85,13 @@ async function verifyLogs(
   for (const { change } of [...kept.values()].flat()) if (change !== undefined) given.used.add(change.from.vkey)
   const reports: LogReport[] = []
   for (const [i, dir] of dirs.entries()) {
-    const report = await verifyOneLog(dir, logs[i]!, signers, { kept: kept.get(dir) ?? [], pins: given.pins })
-    if (fault !== undefined) report.add({ file: vkeyPath, fact: fault })
+    const log = logs[i]!
+    const said = stated.get(log)
+    if (said !== undefined && 'by' in said) given.used.add(said.by.vkey)
+    const report = await verifyOneLog(dir, log, signers, { kept: kept.get(dir) ?? [], pins: given.pins, stated: said })
+    // A witness gets the key of a log with its first checkpoint.
+    if (fault !== undefined && (report.origin === undefined || report.signed > 0 || said === undefined))
+      report.add({ file: vkeyPath, fact: fault })
     reports.push(report)
   }
   return reports

@@ -2,18 +2,37 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BalancerError, reasonOf } from '../errors.ts'
+import { isWitnessKey, parseWitnessKey, type WitnessKey } from './cosignature.ts'
 import { type KeptNote, readKeptNotes } from './kept-notes.ts'
 import { followKeys } from './key-line.ts'
 import { parseVkey, type Verifier } from './note.ts'
 import { orMissing } from './segments.ts'
 
 /** Reads verifier keys, one per line. Throws `log-invalid`, naming `what` they are. */
-export function parseKeys(text: string, what: string): Verifier[] {
+function parseKeys(text: string, what: string): Verifier[] {
   const lines = text.split('\n').filter((line) => line.trim() !== '')
   if (lines.length === 0) throw new BalancerError('log-invalid', `${what} is empty`)
   try {
     return lines.map(parseVkey)
   } catch (error) {
+    throw new BalancerError('log-invalid', `${what}: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** Reads given keys: those of writers, and those of witnesses. Throws as parseKeys does. */
+export function parseGiven(
+  text: string | undefined,
+  what: string,
+): { readonly keys?: Verifier[]; readonly witnesses?: WitnessKey[] } {
+  if (text === undefined) return {}
+  const lines = text.split('\n').filter((line) => line.trim() !== '')
+  const ofWitnesses = lines.filter(isWitnessKey)
+  const keys = ofWitnesses.length > 0 && ofWitnesses.length === lines.length ? [] : undefined
+  try {
+    const witnesses = ofWitnesses.map(parseWitnessKey)
+    return { keys: keys ?? parseKeys(lines.filter((line) => !isWitnessKey(line)).join('\n'), what), witnesses }
+  } catch (error) {
+    if (error instanceof BalancerError) throw error
     throw new BalancerError('log-invalid', `${what}: ${reasonOf(error)}`, { cause: error })
   }
 }

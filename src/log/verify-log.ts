@@ -10,8 +10,10 @@ import { fromHash } from './merkle.ts'
 import { openNote, type Verifier } from './note.ts'
 import type { Pins } from './pins.ts'
 import { listSegments, orMissing, type Segment } from './segments.ts'
+import { accountsFor, missingIn, type Statement, statementPath } from './statement.ts'
 import { holdKept, holdPins } from './verify-evidence.ts'
 import { type SignedLog, verifySegment } from './verify-segment.ts'
+import type { Stated } from './witness-copy.ts'
 
 /** Who may have signed a log. */
 export interface Signers {
@@ -28,6 +30,8 @@ export interface Signers {
 export interface Evidence {
   readonly kept: readonly KeptNote[]
   readonly pins: Pins
+  /** What the witness states that holds the log; undefined where none does. */
+  readonly stated?: Stated | undefined
 }
 
 // Retention deletes a segment in the time that it takes to write one: more than once between two reads of a folder is rare.
@@ -50,20 +54,31 @@ export async function verifyOneLog(
   return report
 }
 
-async function verifyInto(report: LogReport, dir: string, signers: Signers, { kept, pins }: Evidence): Promise<void> {
+async function verifyInto(
+  report: LogReport,
+  dir: string,
+  signers: Signers,
+  { kept, pins, stated }: Evidence,
+): Promise<void> {
+  const statement = statementOf(stated, dir, report)
   const start = await look(dir, report)
-  const opened = lastSigned(await openCheckpoint(dir, start.note, signers, report), kept)
+  // A witness has lines before it has the first checkpoint of them.
+  const begins = start.note === undefined && statement !== undefined
+  const opened = begins ? undefined : lastSigned(await openCheckpoint(dir, start.note, signers, report), kept)
   const checkpoint = opened?.checkpoint
-  report.origin = checkpoint?.origin
+  report.origin = checkpoint?.origin ?? (begins ? statement.origin : undefined)
+  if (checkpoint !== undefined && statement !== undefined && statement.origin !== checkpoint.origin)
+    report.add({ file: statementPath(dir), fact: `the statement of the witness is one of ${statement.origin}` })
   report.signed = checkpoint?.size ?? 0
   report.root = checkpoint === undefined ? undefined : fromHash(checkpoint.root).toString('base64')
   const pinned = pins.of(report.origin)
   const sizes = [...kept, ...pinned].map(({ size }) => size)
   const hashes = new HashAudit(dir, report.signed, report, sizes)
-  const signed: SignedLog = { origin: checkpoint?.origin, hashes, report, prunedBelow: 0, changes: [] }
+  const signed: SignedLog = { origin: report.origin, hashes, report, prunedBelow: 0, changes: [] }
   let { segments } = start
   let next = segments[0]?.first ?? 0
-  report.pruned = next
+  report.missing = missingIn(statement, next)
+  report.pruned = next - report.missing
   await hashes.skip(Math.min(next, report.signed))
   let vanished = false
   for (let i = 0; i < segments.length; i++) {
@@ -73,7 +88,8 @@ async function verifyInto(report: LogReport, dir: string, signers: Signers, { ke
         segment.first > next
           ? `lines ${next} to ${segment.first - 1} are missing before it`
           : `expected the first line to be ${next}`
-      report.add({ file: segment.path, index: next, fact: gap })
+      if (knows(statement, next, segment.first - 1)) report.missing += segment.first - next
+      else report.add({ file: segment.path, index: next, fact: gap })
       await hashes.skip(Math.min(segment.first, report.signed))
     }
     const end = await verifySegment(segment, i === segments.length - 1, signed)
@@ -94,7 +110,10 @@ async function verifyInto(report: LogReport, dir: string, signers: Signers, { ke
     segments = left
     i = -1
   }
-  if (next < report.signed) {
+  if (knows(statement, next, report.signed - 1)) {
+    report.missing += report.signed - next
+    await hashes.skip(report.signed)
+  } else if (next < report.signed) {
     const file = segments.at(-1)?.path ?? dir
     const fact = `lines ${next} to ${report.signed - 1}, which the checkpoint covers, are missing`
     report.add({ file, index: next, fact })
@@ -102,10 +121,20 @@ async function verifyInto(report: LogReport, dir: string, signers: Signers, { ke
   }
   if (opened === undefined) return
   // What vanishes meanwhile may take its record along: the next run demands the record of all that is gone by then.
-  if (!vanished) demandRecord(start.segments[0], signed)
+  if (!vanished && !knows(statement, 0, (start.segments[0]?.first ?? 0) - 1)) demandRecord(start.segments[0], signed)
   await hashes.finish(opened.checkpoint.root)
   holdKept(dir, kept, opened.checkpoint, { signer: opened.signer, known: signers.keys }, signed)
   holdPins(pinned, hashes, dir, report)
+}
+
+/** Whether a witness accounts for these lines, of which there is at least one. */
+const knows = (statement: Statement | undefined, first: number, last: number): boolean =>
+  statement !== undefined && first <= last && accountsFor(statement, { first, last })
+
+function statementOf(stated: Stated | undefined, dir: string, report: LogReport): Statement | undefined {
+  if (stated === undefined || 'statement' in stated) return stated?.statement
+  report.add({ file: statementPath(dir), fact: `the statement of the witness is not valid: ${stated.fault}` })
+  return undefined
 }
 
 /** Lines at the front may be missing only if a signed line tells that retention deleted them: it is signed before they go. */

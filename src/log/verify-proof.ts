@@ -7,7 +7,7 @@ import { leafHash } from './merkle.ts'
 import { openNote, textOfNote, type Verifier } from './note.ts'
 import { verifyInclusion } from './proof.ts'
 import { parseProof } from './proof-file.ts'
-import { parseKeys } from './verify-keys.ts'
+import { parseGiven } from './verify-keys.ts'
 
 export interface VerifyProofOptions {
   /** Verifier keys, one per line, as got from the writer. Without them it is not known who signed the checkpoint. */
@@ -38,7 +38,7 @@ const unusable = (fact: string): BalancerError => new BalancerError('log-invalid
 
 /** Throws `log-invalid` for what is no proof, for keys that are none, and if there is no line. */
 export function verifyProof(text: string, options: VerifyProofOptions = {}): ProofReport {
-  const keys = options.vkey === undefined ? undefined : parseKeys(options.vkey, 'the given verifier key')
+  const keys = parseGiven(options.vkey, 'the given verifier key').keys
   const parsed = parseProof(text)
   if (typeof parsed === 'string') throw unusable(parsed)
   const { extra, index, proof, note } = parsed

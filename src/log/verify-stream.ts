@@ -7,7 +7,7 @@ import { StreamKeys } from './stream-keys.ts'
 import { splitLines } from './stream-lines.ts'
 import { StreamLog } from './stream-log.ts'
 import type { StreamLogReport } from './stream-report.ts'
-import { parseKeys } from './verify-keys.ts'
+import { parseGiven } from './verify-keys.ts'
 
 // A part of a line holds its text as JSON, in which one byte can take six.
 const maxStreamLine = 6 * maxLineBytes
@@ -43,7 +43,7 @@ export async function verifyStream(
   input: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>,
   options: VerifyStreamOptions = {},
 ): Promise<StreamReport> {
-  const given = options.vkey === undefined ? undefined : parseKeys(options.vkey, 'the given verifier key')
+  const given = parseGiven(options.vkey, 'the given verifier key').keys
   const keys = new StreamKeys(given)
   const items = new StreamItems()
   const logs = new Map<string, StreamLog>()

@@ -3,12 +3,13 @@ import { findInstances } from './folder.ts'
 import type { LogProblem } from './log-report.ts'
 import { instanceOf, Pins, parsePinnedCheckpoints, parseRoster } from './pins.ts'
 import { type InstanceReport, verifyInstance } from './verify-instance.ts'
-import { parseKeys } from './verify-keys.ts'
+import { parseGiven } from './verify-keys.ts'
 
 export interface VerifyOptions {
   /**
    * Verifier keys, one per line, as kept outside of the folder. Without them each log is held against the key that lies beside it,
    * which whoever can change the log can change as well. A key that was replaced since leads to its successors.
+   * The key of a witness makes its statements count: what it holds of a log, and of what it knows the hashes only.
    */
   readonly vkey?: string | undefined
   /** The roster of a witness, as JSON: each log must have the lines that the witness has seen, and may have more. */
@@ -37,7 +38,7 @@ export interface VerifyReport {
  * cannot be read, or what was given is not what it should be; what is wrong with a log is a problem in its report.
  */
 export async function verifyLog(dir: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  const keys = options.vkey === undefined ? undefined : parseKeys(options.vkey, 'the given verifier key')
+  const { keys, witnesses } = parseGiven(options.vkey, 'the given verifier key')
   const pins = new Pins([
     ...(options.roster === undefined ? [] : parseRoster(options.roster)),
     ...(options.checkpoints === undefined ? [] : parsePinnedCheckpoints(options.checkpoints)),
@@ -46,11 +47,11 @@ export async function verifyLog(dir: string, options: VerifyOptions = {}): Promi
   const instances: InstanceReport[] = []
   const problems: LogProblem[] = []
   const folders = await findInstances(dir)
-  for (const folder of folders) instances.push(await verifyInstance(folder, { keys, pins, used }))
+  for (const folder of folders) instances.push(await verifyInstance(folder, { keys, witnesses, pins, used }))
   if (folders[0]!.root && folders.length > 1) {
     problems.push({ file: dir, fact: 'it is the folder of an instance, and holds folders of others' })
   }
-  for (const { name, id, vkey } of keys ?? []) {
+  for (const { name, id, vkey } of [...(keys ?? []), ...(witnesses ?? [])]) {
     const named = `${name}+${id.toString('hex')}`
     if (!used.has(vkey)) problems.push({ file: dir, fact: `the given key ${named} has signed nothing in it` })
   }

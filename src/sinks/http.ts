@@ -9,6 +9,7 @@ import type { Logger } from '../runtime.ts'
 import type { Batch, Sink } from '../sink.ts'
 import type { Format, Payload } from './formats/format.ts'
 import { named } from './formats/index.ts'
+import { headersOf } from './shared/headers.ts'
 import { type HttpConfig, type HttpSinkOptions, httpSinkSchema } from './shared/http-options.ts'
 import { fedBy } from './shared/options.ts'
 import { Refusal, refusalOf } from './shared/refusal.ts'
@@ -85,18 +86,6 @@ export function httpSink(options: HttpSinkOptions): Sink {
       await dispatcher.destroy()
     },
   }
-}
-
-/** In lower case, so that they replace ours. The words of a function that fails are not told on: they may hold a secret. */
-async function headersOf(given: HttpConfig['headers']): Promise<Record<string, string>> {
-  let made: Readonly<Record<string, string>>
-  try {
-    made = typeof given === 'function' ? await given() : given
-  } catch (error) {
-    const { code, name } = Object(error) as { code?: unknown; name?: unknown }
-    throw new Refusal(`the function for headers failed: ${String(code ?? name ?? 'it threw')}`)
-  }
-  return Object.fromEntries(Object.entries(made).map(([name, value]) => [name.toLowerCase(), value]))
 }
 
 function formatOf({ format, map }: HttpConfig): Format {

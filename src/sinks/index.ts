@@ -19,3 +19,4 @@ export {
 export { type HttpSinkOptions, httpSink } from './http.ts'
 export { type StdoutSinkOptions, stdoutSink } from './stdout.ts'
 export { type SyslogSinkOptions, syslogSink } from './syslog.ts'
+export { type Cosigned, type WitnessSink, type WitnessSinkOptions, witnessSink } from './witness.ts'

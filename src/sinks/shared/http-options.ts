@@ -20,10 +20,42 @@ const url = z
     error: 'expected no name and no password: give them in `headers`',
   })
 
+/** How a sink posts. */
+export const postShape = {
+  /** Where batches are posted: an http:// or https:// URL without a name or a password. Redirects are not followed. */
+  url,
+  /** Headers of each post, or a function, which may be async, that makes them anew for each: for tokens that expire. Default none. */
+  headers: z
+    .union([z.record(z.string(), z.string()), z.custom<() => Headers | Promise<Headers>>(isFunction)], {
+      error: 'expected an object of texts, or a function that returns one',
+    })
+    .default({}),
+  /** `gzip` compresses each body. Default `none`. */
+  compress: z.enum(['none', 'gzip']).default('none'),
+  /** How TLS is spoken, as to backends. */
+  tls: tlsSchema.optional(),
+  /** The name that the collector's certificate must be for. Default the host of the URL. */
+  serverName: z.string().min(1).optional(),
+}
+
+interface Secured {
+  readonly url: string
+  readonly tls?: unknown
+  readonly serverName?: unknown
+}
+
+/** Says which options of TLS are given for an address without it. */
+export function checkSecurity({ url: given, tls, serverName }: Secured, problem: Problem): void {
+  if (given.startsWith('https:')) return
+  for (const [part, value] of Object.entries({ tls, serverName }))
+    if (value !== undefined) problem(part, 'expected only with an https:// URL')
+}
+
+type Problem = (part: string, message: string) => void
+
 export const httpSinkSchema = z
   .strictObject({
-    /** Where batches are posted: an http:// or https:// URL without a name or a password. Redirects are not followed. */
-    url,
+    ...postShape,
     /** The sink's name in faults, gaps and cursors. Default `http`. */
     name: nameSchema.default('http'),
     /** What a batch becomes: a format by name, or a function of your own, `(batch) => ({ contentType, body })`. Default `ndjson`. */
@@ -41,25 +73,11 @@ export const httpSinkSchema = z
         error: `expected ${Object.keys(mappings).join(' or ')}, or a function`,
       })
       .optional(),
-    /** Headers of each post, or a function, which may be async, that makes them anew for each: for tokens that expire. Default none. */
-    headers: z
-      .union([z.record(z.string(), z.string()), z.custom<() => Headers | Promise<Headers>>(isFunction)], {
-        error: 'expected an object of texts, or a function that returns one',
-      })
-      .default({}),
-    /** `gzip` compresses each body. Default `none`. */
-    compress: z.enum(['none', 'gzip']).default('none'),
-    /** How TLS is spoken, as to backends. */
-    tls: tlsSchema.optional(),
-    /** The name that the collector's certificate must be for. Default the host of the URL. */
-    serverName: z.string().min(1).optional(),
     ...feedShape,
   })
-  .superRefine(({ url: given, format, map, tls, serverName, batchLines, batchBytes }, context) => {
-    const problem = (part: string, message: string) => context.addIssue({ code: 'custom', path: [part], message })
-    if (!given.startsWith('https:'))
-      for (const [part, value] of Object.entries({ tls, serverName }))
-        if (value !== undefined) problem(part, 'expected only with an https:// URL')
+  .superRefine(({ format, map, batchLines, batchBytes, ...others }, context) => {
+    const problem: Problem = (part, message) => context.addIssue({ code: 'custom', path: [part], message })
+    checkSecurity(others, problem)
     if (typeof format === 'function') {
       if (map !== undefined) problem('map', 'expected only with a format by name')
       return
