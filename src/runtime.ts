@@ -19,6 +19,12 @@ export function setExitCode(code: number): void {
   process.exitCode = code
 }
 
+/** Calls `fn` when the process ends by itself; it must not wait for anything. Returns a function that undoes it. */
+export function onExit(fn: () => void): () => void {
+  process.on('exit', fn)
+  return () => void process.off('exit', fn)
+}
+
 /** Whether a process with this id runs. */
 export function isRunning(id: number): boolean {
   try {

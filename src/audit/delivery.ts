@@ -55,11 +55,8 @@ export class Delivery {
       this.#settleOpened = resolve
     })
     this.#losses = new Losses(sink.name, this.#caller, options)
-    let told = false
     this.#filter = lineFilter(sink.filter, (error) => {
-      if (!told)
-        logger.error({ sink: sink.name, error: reasonOf(error) }, 'the filter of an audit sink failed; told once')
-      told = true
+      logger.error({ sink: sink.name, error: reasonOf(error) }, 'the filter of an audit sink failed; told once')
     })
   }
 
@@ -194,7 +191,7 @@ export class Delivery {
     if (refused.length === lines.length) await this.#allRefused(refused, retryAfterMs)
   }
 
-  /** Where it stands already it would ask for the same again, and without a pause that would never end. */
+  /** Without a pause one that asks for what it gets would do so without end. */
   async #resume(lane: Lane, log: LogName, from: number, at: number): Promise<void> {
     lane.cursor.advance(log, Math.max(lane.feed.bounds(log).first, Math.min(at, lane.feed.bounds(log).end)))
     if (lane.cursor.next(log) < from) return

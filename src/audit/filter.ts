@@ -14,17 +14,19 @@ export const filterSchema = z.union(
   { error: 'expected a function, or an object with `logs`, `events` or `severity`' },
 )
 
-/** Says of a line of a log whether the sink gets it. A filter that throws keeps nothing from it, and `onFault` hears of it. */
+/** Says of a line of a log whether the sink gets it. A filter that throws keeps nothing from it, and `onFault` hears of that once. */
 export type LineFilter = (log: LogName, line: string) => boolean
 
 /** Undefined for a sink that gets all. */
 export function lineFilter(filter: Sink['filter'], onFault: (error: unknown) => void): LineFilter | undefined {
   if (filter === undefined) return undefined
+  let told = false
   const guarded = (ask: (event: LineEvent) => boolean) => (line: string) => {
     try {
       return ask(JSON.parse(line) as LineEvent)
     } catch (error) {
-      onFault(error)
+      if (!told) onFault(error)
+      told = true
       return true
     }
   }

@@ -73,6 +73,11 @@ export class Recorder {
     if (this.storeOpen) for (const log of logNames) if (this.missed.has(log)) this.#tellGap(this.missed, log)
   }
 
+  /** The index that the next line of a log gets. Must not be called before `open`. */
+  next(log: LogName): number {
+    return this.#sealer!.head(log).next
+  }
+
   /** Whether `tellGaps` has something to do. */
   get owing(): boolean {
     return this.gaps.open || (this.storeOpen && (this.#owed.length > 0 || this.missed.open))

@@ -2,40 +2,35 @@
 
 import { type Clock, systemClock, timeLeft, within } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
-import type { AuditEvent, EventFields, EventName, Ticket } from '../events.ts'
-import { MemoryStore } from '../log/memory-store.ts'
+import type { EventFields, EventName, Ticket } from '../events.ts'
 import { systemRandom } from '../random.ts'
-import { env, safeName, stderrLogger } from '../runtime.ts'
-import { isStore, type LogName, type LogStore, type OpenedStore, type Sink, type SinkContext } from '../sink.ts'
+import { env, onExit, safeName, stderrLogger } from '../runtime.ts'
+import { isStore, type LogName, logNames, type OpenedStore, type Sink, type SinkContext } from '../sink.ts'
 import { version } from '../version.ts'
 import type { Audit, AuditClosed } from './audit.ts'
 import { Bus, type Listener } from './bus.ts'
-import { Deliveries } from './deliveries.ts'
 import { Early } from './early.ts'
 import { Envelope, logOf } from './envelope.ts'
 import { type Extent, extentOf } from './extent.ts'
-import { openSinks } from './open.ts'
+import { Keeper } from './keeper.ts'
 import type { AuditConfig } from './options.ts'
+import { Pulse } from './pulse.ts'
 import { quiet } from './quiet.ts'
 import { recordInto } from './record.ts'
-import { Recorder } from './recorder.ts'
+import type { Recorder } from './recorder.ts'
 import { Reminder } from './reminder.ts'
-
-/** How long a change or a request waits for its line to be on disk. */
-const durableTimeoutMs = 10_000
 
 export class Trail implements Audit {
   readonly extent: Extent
   readonly whenUnavailable: 'drop' | 'refuse'
   readonly #clock: Clock
   readonly #context: Omit<SinkContext, 'instance'>
-  /** Where lines wait for the sinks while no log store is open. */
-  readonly #memory: MemoryStore
-  readonly #store: LogStore | undefined
-  readonly #deliveries: Deliveries
+  readonly #keeper: Keeper
+  readonly #storeName: string | undefined
   readonly #bus: Bus
   readonly #recorder: Recorder
   readonly #reminder: Reminder
+  readonly #pulse: Pulse
   readonly #told = new Set<string>()
   readonly #envelope: Envelope
   readonly #early = new Early()
@@ -53,40 +48,26 @@ export class Trail implements Audit {
     this.#bus = new Bus(logger)
     this.extent = extentOf(config, this.#clock, (what, error) => this.tellOnce(what, reasonOf(error)))
     this.whenUnavailable = config.whenUnavailable
-    this.#store = config.sinks.find(isStore)
-    const { random } = this.#context
-    const lossless = {
-      onChanged: (log: EventFields<'audit.sink_changed'>['log']) => void this.emit('audit.sink_changed', { log }),
-      onGap: (name: LogName, log: EventFields<'audit.gap'>['log']) =>
-        this.#closed ? undefined : this.#recorder.offerGap(this.#gapEvent(log), name),
-      durable: async ({ log, index }: Ticket) => {
-        if (this.#recorder.storeOpen) await this.#store!.durable(log, index!)
-      },
-    }
-    this.#deliveries = new Deliveries({ clock: this.#clock, random, logger, ...lossless }, () => ({
-      ...this.#context,
-      instance: this.#envelope.service.instance.id,
-    }))
-    this.#memory = new MemoryStore({
-      service,
-      clock: this.#clock,
-      maxBytes: config.queueBytes,
-      signs: () => this.#deliveries.sign,
-      grown: this.#deliveries.grown,
-    })
-    this.#recorder = new Recorder({
-      store: this.#store,
-      memory: this.#memory,
-      hasSinks: () => this.#deliveries.any,
-      gapEvent: (log) => this.#gapEvent(log),
+    const store = config.sinks.find(isStore)
+    this.#storeName = store?.name
+    this.#keeper = new Keeper(this.#context, {
+      store,
+      queueBytes: config.queueBytes,
+      instance: () => this.#envelope.service.instance.id,
+      closed: () => this.#closed,
+      onChanged: (log) => void this.emit('audit.sink_changed', { log }),
+      gapEvent: (log) => this.#envelope.wrap('audit.gap', { log, outcome: 'failure' }),
       gapTold: (event) => {
         this.#emitted++
         this.#bus.publish(event)
       },
       onFault: (what, error) => this.tellOnce(what, reasonOf(error)),
     })
+    this.#recorder = this.#keeper.recorder
     this.#reminder = new Reminder(this.#clock, () => this.#tellGaps())
-    for (const sink of config.sinks) if (!isStore(sink)) this.#deliveries.add(sink)
+    const stepped = (step_ms: number) => void this.emit('audit.clock_stepped', { log: { step_ms } })
+    this.#pulse = new Pulse(this.#clock, () => this.#beat(), stepped)
+    for (const sink of config.sinks) if (!isStore(sink)) this.#keeper.deliveries.add(sink)
     this.#ready = this.#open().then(() => this.extent.redactor.ready())
     // Whoever does not call ready() has been told by the logger.
     this.#ready.catch(() => undefined)
@@ -94,13 +75,13 @@ export class Trail implements Audit {
 
   /** Whether responses wait for their line: the store's `durability` is `group` or `remote`. */
   get waitsForDisk(): boolean {
-    return this.#store?.durability === 'group' || this.#store?.durability === 'remote'
+    return this.#keeper.waits
   }
 
   /** Whether what is emitted now will be recorded. Without a log store there is nothing that could refuse it. */
   get recordable(): boolean {
     if (this.#closing !== undefined) return false
-    return this.#store === undefined || this.#early.waits || (this.#recorder.storeOpen && this.#store.healthy)
+    return this.#early.waits || this.#keeper.ready
   }
 
   /** Takes in a fact. Never throws, never waits. After `close` there is nothing that could keep it. */
@@ -123,19 +104,9 @@ export class Trail implements Audit {
 
   /** Resolves once the line is on disk; at once if there is no log store. Rejects if it is not recorded, or not in time. */
   async durable(ticket: Ticket): Promise<void> {
-    if (this.#store === undefined) return
-    if (ticket.index === undefined && this.#early.waits)
-      await within(this.#clock, this.#early.placed, durableTimeoutMs, undefined)
-    if (ticket.index === undefined || !this.#recorder.storeOpen)
-      throw new BalancerError('audit-unavailable', 'the event is not in the log')
-    const { durability, remote } = this.#store
-    const onDisk = this.#store.durable(ticket.log, ticket.index)
-    const all =
-      durability === 'remote' ? [onDisk, this.#deliveries.accepted(remote, ticket.log, ticket.index)] : [onDisk]
-    const done = Promise.all(all).then(() => true)
-    if (!(await within(this.#clock, done, durableTimeoutMs, false))) {
-      throw new BalancerError('audit-unavailable', `the line was not on disk within ${durableTimeoutMs} ms`)
-    }
+    if (this.#storeName === undefined) return
+    if (ticket.index === undefined && this.#early.waits) await this.#keeper.placed(this.#early.placed)
+    return this.#keeper.durable(ticket)
   }
 
   on<N extends EventName>(name: N | '*', listener: Listener<N>): void {
@@ -148,7 +119,7 @@ export class Trail implements Audit {
 
   addSink(sink: Sink): void {
     if (this.#closing !== undefined) throw new BalancerError('closed', 'addSink')
-    this.#deliveries.addLater(sink, this.#store?.name, () =>
+    this.#keeper.deliveries.addLater(sink, this.#storeName, () =>
       this.emit('audit.sink_changed', { log: { sink: sink.name, from: 'absent', to: 'ok', failures: 0, waiting: 0 } }),
     )
   }
@@ -162,6 +133,14 @@ export class Trail implements Audit {
     if (this.#told.has(what)) return
     this.#told.add(what)
     this.#context.logger.error({ error: fault }, `${what} failed; told once`)
+  }
+
+  rotateKey(): Promise<{ readonly from: string; readonly to: string }> {
+    return this.#keeper.rotateKey()
+  }
+
+  installExitHooks(): () => void {
+    return onExit(() => this.#keeper.flushSync())
   }
 
   ready(): Promise<void> {
@@ -184,23 +163,21 @@ export class Trail implements Audit {
     this.emit('audit.closed', { log: { emitted: this.#emitted + 1, gaps: gaps.total + missed.total, skipped } })
     this.#closed = true
     this.#reminder.stop()
-    const undelivered: Record<string, number> = {}
-    const count = (name: string, lines: number): void => {
-      if (lines > 0) undelivered[name] = lines
-    }
-    // The last lines and checkpoints come from the log: it goes first, but one that hangs must not keep the sinks from theirs.
-    const closing = this.#closeStore(left()).then((lines) => count(this.#store?.name ?? '', lines))
-    await within(this.#clock, closing, left() / 2, undefined)
-    await Promise.all([closing, this.#deliveries.close(left, count)])
-    if (this.#recorder.storeOpen) await this.#store?.release()
-    return { undelivered }
+    this.#pulse.stop()
+    return { undelivered: await this.#keeper.close(left()) }
   }
 
-  async #closeStore(deadlineMs: number): Promise<number> {
-    await this.#memory.close()
-    if (this.#store === undefined) return 0
-    const { storeOpen, untold, missed } = this.#recorder
-    return untold + (storeOpen ? (await this.#store.close(deadlineMs)).unwritten : missed.total)
+  /** Each log says that it is being written. */
+  #beat(): void {
+    if (this.#early.waits) return
+    this.#recorder.tellGaps()
+    const { gaps, missed } = this.#recorder
+    const { skipped } = this.extent
+    for (const log of logNames) {
+      const next = this.#recorder.next(log) + 1
+      const facts = { next, emitted: this.#emitted + 1, gaps: gaps.total + missed.total, skipped }
+      this.emit('audit.heartbeat', { log: facts }, log)
+    }
   }
 
   /** Returns whether something is left to tell. */
@@ -209,12 +186,8 @@ export class Trail implements Audit {
     return this.#recorder.owing
   }
 
-  #gapEvent(log: EventFields<'audit.gap'>['log']): AuditEvent {
-    return this.#envelope.wrap('audit.gap', { log, outcome: 'failure' })
-  }
-
   async #open(): Promise<void> {
-    await openSinks(this.#store, this.#deliveries, this.#context, {
+    await this.#keeper.open({
       opened: (opened) => this.#opened(opened),
       closing: () => this.#closing !== undefined,
       closed: () => this.#closed,
@@ -225,15 +198,15 @@ export class Trail implements Audit {
   }
 
   #opened(opened: OpenedStore | undefined): void {
-    const { instance, heads } = opened ?? this.#memory.opened
+    const { instance, heads, vkey } = opened ?? this.#keeper.absent
+    // Sinks are opened with the name.
     this.#envelope.instance(instance)
-    this.#recorder.open(heads, opened !== undefined)
-    this.#deliveries.attach(opened === undefined ? this.#memory.source : this.#store!.source)
+    this.#keeper.begin(opened)
     const early = this.#early.end()
     const origins = Object.fromEntries(
       Object.entries(heads).map(([log, head]) => [log, { origin: head.origin, next: head.next }]),
     )
-    this.emit('audit.opened', { log: { version, origins } })
+    this.emit('audit.opened', { log: { version, origins, vkey } })
     this.#recorder.tellGaps()
     for (const { event, log, ticket } of early) {
       event.service = this.#envelope.service

@@ -19,11 +19,11 @@ describe('help', () => {
   it('names each verb', async () => {
     const { code, out } = await auditlb('--help')
     expect(code).toBe(0)
-    for (const verb of ['verify', 'query', 'prove', 'verify-proof'])
+    for (const verb of ['verify', 'query', 'prove', 'verify-proof', 'prune'])
       expect(out).toMatch(new RegExp(`^  ${verb} +\\S`, 'm'))
   })
 
-  it.each(['verify', 'query', 'prove'])('of %s', async (verb) => {
+  it.each(['verify', 'query', 'prove', 'prune'])('of %s', async (verb) => {
     expect(await auditlb(verb, '--help')).toMatchObject({
       code: 0,
       out: expect.stringContaining(`Usage: auditlb ${verb} DIR`),
