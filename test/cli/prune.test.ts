@@ -5,14 +5,15 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { pruneLog } from '../../src/audit/prune.ts'
-import { run } from '../../src/cli/command.ts'
 import { placeHold } from '../../src/log/holds.ts'
 import { queryLog } from '../../src/log/query.ts'
 import { verifyLog } from '../../src/log/verify.ts'
 import type { FileSinkOptions } from '../../src/sinks/file.ts'
+import { auditlb } from '../support/cli.ts'
 import { tempFolder } from '../support/folder.ts'
 import { openLog } from '../support/log.ts'
 
+<<<<<<< .merge_file_SYDAtp
 async function prune(dir: string) {
   let out = ''
   let err = ''
@@ -28,6 +29,9 @@ async function prune(dir: string) {
   })
   return { code, out, err }
 }
+=======
+const prune = (dir: string) => auditlb('prune', dir)
+>>>>>>> .merge_file_qNLs7S
 
 const dayMs = 86_400_000
 const folder = (dir: string, instance = 'a') => join(dir, instance, 'traffic/segments')
