@@ -81,7 +81,7 @@ describe('a disk that is full for a while', () => {
     await said('ready')
     let emitted = 0
     child.stdout!.on('data', (chunk: string) => {
-      emitted = Number(/emitted (\d+)\n(?![^]*emitted \d+\n)/.exec(chunk)?.[1] ?? emitted)
+      emitted = Number([...chunk.matchAll(/emitted (\d+)\n/g)].at(-1)?.[1] ?? emitted)
     })
     const filler = join(disk, 'filler')
     for (let time = 0; time < scaled(8, 2); time++) {
