@@ -77,7 +77,7 @@ function verify(...args) {
 function say(what, { status, stdout }) {
   const why = stdout
     .split('\n')
-    .find((line) => line.includes('rolled back'))
+    .find((line) => line.includes('put back'))
     ?.trim()
   console.log(
     `${what}: exit code ${status}, ${stdout.trim().split('\n').at(-1)}${why === undefined ? '' : `\n  ${why}`}`,

@@ -41,6 +41,8 @@ export interface CheckpointsOptions {
   readonly signing: Signing | undefined
   /** How many lines the published one covers. */
   readonly size: number
+  /** The checkpoints by which keys handed over before, the oldest first. */
+  readonly handOvers?: readonly string[] | undefined
   /** A signature came, or a pause after a failed one is over: `publish` has something to do. */
   readonly onReady: () => void
 }
@@ -52,6 +54,7 @@ export class Checkpoints {
   last: SignedCheckpoint | undefined
   /** Whether a signature is under way. */
   pending = false
+  private handOvers: readonly string[]
   private signing: Signing | undefined
   private handing: Handing | undefined
   /** A note that is signed and not published. */
@@ -63,6 +66,7 @@ export class Checkpoints {
 
   constructor(private readonly options: CheckpointsOptions) {
     this.size = options.size
+    this.handOvers = options.handOvers ?? []
     this.signing = options.signing
   }
 
@@ -116,6 +120,7 @@ export class Checkpoints {
     this.ready = undefined
     if (handing !== undefined) {
       this.signing = handing.to
+      this.handOvers = [...this.handOvers, note]
       handing.handed = true
     } else if (this.handing?.handed === true) {
       this.handing.resolve()
@@ -153,7 +158,9 @@ export class Checkpoints {
     const signing = handing?.from ?? this.signing!
     const { vkey } = signing
     const done = (note: string) => {
-      this.ready = { checkpoint: { origin: this.options.origin, size, note, vkey, edge }, handing }
+      const { origin } = this.options
+      const before = this.handOvers.length === 0 ? {} : { handovers: this.handOvers }
+      this.ready = { checkpoint: { origin, size, note, vkey, edge, ...before }, handing }
       this.pauseMs = firstPauseMs
     }
     const note = signing.sign(text)

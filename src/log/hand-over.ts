@@ -8,7 +8,7 @@ import { orMissing, type Segment, syncDir } from './segments.ts'
 
 const pattern = /^\d{16}$/
 
-const handOverDir = (logDir: string): string => join(logDir, 'keys')
+export const handOverDir = (logDir: string): string => join(logDir, 'keys')
 
 /**
  * Keeps a checkpoint of `size` lines, whose last line is the `audit.key_rotated` that names the next key. Durable when it
@@ -28,6 +28,18 @@ export async function lastHandOver(logDir: string): Promise<{ readonly size: num
   const names = (await orMissing(readdir(dir), [])).filter((name) => pattern.test(name)).sort()
   const name = names.at(-1)
   return name === undefined ? undefined : { size: Number(name), note: await readFile(join(dir, name)) }
+}
+
+/** So many are told to sinks: whoever knows a key that is older than these has to be told otherwise. */
+const mostTold = 32
+
+/** The notes of the last of them, the oldest first. */
+export async function readHandOvers(logDir: string): Promise<string[]> {
+  const dir = handOverDir(logDir)
+  const names = (await orMissing(readdir(dir), [])).filter((name) => pattern.test(name)).sort()
+  const notes: string[] = []
+  for (const name of names.slice(-mostTold)) notes.push(await readFile(join(dir, name), 'utf8'))
+  return notes
 }
 
 /** The event of one line; undefined if it is not there. Reads its segment from the front. */

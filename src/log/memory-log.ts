@@ -1,8 +1,11 @@
 // One log in memory: the lines that some sink has not got yet, and the tree over all that ever were.
 import type { SignedCheckpoint, Stretch } from '../sink.ts'
 import { formatCheckpoint } from './checkpoint.ts'
-import { fromHash, leafHash, Tree } from './merkle.ts'
+import { fromHash, type Hash, leafHash, Tree } from './merkle.ts'
 import { type KeySigner, signNote } from './note.ts'
+
+/** So many hashes are kept of lines that were dropped before every sink had them: 32 bytes and a little each. */
+const mostHashes = 1_000_000
 
 export class MemoryLog {
   private lines: string[] = []
@@ -10,6 +13,8 @@ export class MemoryLog {
   /** Lines before it were dropped. */
   private head = 0
   private readonly tree = new Tree()
+  /** Hashes of the last lines before the oldest one. */
+  private hashes: Hash[] = []
   /** Size of the lines, a line end for each included. */
   bytes = 0
   /** The index of the oldest line. */
@@ -40,8 +45,10 @@ export class MemoryLog {
     this.bytes += size
   }
 
-  /** Lets go of the oldest lines. */
-  drop(count: number): void {
+  /** Lets go of the oldest lines; `missed`: some sink has not got them, and may ask for their hashes. */
+  drop(count: number, missed = false): void {
+    for (let i = 0; missed && i < count; i++) this.hashes.push(leafHash(this.lines[this.head + i]!))
+    if (this.hashes.length > mostHashes) this.hashes = this.hashes.slice(mostHashes / 2)
     for (let i = 0; i < count; i++) this.bytes -= this.sizes[this.head + i]!
     this.head += Math.max(0, count)
     this.first += Math.max(0, count)
@@ -50,6 +57,18 @@ export class MemoryLog {
     this.lines = this.lines.slice(this.head)
     this.sizes = this.sizes.slice(this.head)
     this.head = 0
+  }
+
+  /** Lets go of the hashes of lines below this index. */
+  forget(index: number): void {
+    const known = this.first - this.hashes.length
+    if (this.hashes.length > 0 && index > known) this.hashes = this.hashes.slice(index - known)
+  }
+
+  /** Hashes of lines that were dropped, from `first` on; fewer where it does not have them. */
+  leaves(first: number, last: number): Uint8Array[] {
+    const known = this.first - this.hashes.length
+    return first < known ? [] : this.hashes.slice(first - known, last + 1 - known).map(fromHash)
   }
 
   read(from: number, most: { lines: number; bytes: number }): Stretch | undefined {

@@ -72,7 +72,7 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
       // One that is longer than all of the room stays: it is the newest.
       const oldest = logNames.find((name) => this.logs[name].count > (name === log ? 1 : 0))
       if (oldest === undefined) break
-      this.logs[oldest].drop(1)
+      this.logs[oldest].drop(1, this.options.signs())
     }
     if (this.options.signs()) this.signing.arm()
     this.options.grown()
@@ -99,8 +99,8 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
     return this.logs[log].read(from, most)
   }
 
-  async leaves(): Promise<Uint8Array[]> {
-    return []
+  async leaves(log: LogName, first: number, last: number): Promise<Uint8Array[]> {
+    return this.logs[log].leaves(first, last)
   }
 
   checkpoint(log: LogName): SignedCheckpoint | undefined {
@@ -127,6 +127,7 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
   private trim(log: LogName): void {
     let least = this.logs[log].end
     for (const cursor of this.cursors.values()) least = Math.min(least, cursor.next(log))
+    this.logs[log].forget(least)
     this.logs[log].drop(least - this.logs[log].first)
   }
 

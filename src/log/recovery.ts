@@ -36,6 +36,8 @@ export interface Recovered {
   readonly closed: Segment[]
   /** How many lines the checkpoint covers. */
   readonly signedSize: number
+  /** The checkpoints by which keys handed over before, the oldest first. */
+  readonly handOvers?: readonly string[]
   /** What was not as a clean close leaves it. */
   readonly facts?: Readonly<Record<string, string | number>>
 }

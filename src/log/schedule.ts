@@ -70,7 +70,7 @@ export class Schedule {
     private readonly options: WriterOptions,
     private readonly context: WriterContext,
   ) {
-    const { dir, origin, standing, tiles, signedSize, file, closed } = recovered
+    const { dir, origin, standing, tiles, signedSize, handOvers, file, closed } = recovered
     const { clock, logger, reserve } = context
     const { mode, segment } = options
     this.jobs = new Jobs({
@@ -86,7 +86,17 @@ export class Schedule {
     this.segments = new SegmentWriter({ dir, tiles, mode, ...segment, clock }, file, closed)
     const { signing } = standing
     const size = signedSize
-    this.checkpoints = new Checkpoints({ dir, origin, tiles, mode, clock, signing, size, onReady: this.kick })
+    this.checkpoints = new Checkpoints({
+      dir,
+      origin,
+      tiles,
+      mode,
+      clock,
+      signing,
+      size,
+      handOvers,
+      onReady: this.kick,
+    })
     this.durableSize = signedSize
     // It holds the process: one that ends by itself still writes its last lines.
     this.flushing = new Alarm(clock, coalesceMs, this.kick, true)

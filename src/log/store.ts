@@ -5,6 +5,7 @@ import { safeName } from '../runtime.ts'
 import { type LogName, type LogStore, logNames, type OpenedStore, type StoreHooks, type StoreNotice } from '../sink.ts'
 import { Compressor } from './compress.ts'
 import { StoreFeed } from './feed.ts'
+import { readHandOvers } from './hand-over.ts'
 import { HoldWatch } from './holds.ts'
 import { claimInstance, type Instance } from './instance.ts'
 import { readVkey } from './key.ts'
@@ -122,7 +123,7 @@ export class Store {
       const limits = { ...segment, maxBytes: Math.min(segmentBytes, Math.ceil(own / segmentsPerLog)) }
       const writer = new LogWriter(
         log,
-        recovered,
+        { ...recovered, handOvers: await readHandOvers(recovered.dir) },
         { ...options, segment: limits },
         { clock, logger, reserve, notify: tell, grown },
       )

@@ -24,8 +24,8 @@ const compressed = promisify(gzip)
 const mostAnswer = 65_536
 /**
  * Sends all lines of all logs, the oldest first; where it stands is the witness's to say. A log that the witness knows otherwise is
- * not given up: the sink fails until somebody has found out why. Needs a file sink beside it: lines that memory has dropped
- * unsent end their log at the witness.
+ * not given up: the sink fails until somebody has found out why. Without a file sink
+ * beside it, what memory has dropped unsent goes as hashes, up to a million.
  */
 export function witnessSink(options: WitnessSinkOptions): WitnessSink {
   const config = parseOptions(witnessSinkSchema, options, 'witnessSink')

@@ -78,10 +78,11 @@ export class Catalogue {
     folder.logs.delete(log)
   }
 
-  /** Where a log belongs that this key has signed. */
-  folderFor({ folder, service, instance, log }: Origin, vkey: string): WriterFolder {
-    if (folder.vkey === undefined || folder.vkey === vkey) return folder
-    const fits = (one: WriterFolder): boolean => !one.logs.has(log) && (one.vkey === undefined || one.vkey === vkey)
+  /** Where a log belongs that the first of these keys has signed; the others led to it. */
+  folderFor({ folder, service, instance, log }: Origin, keys: readonly string[]): WriterFolder {
+    const isOf = ({ vkey }: WriterFolder): boolean => vkey === undefined || keys.includes(vkey)
+    if (isOf(folder)) return folder
+    const fits = (one: WriterFolder): boolean => !one.logs.has(log) && isOf(one)
     const parts = { service, instance, log }
     return this.foldersOf(parts).find(fits) ?? this.newFolder(parts)
   }

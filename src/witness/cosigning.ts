@@ -4,20 +4,18 @@ import { dirname, join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { type Checkpoint, parseCheckpoint } from '../log/checkpoint.ts'
 import { type Cosigner, cosign } from '../log/cosignature.ts'
-import { readKeptNotes } from '../log/kept-notes.ts'
-import { followKeys } from '../log/key-line.ts'
 import { emptyRoot, fromHash, toHash } from '../log/merkle.ts'
-import { openNote, parseVkey, type Verifier } from '../log/note.ts'
+import { openNote, type Verifier } from '../log/note.ts'
 import { verifyConsistency } from '../log/proof.ts'
 import { replaceFile } from '../log/replace-file.ts'
 import { syncDir } from '../log/segments.ts'
 import { type Answered, gap, malformed, Refusal } from './answer.ts'
 import { keyPath, logDir, type Origin, type WriterFolder } from './catalogue.ts'
 import type { Doubt } from './evidence.ts'
-import { keepHandover } from './handover.ts'
 import type { HeldLog } from './held-log.ts'
-import { claimedKey, type KeyPolicy } from './keys.ts'
+import type { KeyPolicy } from './keys.ts'
 import type { RosterKeeper } from './roster.ts'
+import { ancestors, keepHandover, keepHandovers, successors } from './succession.ts'
 
 export interface CosigningParts {
   readonly cosigner: Cosigner
@@ -43,21 +41,9 @@ interface Opened {
 export class Cosigning {
   constructor(private readonly parts: CosigningParts) {}
 
-  /** The key that a sender names, if it is one of the writer; the first of a log must be welcome. */
-  async keyFor(entry: Origin, vkey: string): Promise<Verifier> {
-    const key = claimedKey(vkey, entry)
-    if (entry.vkey === undefined && !(await this.parts.policy.isWelcome(entry.origin, entry, key)))
-      throw new Refusal(403, 'key-refused', `${vkey} is not a key for ${entry.origin}`)
-    return key
-  }
-
-  /**
-   * Cosigns the last of the notes; those before it are checkpoints by which an older key handed over, the oldest first. Does
-   * nothing of it by halves: what it answers with 200 is on disk.
-   */
-  async cosign(entry: Origin, log: HeldLog, notes: readonly string[], key: Verifier, doubt: Doubt): Promise<Answered> {
-    const last = opened(notes.at(-1)!, [key])
-    if (entry.vkey !== undefined && entry.vkey !== key.vkey) await this.follow(entry, log, notes.slice(0, -1), key)
+  /** Cosigns a checkpoint by a key that was admitted. What it answers with 200 is on disk. */
+  async cosign(entry: Origin, log: HeldLog, note: string, key: Verifier, doubt: Doubt): Promise<Answered> {
+    const last = opened(note, [key])
     const { checkpoint } = last
     if (checkpoint.size > log.size) throw gap(entry.origin, log.size)
     await this.hold(log, last, doubt)
@@ -147,33 +133,22 @@ export class Cosigning {
     folder.vkey = key.vkey
   }
 
-  /** Another key than the last may sign only if that, or one that it has led to, signed a line which names it. */
-  private async follow(entry: Origin, log: HeldLog, handovers: readonly string[], key: Verifier): Promise<void> {
-    for (const note of handovers) {
-      const keys = await successors(entry)
-      const found = openNote(Buffer.from(note), keys)
-      const checkpoint = 'fault' in found ? undefined : parseCheckpoint(found.text)
-      if (checkpoint === undefined || checkpoint.size > log.size) continue
-      if ((await log.root(checkpoint.size)) === checkpoint.root)
-        await keepHandover(logDir(entry), checkpoint.size, note, this.parts.mode)
+  /**
+   * The first key of a log must be welcome, or led to by one that is. Another one later must be led to by the last. Tells the keys
+   * that lead to it.
+   */
+  async admit(entry: Origin, log: HeldLog, handovers: readonly string[], key: Verifier): Promise<Verifier[]> {
+    if (entry.vkey === key.vkey) return [key]
+    await keepHandovers(entry, log, handovers, this.parts.mode)
+    if (entry.vkey !== undefined) {
+      if ((await successors(entry)).some(({ vkey }) => vkey === key.vkey)) return [key]
+      const fault = `${key.vkey} is another key than ${entry.vkey}, which has not handed over to it`
+      throw new Refusal(403, 'key-refused', fault)
     }
-    if ((await successors(entry)).some(({ vkey }) => vkey === key.vkey)) return
-    throw new Refusal(
-      403,
-      'key-refused',
-      `${key.vkey} is another key than ${entry.vkey}, which has not handed over to it`,
-    )
+    const before = await ancestors(entry, key)
+    for (const one of before) if (await this.parts.policy.isWelcome(entry.origin, entry, one)) return before
+    throw new Refusal(403, 'key-refused', `${key.vkey} is not a key for ${entry.origin}`)
   }
-}
-
-/** The key that signed last, and those that it has led to. */
-async function successors(entry: Origin): Promise<Verifier[]> {
-  if (entry.vkey === undefined) return []
-  const kept = await readKeptNotes(logDir(entry))
-  return followKeys(
-    [parseVkey(entry.vkey)],
-    kept.flatMap(({ change }) => change ?? []),
-  )
 }
 
 function opened(note: string, keys: readonly Verifier[]): Opened {
@@ -183,6 +158,9 @@ function opened(note: string, keys: readonly Verifier[]): Opened {
   if (checkpoint === undefined) throw malformed('the note is no checkpoint')
   return { checkpoint, text: found.text, note, key: found.verifier }
 }
+
+/** Whoever cannot sign for a key gets nothing done in its name. */
+export const mustBeSigned = (note: string, key: Verifier): void => void opened(note, [key])
 
 const outdated = (size: number): Refusal =>
   new Refusal(409, 'outdated', 'the old size is another', {

@@ -5,12 +5,14 @@ import { parseCheckpoint } from '../log/checkpoint.ts'
 import { member } from '../log/envelope.ts'
 import { keyChangeOf } from '../log/key-line.ts'
 import { hashBytes, toHash } from '../log/merkle.ts'
+import type { Verifier } from '../log/note.ts'
 import { syncDir } from '../log/segments.ts'
 import { type Answered, gap, malformed, Refusal } from './answer.ts'
 import { type Catalogue, logDir, type Origin } from './catalogue.ts'
-import type { Cosigning } from './cosigning.ts'
+import { type Cosigning, mustBeSigned } from './cosigning.ts'
 import { type Doubt, keepEvidence } from './evidence.ts'
 import type { HeldLog } from './held-log.ts'
+import { claimedKey } from './keys.ts'
 import { type PostedLine, readPosted } from './lines.ts'
 import type { Logs } from './logs.ts'
 import type { RosterKeeper, Sign } from './roster.ts'
@@ -88,9 +90,13 @@ export class Intake {
     const entry = this.known(notes)
     if (entry.origin !== origin) throw malformed(`expected checkpoints of ${origin}`)
     const { logs, cosigning } = this.parts
-    const key = await cosigning.keyFor(entry, vkey)
-    await logs.use(entry, () => this.settlePlace(entry, key.vkey))
-    return logs.use(entry, (log) => cosigning.cosign(entry, log, notes, key, this.doubt(entry)))
+    const key = claimedKey(vkey, entry)
+    const note = notes.at(-1)!
+    await logs.use(entry, async (log) => {
+      mustBeSigned(note, key)
+      await this.settlePlace(entry, await cosigning.admit(entry, log, notes.slice(0, -1), key))
+    })
+    return logs.use(entry, (log) => cosigning.cosign(entry, log, note, key, this.doubt(entry)))
   }
 
   /** C2SP tlog-witness. */
@@ -147,11 +153,14 @@ export class Intake {
     await log.append(part, leaves, changes)
   }
 
-  /** A log whose key is another than that of the folder in which it was begun moves to one of its own. */
-  private async settlePlace(entry: Origin, vkey: string): Promise<void> {
+  /** A log whose key has nothing to do with that of the folder in which it was begun moves to one of its own. */
+  private async settlePlace(entry: Origin, keys: readonly Verifier[]): Promise<void> {
     const { catalogue, logs } = this.parts
     if (entry.vkey !== undefined) return
-    const folder = catalogue.folderFor(entry, vkey)
+    const folder = catalogue.folderFor(
+      entry,
+      keys.map(({ vkey }) => vkey),
+    )
     if (folder === entry.folder) return
     await logs.suspend(entry)
     const [from, dir] = [logDir(entry), entry.folder.dir]
