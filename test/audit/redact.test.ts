@@ -81,14 +81,14 @@ it('__proto__ is a name like any other', () => {
 it('of more than 64 names the rest is counted', () => {
   const raw = Array.from({ length: 100 }, (_, i) => [`x-${i}`, 'v']).flat()
   const { values, omitted } = redactor().headers(raw)
-  expect([Object.keys(values).length, omitted]).toEqual([64, 36])
+  expect([Object.keys(plain(values)).length, omitted]).toEqual([64, 36])
   const url = redactor().url(`/?${Array.from({ length: 100 }, (_, i) => `p${i}=v`).join('&')}`)
   expect([Object.keys(url.query!).length, url.query_omitted]).toEqual([64, 36])
 })
 
 it('long values are cut and marked, unsafe characters are escaped', () => {
   const { values } = redactor({ headers: { keep: ['a'] } }).headers(['a', 'x'.repeat(2000)])
-  expect(values.a).toEqual([`${'x'.repeat(1024)}[+976]`])
+  expect(plain(values).a).toEqual([`${'x'.repeat(1024)}[+976]`])
   expect(safeText('a\\b\r\n\u001b[2J\u00e9\u202e\ud83d\ude00\ud800\u007f')).toBe(
     'a\\\\b\\x0d\\x0a\\x1b[2J\\xe9\\u{202e}\\u{1f600}\\u{d800}\\x7f',
   )
