@@ -1,7 +1,7 @@
 // Checks what a user wrote against a schema, and reports every problem at once with its place.
 import type { z } from 'zod'
 import { BalancerError, type Problem } from './errors.ts'
-import { withoutUserinfo } from './secret.ts'
+import { shownOf } from './secret.ts'
 
 type Issue = z.core.$ZodIssue
 
@@ -102,7 +102,7 @@ function got(input: unknown, path: readonly PropertyKey[], issue: Issue): string
     if (issue.code === 'too_big') return String(at.length)
     const secret = issue.code === 'invalid_union' || issue.code === 'custom'
     if (at === '' || secret) return at === '' ? 'empty text' : 'text'
-    const shown = withoutUserinfo(at)
+    const shown = shownOf(at)
     return JSON.stringify(shown.length > 64 ? `${shown.slice(0, 64)}…` : shown)
   }
   if (typeof at === 'function') return 'a function'

@@ -2,13 +2,6 @@
 import { createHash, createHmac, hash, scryptSync } from 'node:crypto'
 import type { Json } from './canonical.ts'
 
-/** A value that is not told: how long it is, and what stands for it where there is a key. */
-export interface Withheld {
-  /** `<key id>:<128 bits as hex>`: equal for equal values under one key. */
-  readonly hmac?: string
-  readonly length: number
-}
-
 /** The shortest key, in bytes: what is shorter can be guessed, and with it every value. */
 export const leastKeyBytes = 16
 
@@ -122,4 +115,12 @@ const userinfo =
 export function withoutUserinfo(text: string): string {
   if (!text.includes('@') && !text.includes('40')) return text
   return text.replace(userinfo, '$1$2')
+}
+
+/** What a fault may show of a text: of a URL or a path neither the query nor the fragment. */
+export function shownOf(text: string): string {
+  const open = withoutUserinfo(text)
+  if (!open.startsWith('/') && !open.includes('://')) return open
+  const end = open.search(/[?#]/)
+  return end === -1 ? open : `${open.slice(0, end + 1)}[${open.length - end - 1}]`
 }

@@ -6,8 +6,8 @@ const maybe = /\d[\d %+\-bBdD]{12,}/
 /**
  * The text with `[card*1234]` in the place of each number of a payment card: 13 to 19 digits, with or without single spaces
  * or dashes between them, of an issuer's range and with the right check digit (ISO/IEC 7812-1). Digits and separators may be
- * escaped as in a URL. Left alone is what is part of a longer number, of a word of hexadecimal digits, of a UUID or of a
- * `traceparent`. Linear in the length of the text; text without such a number is returned as it is.
+ * escaped as in a URL. Left alone is what is part of a longer number, of a word of 24 hexadecimal digits or more, of a UUID or
+ * of a `traceparent`. Linear in the length of the text; text without such a number is returned as it is.
  */
 export const withoutCards = (text: string): string => (maybe.test(text) ? masked(text) : text)
 
@@ -19,6 +19,8 @@ function masked(text: string): string {
     const chain = new Chain(text, at)
     at = chain.end
     for (let i = 0; i < chain.length; i++) {
+      // Digits behind a percent sign are an escape, rather than the beginning of a number.
+      if (text[chain.starts[i]! - 1] === '%' && (chain.cardAt(i + 2) ?? chain.cardAt(i + 4)) !== undefined) continue
       const last = chain.cardAt(i)
       if (last === undefined) continue
       out += `${text.slice(from, chain.starts[i])}[card*${chain.digits.slice(last - 3, last + 1).join('')}]`
@@ -67,8 +69,9 @@ class Chain {
   /** The last digit of a card number that begins with this one; of the longest, if there are several. */
   cardAt(first: number): number | undefined {
     const { digits, starts, ends } = this
-    if (first > 0 && starts[first] === ends[first - 1]) return undefined
     const lengths = lengthsOf(digits, first)
+    if (lengths === 0) return undefined
+    if (first > 0 && starts[first] === ends[first - 1] && !followsEscape(this.#text, starts[first]!)) return undefined
     for (let length = most; length >= least; length--) {
       if ((lengths & (1 << length)) === 0) continue
       const last = first + length - 1
@@ -83,7 +86,7 @@ class Chain {
     const text = this.#text
     const [start, end] = [this.starts[first]!, this.ends[last]!]
     const word = around(text, start, end, /[0-9A-Za-z]/)
-    if ((word.from < start || word.to > end) && /^[0-9A-Fa-f]+$/.test(text.slice(word.from, word.to))) return false
+    if (word.to - word.from >= leastHash && /^[0-9A-Fa-f]+$/.test(text.slice(word.from, word.to))) return false
     const { from, to } = around(text, start, end, /[0-9A-Za-z-]/)
     return !identifiers.test(text.slice(from, to))
   }
@@ -152,7 +155,6 @@ function hasCheckDigit(digits: readonly number[], first: number, last: number): 
 const isSeparator = 10
 const isOther = 11
 const ofNumber = /%(?:25)*(?:3(\d)|2[0bd])/iy
-const anyEscape = /%[\da-f]{2}/iy
 
 /** What stands here, as itself or as its escape: a digit, or one of the two above; and sixteen times its length in characters. */
 function tokenAt(text: string, at: number): number {
@@ -162,10 +164,19 @@ function tokenAt(text: string, at: number): number {
   if (code !== 37) return 16 + isOther
   ofNumber.lastIndex = at
   const found = ofNumber.exec(text)
-  if (found !== null) return found[0].length * 16 + (found[1] === undefined ? isSeparator : Number(found[1]))
-  anyEscape.lastIndex = at
-  return (anyEscape.test(text) ? 48 : 16) + isOther
+  if (found === null) return 16 + isOther
+  return found[0].length * 16 + (found[1] === undefined ? isSeparator : Number(found[1]))
 }
+
+/** Whether the two characters before are an escape that is of two digits, `%40`, and not the beginning of a number. */
+function followsEscape(text: string, at: number): boolean {
+  let from = at - 2
+  while (text.startsWith('25', from - 2)) from -= 2
+  return from > 0 && text[from - 1] === '%'
+}
+
+/** As long as the ids of MongoDB, and longer than a card number with a short word before or behind it. */
+const leastHash = 24
 
 /** The longest of the {@link identifiers}, and more: what reaches farther is none of them. */
 const mostWord = 64
