@@ -111,7 +111,7 @@ const poolShape = {
   /** How large requests may be. */
   limits: limitsSchema.prefault({}),
   /** How requests are carried: by undici, by Node's own client, or by HTTP/2. Default `undici`. */
-  transport: transportSchema.default('undici'),
+  transport: transportSchema.default('direct'),
   /** Which client addresses are served. */
   access: accessSchema.prefault({}),
 }

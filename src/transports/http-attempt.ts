@@ -5,7 +5,7 @@ import { reasonOf } from '../errors.ts'
 import type { AttemptFailure } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel } from '../transport.ts'
 import { failureOf } from './failure.ts'
-import type { HttpLine } from './http-line.ts'
+import type { Carried, HttpLine } from './http-line.ts'
 import { abandon, newMessage, switchFault } from './http-message.ts'
 import { idleMsOf } from './idle.ts'
 import { valueIn } from './raw.ts'
@@ -15,7 +15,7 @@ import type { Lines } from './singles.ts'
 import { isStale } from './stale.ts'
 import { Teller } from './teller.ts'
 
-export class HttpAttempt {
+export class HttpAttempt implements Carried {
   readonly #request: AttemptRequest
   readonly #lines: Lines
   readonly #settings: TransportSettings
@@ -33,6 +33,8 @@ export class HttpAttempt {
   /** Connections that turned out to be closed. */
   #stale = 0
   #paused = false
+  /** Whether bytes came that belong to no response: whatever they are, they must not answer the next request. */
+  #spoiled = false
 
   constructor(request: AttemptRequest, handler: AttemptHandler, lines: Lines, settings: TransportSettings) {
     this.#request = request
@@ -85,7 +87,7 @@ export class HttpAttempt {
 
   #carry(line: HttpLine): void {
     const message = this.#message!
-    const socket = line.wake()
+    const socket = line.take(this)
     const reused = line.requests++ > 0
     this.#carried = true
     this.#readBefore = socket.bytesRead
@@ -130,20 +132,30 @@ export class HttpAttempt {
   }
 
   #awaitHead(): void {
-    const { headerMs } = this.#settings.timeouts
-    this.#line!.deadline.set(headerMs, () => {
-      // While the client is what it waits for, the backend is not late.
-      if (this.#body?.waitsForClient === true) this.#awaitHead()
-      else this.#fail({ result: 'header-timeout', sent: true, detail: `no response within ${headerMs} ms` })
-    })
+    this.#line!.await(this.#settings.timeouts.headerMs)
   }
 
   #awaitData(): void {
-    const { bodyIdleMs } = this.#settings.timeouts
-    this.#line!.deadline.set(bodyIdleMs, () => {
+    this.#line!.await(this.#settings.timeouts.bodyIdleMs)
+  }
+
+  /** For the connection: called before Node's parser sees the bytes, which may drop those that it has not asked for. */
+  onData(): void {
+    if (this.#response?.complete === true) this.#spoiled = true
+  }
+
+  /** For the connection: the message tells. */
+  onOver(): void {}
+
+  /** For the connection. */
+  onDue(): void {
+    const { headerMs, bodyIdleMs } = this.#settings.timeouts
+    if (this.#response !== undefined) {
       if (this.#paused) this.#awaitData()
       else this.#fail({ result: 'body-timeout', sent: true, detail: `nothing came for ${bodyIdleMs} ms` })
-    })
+      // While the client is what it waits for, the backend is not late.
+    } else if (this.#body?.waitsForClient === true) this.#awaitHead()
+    else this.#fail({ result: 'header-timeout', sent: true, detail: `no response within ${headerMs} ms` })
   }
 
   #responded(response: IncomingMessage): void {
@@ -151,7 +163,6 @@ export class HttpAttempt {
     // What Node does not take for a switch of protocols lacks the headers of one.
     if (response.statusCode === 101) return this.#invalid('a switch of protocols without its headers')
     this.#response = response
-    this.#line!.response = response
     response.on('error', (error) => this.#failed(error))
     response.on('data', (chunk: Buffer) => {
       if (this.#teller.over) return
@@ -185,7 +196,7 @@ export class HttpAttempt {
     const restMs = stays ? idleMsOf(valueIn(response.rawHeaders, 'keep-alive'), keepAliveMs) : 0
     // From now on it may carry somebody else's request.
     this.#line = undefined
-    if (restMs > 0 && line.isOpen && !line.spoiled) {
+    if (restMs > 0 && line.isOpen && !this.#spoiled) {
       line.rest(restMs)
       this.#lines.release(line, restMs)
     } else this.#lines.discard(line)

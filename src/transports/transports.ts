@@ -4,15 +4,16 @@ import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Dial, Transport } from '../transport.ts'
 import { dial } from './dial.ts'
+import { directTransport } from './direct.ts'
 import { httpTransport } from './http.ts'
 import { http2Transport } from './http2.ts'
 import { wayOf } from './pools.ts'
 import type { TransportSettings } from './settings.ts'
 import { undiciTransport } from './undici.ts'
 
-const makers = { undici: undiciTransport, http: httpTransport, http2: http2Transport }
+const makers = { direct: directTransport, undici: undiciTransport, http: httpTransport, http2: http2Transport }
 
-export const transportSchema = z.enum(['undici', 'http', 'http2'])
+export const transportSchema = z.enum(['direct', 'undici', 'http', 'http2'])
 
 interface Settings extends Omit<TransportSettings, 'clock'> {
   readonly backends: readonly Backend[]

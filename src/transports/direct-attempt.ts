@@ -1,0 +1,286 @@
+// One attempt over a socket of its own: the request is written, and the response read, without a client in between.
+import { Readable } from 'node:stream'
+import { reasonOf } from '../errors.ts'
+import type { AttemptFailure } from '../outcome.ts'
+import type { AttemptHandler, AttemptRequest, Cancel } from '../transport.ts'
+import { BodyOutlet, headOf } from './direct-message.ts'
+import { failureOf } from './failure.ts'
+import type { Carried, HttpLine } from './http-line.ts'
+import { idleMsOf } from './idle.ts'
+import type { Pool } from './pool.ts'
+import { valueIn } from './raw.ts'
+import { ParseFault, type ResponseHead } from './response-head.ts'
+import { ResponseParser, type ResponseSink } from './response-parser.ts'
+import { BodySender } from './send-body.ts'
+import type { TransportSettings } from './settings.ts'
+import { isStale } from './stale.ts'
+
+/** Calls `act` of each in the next phase of the event loop: see {@link DirectAttempt.write}. */
+export type InNextPhase = (one: { write(): void }) => void
+
+export class DirectAttempt implements Carried, ResponseSink {
+  readonly #request: AttemptRequest
+  readonly #handler: AttemptHandler
+  readonly #lines: Pool<HttpLine>
+  readonly #settings: TransportSettings
+  readonly #inNextPhase: InNextPhase
+  readonly #parser: ResponseParser
+  #head = ''
+  #leaveQueue: (() => void) | undefined
+  #queueUs = 0
+  #line: HttpLine | undefined
+  #body: BodySender | undefined
+  #outlet: BodyOutlet | undefined
+  /** Whether the request is on its way. */
+  #written = false
+  /** Whether a byte of a response has come. */
+  #began = false
+  #responded = false
+  #paused = false
+  /** Connections that turned out to be closed; and whether one of them may have got the request. */
+  #stale = 0
+  #sent = false
+  #over = false
+
+  constructor(
+    request: AttemptRequest,
+    handler: AttemptHandler,
+    lines: Pool<HttpLine>,
+    settings: TransportSettings,
+    inNextPhase: InNextPhase,
+  ) {
+    this.#request = request
+    this.#handler = handler
+    this.#lines = lines
+    this.#settings = settings
+    this.#inNextPhase = inNextPhase
+    this.#parser = new ResponseParser(this, request.method === 'HEAD')
+  }
+
+  start(): Cancel {
+    try {
+      this.#head = headOf(this.#request)
+      this.#acquire()
+    } catch (error) {
+      this.#fail({ result: 'internal', sent: false, detail: reasonOf(error) })
+    }
+    return this.#cancel
+  }
+
+  readonly #cancel = (): void => {
+    if (this.#over) return
+    this.#over = true
+    this.#leaveQueue?.()
+    this.#discard()
+  }
+
+  #acquire(): void {
+    this.#leaveQueue = this.#lines.acquire(this, this.#request.repeatable ? 'any' : 'young')
+  }
+
+  /** For the pool. */
+  ready(line: HttpLine, queueUs: number): void {
+    this.#queueUs = queueUs
+    this.#begin(line)
+  }
+
+  /** For the pool: there is no connection to be had. */
+  fail(result: 'queue-full' | 'queue-timeout' | 'internal'): void {
+    this.#fail({ result, sent: false, detail: result })
+  }
+
+  #begin(line: HttpLine): void {
+    this.#line = line
+    if (line.socket !== undefined) {
+      line.take(this)
+      // What has come for an idle connection in the same turn is told before this is written: bytes that nobody asked for must
+      // not answer it, and an end means another connection.
+      return this.#inNextPhase(this)
+    }
+    line.open((error) => {
+      if (this.#line !== line) return
+      if (error !== undefined) return this.#failed(error)
+      line.take(this)
+      this.write()
+    })
+  }
+
+  /** Sends the request on the connection that it has. */
+  write(): void {
+    const line = this.#line
+    if (line === undefined || this.#over) return
+    if (!line.isOpen) return this.#replace(line)
+    const socket = line.socket!
+    const reused = line.requests++ > 0
+    this.#written = true
+    try {
+      this.#handler.onConnected({
+        reused,
+        queueUs: this.#queueUs,
+        connectUs: reused ? 0 : line.connectUs,
+        stale: this.#stale,
+        peerAddress: line.peerAddress,
+      })
+    } catch (error) {
+      return this.#fail({ result: 'internal', sent: true, detail: reasonOf(error) })
+    }
+    if (this.#over) return
+    line.await(this.#settings.timeouts.headerMs)
+    const { body, headers } = this.#request
+    if (body === undefined) {
+      socket.write(this.#head, 'latin1')
+      return
+    }
+    socket.cork()
+    socket.write(this.#head, 'latin1')
+    if (body instanceof Readable) {
+      const chunked = valueIn(headers, 'content-length') === undefined
+      this.#outlet = new BodyOutlet(socket, chunked, () => {
+        if (!this.#responded && !this.#over) line.await(this.#settings.timeouts.headerMs)
+      })
+      this.#body = new BodySender(body, headers, this.#outlet, (failure) => this.#fail(failure))
+      // The head waits for what is there of the body, and no longer: a backend can answer to it alone.
+      queueMicrotask(() => socket.uncork())
+    } else {
+      socket.write(body)
+      socket.uncork()
+    }
+  }
+
+  onData(line: HttpLine, chunk: Buffer): void {
+    if (line !== this.#line) return
+    // Before it was asked: that answers nobody.
+    if (!this.#written) return this.#replace(line)
+    this.#began = true
+    this.#read(() => this.#parser.read(chunk))
+  }
+
+  #read(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      if (this.#over) return
+      const isResponse = error instanceof ParseFault || !this.#responded
+      return this.#fail({ result: isResponse ? 'response-invalid' : 'internal', sent: true, detail: reasonOf(error) })
+    }
+    if (this.#over) return
+    if (this.#parser.done) this.#ended()
+    else if (this.#responded) this.#line!.await(this.#settings.timeouts.bodyIdleMs)
+  }
+
+  onInterim({ status, headers }: ResponseHead): void {
+    if (status !== 100) this.#handler.onInformation(status, headers)
+  }
+
+  onHead({ status, reason, headers }: ResponseHead): void {
+    this.#handler.onResponse(status, reason, headers, this.#resume)
+    this.#responded = true
+  }
+
+  onBody(chunk: Buffer): boolean {
+    if (this.#over) return false
+    if (this.#handler.onData(chunk)) return !this.#over
+    this.#paused = !this.#over
+    if (this.#paused) this.#line!.socket!.pause()
+    return false
+  }
+
+  readonly #resume = (): void => {
+    if (this.#over || !this.#paused) return
+    this.#paused = false
+    this.#line!.socket!.resume()
+    this.#read(() => this.#parser.resume())
+  }
+
+  #ended(): void {
+    const line = this.#line!
+    const { keepAlive, reusable, trailers } = this.#parser
+    const stays = reusable && (this.#body === undefined || this.#body.ended)
+    const restMs = stays ? idleMsOf(keepAlive, this.#settings.connections.keepAliveMs) : 0
+    this.#over = true
+    this.#line = undefined
+    this.#leaveBody()
+    if (this.#paused) line.socket!.resume()
+    // From now on it may carry somebody else's request.
+    if (restMs > 0 && line.isOpen) {
+      line.rest(restMs)
+      this.#lines.release(line, restMs)
+    } else this.#lines.discard(line)
+    try {
+      this.#handler.onEnd(trailers)
+    } catch {
+      // The attempt is over: there is nobody left to be told.
+    }
+  }
+
+  onOver(line: HttpLine, error: Error | undefined): void {
+    if (line !== this.#line) return
+    if (!this.#written) return this.#replace(line)
+    if (error === undefined) this.#parser.end()
+    if (this.#parser.done) this.#ended()
+    else this.#failed(error ?? new Error('closed'))
+  }
+
+  onDue(line: HttpLine): void {
+    if (line !== this.#line) return
+    const { headerMs, bodyIdleMs } = this.#settings.timeouts
+    if (this.#responded) {
+      // It is us who do not read.
+      if (this.#paused) line.await(bodyIdleMs)
+      else this.#fail({ result: 'body-timeout', sent: true, detail: `nothing came for ${bodyIdleMs} ms` })
+      // While the client is what it waits for, the backend is not late.
+    } else if (this.#body?.waitsForClient === true) line.await(headerMs)
+    else this.#fail({ result: 'header-timeout', sent: true, detail: `no response within ${headerMs} ms` })
+  }
+
+  #failed(error: unknown): void {
+    const line = this.#line
+    if (this.#over || line === undefined) return
+    if (line.closed) return this.#fail({ result: 'internal', sent: this.#written, detail: 'the transport was closed' })
+    const failure = failureOf(error, { connected: this.#written, responded: this.#responded })
+    if (isStale({ reused: this.#written && line.requests > 1, began: this.#began, result: failure.result })) {
+      if (this.#request.repeatable) return this.#again(line)
+      this.#lines.stale(line)
+    }
+    this.#fail(failure)
+  }
+
+  // Within the same attempt: it is no fault of the backend that a connection was idle for too long.
+  #again(line: HttpLine): void {
+    this.#sent = true
+    this.#written = false
+    this.#replace(line)
+  }
+
+  #replace(line: HttpLine): void {
+    this.#line = undefined
+    const fresh = line.closed ? undefined : this.#lines.renew(line)
+    this.#stale++
+    if (fresh !== undefined) return this.#begin(fresh)
+    this.#fail({ result: 'internal', sent: false, detail: 'the transport was closed' })
+  }
+
+  #fail(failure: AttemptFailure): void {
+    if (this.#over) return
+    this.#over = true
+    this.#discard()
+    try {
+      this.#handler.onFail(this.#sent ? { ...failure, sent: true } : failure)
+    } catch {
+      // As at the end.
+    }
+  }
+
+  /** Frees what carries the attempt. */
+  #discard(): void {
+    const line = this.#line
+    this.#line = undefined
+    this.#leaveBody()
+    if (line !== undefined) this.#lines.discard(line)
+  }
+
+  #leaveBody(): void {
+    this.#body?.stop()
+    this.#outlet?.close()
+  }
+}
