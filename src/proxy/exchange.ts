@@ -16,7 +16,7 @@ import { interimHead, responseHead } from './headers.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
 import type { Outgoing } from './outgoing.ts'
-import type { Outlet } from './outlet.ts'
+import type { Outlet, Source } from './outlet.ts'
 import { onceClosed } from './pipelined.ts'
 import type { Ports } from './ports.ts'
 import { refuse } from './refuse.ts'
@@ -81,8 +81,14 @@ class Exchange implements Outlet {
     if ('result' in sent) return this.#refuse(sent.result, sent.detail)
     this.#outgoing = sent
     this.#journal.target = sent.target
-    const onBodyFault = this.#onBodyFault
-    this.#sending = new Sending(this.#ports, { ...facts, incoming: this.#incoming, outgoing: sent, onBodyFault })
+    this.#sending = new Sending(this.#ports, {
+      incoming: this.#incoming,
+      admitted,
+      outgoing: sent,
+      view: this.#view,
+      onBodyFault: this.#onBodyFault,
+      upgrading: this.#options.upgrading,
+    })
     if (this.#ports.log.refuses) return void this.#recordThenSend()
     // It may last for days: its record would come too late.
     if (this.once) this.#journal.received()
@@ -122,7 +128,7 @@ class Exchange implements Outlet {
     if (this.#request.httpVersion !== '1.0') writeHints(this.#response, interimHead(headers))
   }
 
-  onHead(...[from, status, reason, headers, resume]: Parameters<Outlet['onHead']>): boolean {
+  onHead(from: Source, status: number, reason: string, headers: string[], resume: () => void): boolean {
     // Somebody else has answered meanwhile: `close` will tell.
     if (this.#response.headersSent) return false
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304

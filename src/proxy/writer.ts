@@ -3,9 +3,11 @@ import type { ServerResponse } from 'node:http'
 import { sendableTrailers } from './trailers.ts'
 import { addTrailers } from './versions.ts'
 
+const settled = Promise.resolve()
+
 export class ResponseWriter {
   readonly #response: ServerResponse
-  #resume: () => void = () => undefined
+  #resume: (() => void) | undefined
   /** The number of bytes after which the response is complete, where the last of them must wait. */
   #holdAt: number | undefined
   #held: Buffer | undefined
@@ -25,7 +27,8 @@ export class ResponseWriter {
     this.#holdAt = holdAt
     // Node keeps a head until the body begins. What came with it goes out with it; otherwise the head goes alone, for the
     // body may be long in coming.
-    if (!whole) queueMicrotask(() => this.#flush())
+    // Not `queueMicrotask`, which makes a resource of each.
+    if (!whole) void settled.then(() => this.#flush())
   }
 
   #flush(): void {
@@ -47,7 +50,7 @@ export class ResponseWriter {
       this.#response.on('drain', () => {
         if (!this.#paused) return
         this.#paused = false
-        this.#resume()
+        this.#resume?.()
       })
     }
     return false

@@ -152,12 +152,14 @@ export class DirectAttempt implements Carried, ResponseSink {
     // Before it was asked: that answers nobody.
     if (!this.#written) return this.#replace(line)
     this.#began = true
-    this.#read(() => this.#parser.read(chunk))
+    this.#read(chunk)
   }
 
-  #read(act: () => void): void {
+  /** Reads on; without a chunk, what is there already. */
+  #read(chunk: Buffer | undefined): void {
     try {
-      act()
+      if (chunk === undefined) this.#parser.resume()
+      else this.#parser.read(chunk)
     } catch (error) {
       if (this.#over) return
       const isResponse = error instanceof ParseFault || !this.#responded
@@ -189,7 +191,7 @@ export class DirectAttempt implements Carried, ResponseSink {
     if (this.#over || !this.#paused) return
     this.#paused = false
     this.#line!.socket!.resume()
-    this.#read(() => this.#parser.resume())
+    this.#read(undefined)
   }
 
   #ended(): void {
@@ -224,12 +226,10 @@ export class DirectAttempt implements Carried, ResponseSink {
   onDue(line: HttpLine): void {
     if (line !== this.#line) return
     const { headerMs, bodyIdleMs } = this.#settings.timeouts
-    if (this.#responded) {
-      // It is us who do not read.
-      if (this.#paused) line.await(bodyIdleMs)
-      else this.#fail({ result: 'body-timeout', sent: true, detail: `nothing came for ${bodyIdleMs} ms` })
-      // While the client is what it waits for, the backend is not late.
-    } else if (this.#body?.waitsForClient === true) line.await(headerMs)
+    // While the client is what it waits for, the backend is not late; nor is it while we do not read.
+    if (this.#paused || this.#body?.waitsForClient === true) line.await(this.#responded ? bodyIdleMs : headerMs)
+    else if (this.#responded)
+      this.#fail({ result: 'body-timeout', sent: true, detail: `nothing came for ${bodyIdleMs} ms` })
     else this.#fail({ result: 'header-timeout', sent: true, detail: `no response within ${headerMs} ms` })
   }
 

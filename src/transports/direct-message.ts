@@ -32,15 +32,17 @@ export function headOf({ method, path, headers, body }: AttemptRequest): string 
   if (!token.test(method)) throw new Error('a method that is no token')
   if (path[0] !== '/' || notOfTarget.test(path)) throw new Error('a target that is no path')
   let head = `${method} ${path} HTTP/1.1\r\n`
+  // The default of HTTP/1.1, said for servers of HTTP/1.0; behind `Host`, which stands first.
+  let connection = 'connection: keep-alive\r\n'
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!
     const value = headers[i + 1]!
     checkName(name)
     if (notOfValue.test(value)) throw new Error(`a value of ${name} that cannot be sent`)
-    head += `${name}: ${value}\r\n`
+    head += `${name}: ${value}\r\n${connection}`
+    connection = ''
   }
-  // The default of HTTP/1.1, said for servers of HTTP/1.0.
-  head += 'connection: keep-alive\r\n'
+  head += connection
   if (length !== undefined) return `${head}\r\n`
   if (body instanceof Readable) return `${head}transfer-encoding: chunked\r\n\r\n`
   if (body !== undefined) return `${head}content-length: ${body.length}\r\n\r\n`

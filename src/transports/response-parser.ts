@@ -117,9 +117,10 @@ export class ResponseParser {
     return true
   }
 
-  // RFC 9112 section 6.3. What can be read in two ways is refused: two lengths, a length beside chunks, another coding.
+  // RFC 9112 section 6.3. What can be read in two ways is refused: two lengths, or a length beside a coding.
   #frame({ headers, status, minor }: ResponseHead): void {
     let length: string | undefined
+    let coded = false
     let chunked = false
     this.#persists = minor === 1
     for (let i = 0; i < headers.length; i += 2) {
@@ -129,15 +130,16 @@ export class ResponseParser {
         if (length !== undefined || !/^\d{1,15}$/.test(value)) throw new ParseFault('a Content-Length that is none')
         length = value
       } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
-        if (chunked || value.toLowerCase() !== 'chunked') throw new ParseFault('a transfer coding other than chunked')
-        chunked = true
+        // What may go on with which codings is for others to say: here the last one counts, for the end of the body.
+        coded = true
+        chunked = value === 'chunked' || /(?:^|,)[ \t]*chunked$/i.test(value)
       } else if (name.length === 10) {
         const lower = name.toLowerCase()
         if (lower === 'keep-alive') this.keepAlive = value
         else if (lower === 'connection') this.#connection(value, minor)
       }
     }
-    if (chunked && (length !== undefined || minor === 0)) throw new ParseFault('a transfer coding out of place')
+    if (coded && (length !== undefined || minor === 0)) throw new ParseFault('a transfer coding out of place')
     this.#left = length === undefined ? 0 : Number(length)
     if (this.#isHead || status === 204 || status === 304) this.#state = 'done'
     else if (chunked) this.#state = 'chunk-size'
