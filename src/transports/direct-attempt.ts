@@ -108,9 +108,10 @@ export class DirectAttempt implements Carried, ResponseSink {
   /** Sends the request on the connection that it has. */
   write(): void {
     const line = this.#line
-    if (line === undefined || this.#over) return
+    const socket = line?.socket
+    // It may be over meanwhile, or wait for another connection.
+    if (line === undefined || socket === undefined || this.#written) return
     if (!line.isOpen) return this.#replace(line)
-    const socket = line.socket!
     const reused = line.requests++ > 0
     this.#written = true
     try {
