@@ -110,7 +110,7 @@ const poolShape = {
   trustProxy: trustSchema.prefault(false),
   /** How large requests may be. */
   limits: limitsSchema.prefault({}),
-  /** How requests are carried: by undici, by Node's own client, or by HTTP/2. Default `undici`. */
+  /** How requests are carried: over sockets, by undici, by Node's own client, or by HTTP/2. Default `direct`. */
   transport: transportSchema.default('direct'),
   /** Which client addresses are served. */
   access: accessSchema.prefault({}),

@@ -1,24 +1,19 @@
 // One attempt over a socket of its own: the request is written, and the response read, without a client in between.
-import { Readable } from 'node:stream'
 import { reasonOf } from '../errors.ts'
 import type { AttemptFailure } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel } from '../transport.ts'
-import { BodyOutlet, headOf } from './direct-message.ts'
-import { failureOf } from './failure.ts'
+import { headOf, type Sender, type SentBody, writeRequest } from './direct-message.ts'
+import { failureOf, lateFailure } from './failure.ts'
 import type { Carried, HttpLine } from './http-line.ts'
 import { idleMsOf } from './idle.ts'
+import type { InNextPhase, Writer } from './next-phase.ts'
 import type { Pool } from './pool.ts'
-import { valueIn } from './raw.ts'
 import { ParseFault, type ResponseHead } from './response-head.ts'
 import { ResponseParser, type ResponseSink } from './response-parser.ts'
-import { BodySender } from './send-body.ts'
 import type { TransportSettings } from './settings.ts'
 import { isStale } from './stale.ts'
 
-/** Calls `act` of each in the next phase of the event loop: see {@link DirectAttempt.write}. */
-export type InNextPhase = (one: { write(): void }) => void
-
-export class DirectAttempt implements Carried, ResponseSink {
+export class DirectAttempt implements Carried, ResponseSink, Sender, Writer {
   readonly #request: AttemptRequest
   readonly #handler: AttemptHandler
   readonly #lines: Pool<HttpLine>
@@ -29,8 +24,7 @@ export class DirectAttempt implements Carried, ResponseSink {
   #leaveQueue: (() => void) | undefined
   #queueUs = 0
   #line: HttpLine | undefined
-  #body: BodySender | undefined
-  #outlet: BodyOutlet | undefined
+  #body: SentBody | undefined
   /** Whether the request is on its way. */
   #written = false
   /** Whether a byte of a response has come. */
@@ -60,7 +54,7 @@ export class DirectAttempt implements Carried, ResponseSink {
   start(): Cancel {
     try {
       this.#head = headOf(this.#request)
-      this.#acquire()
+      this.#leaveQueue = this.#lines.acquire(this, this.#request.repeatable ? 'any' : 'young')
     } catch (error) {
       this.#fail({ result: 'internal', sent: false, detail: reasonOf(error) })
     }
@@ -72,10 +66,6 @@ export class DirectAttempt implements Carried, ResponseSink {
     this.#over = true
     this.#leaveQueue?.()
     this.#discard()
-  }
-
-  #acquire(): void {
-    this.#leaveQueue = this.#lines.acquire(this, this.#request.repeatable ? 'any' : 'young')
   }
 
   /** For the pool. */
@@ -99,7 +89,7 @@ export class DirectAttempt implements Carried, ResponseSink {
     }
     line.open((error) => {
       if (this.#line !== line) return
-      if (error !== undefined) return this.#failed(error)
+      if (error !== undefined) return this.#failed(line, error)
       line.take(this)
       this.write()
     })
@@ -112,40 +102,23 @@ export class DirectAttempt implements Carried, ResponseSink {
     // It may be over meanwhile, or wait for another connection.
     if (line === undefined || socket === undefined || this.#written) return
     if (!line.isOpen) return this.#replace(line)
-    const reused = line.requests++ > 0
     this.#written = true
     try {
-      this.#handler.onConnected({
-        reused,
-        queueUs: this.#queueUs,
-        connectUs: reused ? 0 : line.connectUs,
-        stale: this.#stale,
-        peerAddress: line.peerAddress,
-      })
+      this.#handler.onConnected(line.connected(this.#queueUs, this.#stale))
     } catch (error) {
       return this.#fail({ result: 'internal', sent: true, detail: reasonOf(error) })
     }
     if (this.#over) return
-    line.await(this.#settings.timeouts.headerMs)
-    const { body, headers } = this.#request
-    if (body === undefined) {
-      socket.write(this.#head, 'latin1')
-      return
-    }
-    socket.cork()
-    socket.write(this.#head, 'latin1')
-    if (body instanceof Readable) {
-      const chunked = valueIn(headers, 'content-length') === undefined
-      this.#outlet = new BodyOutlet(socket, chunked, () => {
-        if (!this.#responded && !this.#over) line.await(this.#settings.timeouts.headerMs)
-      })
-      this.#body = new BodySender(body, headers, this.#outlet, (failure) => this.#fail(failure))
-      // The head waits for what is there of the body, and no longer: a backend can answer to it alone.
-      queueMicrotask(() => socket.uncork())
-    } else {
-      socket.write(body)
-      socket.uncork()
-    }
+    this.#await()
+    this.#body = writeRequest(socket, this.#head, this.#request, this)
+  }
+
+  onBodyFault(failure: AttemptFailure): void {
+    this.#fail(failure)
+  }
+
+  onBodyEnd(): void {
+    if (!this.#responded && !this.#over) this.#await()
   }
 
   onData(line: HttpLine, chunk: Buffer): void {
@@ -162,20 +135,21 @@ export class DirectAttempt implements Carried, ResponseSink {
       if (chunk === undefined) this.#parser.resume()
       else this.#parser.read(chunk)
     } catch (error) {
-      if (this.#over) return
       const isResponse = error instanceof ParseFault || !this.#responded
       return this.#fail({ result: isResponse ? 'response-invalid' : 'internal', sent: true, detail: reasonOf(error) })
     }
     if (this.#over) return
     if (this.#parser.done) this.#ended()
-    else if (this.#responded) this.#line!.await(this.#settings.timeouts.bodyIdleMs)
+    else if (this.#responded) this.#await()
   }
 
   onInterim({ status, headers }: ResponseHead): void {
-    if (status !== 100) this.#handler.onInformation(status, headers)
+    if (status !== 100 && !this.#over) this.#handler.onInformation(status, headers)
   }
 
   onHead({ status, reason, headers }: ResponseHead): void {
+    // What was broken off meanwhile is read to the end of what has come, and told to nobody.
+    if (this.#over) return
     this.#handler.onResponse(status, reason, headers, this.#resume)
     this.#responded = true
   }
@@ -202,7 +176,7 @@ export class DirectAttempt implements Carried, ResponseSink {
     const restMs = stays ? idleMsOf(keepAlive, this.#settings.connections.keepAliveMs) : 0
     this.#over = true
     this.#line = undefined
-    this.#leaveBody()
+    this.#body?.leave()
     if (this.#paused) line.socket!.resume()
     // From now on it may carry somebody else's request.
     if (restMs > 0 && line.isOpen) {
@@ -221,36 +195,34 @@ export class DirectAttempt implements Carried, ResponseSink {
     if (!this.#written) return this.#replace(line)
     if (error === undefined) this.#parser.end()
     if (this.#parser.done) this.#ended()
-    else this.#failed(error ?? new Error('closed'))
+    else this.#failed(line, error ?? new Error('closed'))
   }
 
   onDue(line: HttpLine): void {
     if (line !== this.#line) return
-    const { headerMs, bodyIdleMs } = this.#settings.timeouts
     // While the client is what it waits for, the backend is not late; nor is it while we do not read.
-    if (this.#paused || this.#body?.waitsForClient === true) line.await(this.#responded ? bodyIdleMs : headerMs)
-    else if (this.#responded)
-      this.#fail({ result: 'body-timeout', sent: true, detail: `nothing came for ${bodyIdleMs} ms` })
-    else this.#fail({ result: 'header-timeout', sent: true, detail: `no response within ${headerMs} ms` })
+    if (this.#paused || this.#body?.waitsForClient === true) this.#await()
+    else this.#fail(lateFailure(this.#responded, this.#settings.timeouts))
   }
 
-  #failed(error: unknown): void {
-    const line = this.#line
-    if (this.#over || line === undefined) return
+  #await(): void {
+    const { headerMs, bodyIdleMs } = this.#settings.timeouts
+    this.#line!.await(this.#responded ? bodyIdleMs : headerMs)
+  }
+
+  #failed(line: HttpLine, error: unknown): void {
     if (line.closed) return this.#fail({ result: 'internal', sent: this.#written, detail: 'the transport was closed' })
     const failure = failureOf(error, { connected: this.#written, responded: this.#responded })
     if (isStale({ reused: this.#written && line.requests > 1, began: this.#began, result: failure.result })) {
-      if (this.#request.repeatable) return this.#again(line)
+      if (this.#request.repeatable) {
+        // Within the same attempt: it is no fault of the backend that a connection was idle for too long.
+        this.#sent = true
+        this.#written = false
+        return this.#replace(line)
+      }
       this.#lines.stale(line)
     }
     this.#fail(failure)
-  }
-
-  // Within the same attempt: it is no fault of the backend that a connection was idle for too long.
-  #again(line: HttpLine): void {
-    this.#sent = true
-    this.#written = false
-    this.#replace(line)
   }
 
   #replace(line: HttpLine): void {
@@ -276,12 +248,7 @@ export class DirectAttempt implements Carried, ResponseSink {
   #discard(): void {
     const line = this.#line
     this.#line = undefined
-    this.#leaveBody()
+    this.#body?.leave()
     if (line !== undefined) this.#lines.discard(line)
-  }
-
-  #leaveBody(): void {
-    this.#body?.stop()
-    this.#outlet?.close()
   }
 }

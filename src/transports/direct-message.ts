@@ -1,8 +1,10 @@
 // A request of HTTP/1.1 in bytes: its head, and its body on the way to a connection.
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
+import type { AttemptFailure } from '../outcome.ts'
 import type { AttemptRequest } from '../transport.ts'
-import { type BodySink, checkLength } from './send-body.ts'
+import { valueIn } from './raw.ts'
+import { BodySender, type BodySink, checkLength } from './send-body.ts'
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const notOfTarget = /[^\x21-\x7e\x80-\xff]/
@@ -50,17 +52,16 @@ export function headOf({ method, path, headers, body }: AttemptRequest): string 
 }
 
 /** Where a body that streams goes: in chunks where its length is not told. Its socket outlives it. */
-export class BodyOutlet implements BodySink {
+class BodyOutlet implements BodySink {
   readonly #socket: Socket
   readonly #chunked: boolean
-  readonly #onEnd: () => void
+  readonly #sender: Sender
   #onDrain: (() => void) | undefined
 
-  /** `onEnd` is called once all of it was written. */
-  constructor(socket: Socket, chunked: boolean, onEnd: () => void) {
+  constructor(socket: Socket, chunked: boolean, sender: Sender) {
     this.#socket = socket
     this.#chunked = chunked
-    this.#onEnd = onEnd
+    this.#sender = sender
   }
 
   get writableNeedDrain(): boolean {
@@ -87,12 +88,63 @@ export class BodyOutlet implements BodySink {
   end(): void {
     if (this.#chunked) this.#socket.write('0\r\n\r\n', 'latin1')
     this.close()
-    this.#onEnd()
+    this.#sender.onBodyEnd()
   }
 
   /** Leaves the socket alone from now on. */
   close(): void {
     if (this.#onDrain !== undefined) this.#socket.off('drain', this.#onDrain)
     this.#onDrain = undefined
+  }
+}
+
+/** Who is told what becomes of a body that streams. */
+export interface Sender {
+  /** All of it is written. */
+  onBodyEnd(): void
+  /** It cannot go on. Called once, and nothing after it. */
+  onBodyFault(failure: AttemptFailure): void
+}
+
+/** A body on its way, until it is written or left. */
+export interface SentBody {
+  readonly ended: boolean
+  readonly waitsForClient: boolean
+  leave(): void
+}
+
+/** Writes a request. Of a body that streams it returns what is known of that. */
+export function writeRequest(
+  socket: Socket,
+  head: string,
+  { body, headers }: AttemptRequest,
+  sender: Sender,
+): SentBody | undefined {
+  if (body === undefined) {
+    socket.write(head, 'latin1')
+    return undefined
+  }
+  socket.cork()
+  socket.write(head, 'latin1')
+  if (!(body instanceof Readable)) {
+    socket.write(body)
+    socket.uncork()
+    return undefined
+  }
+  // The head waits for what is there of the body, and no longer: a backend can answer to it alone.
+  queueMicrotask(() => socket.uncork())
+  const outlet = new BodyOutlet(socket, valueIn(headers, 'content-length') === undefined, sender)
+  const sending = new BodySender(body, headers, outlet, (failure) => sender.onBodyFault(failure))
+  return {
+    get ended() {
+      return sending.ended
+    },
+    get waitsForClient() {
+      return sending.waitsForClient
+    },
+    leave() {
+      sending.stop()
+      outlet.close()
+    },
   }
 }

@@ -1,8 +1,8 @@
 // The transport without a client in between: HTTP/1.1 written to sockets, and read from them, by ourselves.
-import { afterTurn } from '../clock.ts'
 import type { Transport } from '../transport.ts'
-import { DirectAttempt, type InNextPhase } from './direct-attempt.ts'
+import { DirectAttempt } from './direct-attempt.ts'
 import { HttpLine } from './http-line.ts'
+import { nextPhase } from './next-phase.ts'
 import { Pool } from './pool.ts'
 import { Pools } from './pools.ts'
 import type { TransportSettings } from './settings.ts'
@@ -12,7 +12,7 @@ export function directTransport(settings: TransportSettings): Transport {
   const pools = new Pools(
     (backend) => new Pool<HttpLine>((onClosed) => new HttpLine(backend, settings, onClosed), connections, clock),
   )
-  const inNextPhase = phases()
+  const inNextPhase = nextPhase()
   return {
     name: 'direct',
     send: (request, handler) =>
@@ -22,18 +22,5 @@ export function directTransport(settings: TransportSettings): Transport {
       return pools.isIdle
     },
     close: () => pools.close(),
-  }
-}
-
-/** One wait for the next phase serves all that begin in this one. */
-function phases(): InNextPhase {
-  let waiting: { write(): void }[] = []
-  const writeAll = (): void => {
-    const all = waiting
-    waiting = []
-    for (const one of all) one.write()
-  }
-  return (one) => {
-    if (waiting.push(one) === 1) afterTurn(writeAll)
   }
 }

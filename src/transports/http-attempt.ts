@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { reasonOf } from '../errors.ts'
 import type { AttemptFailure } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel } from '../transport.ts'
-import { failureOf } from './failure.ts'
+import { failureOf, lateFailure } from './failure.ts'
 import type { Carried, HttpLine } from './http-line.ts'
 import { abandon, newMessage, switchFault } from './http-message.ts'
 import { idleMsOf } from './idle.ts'
@@ -88,20 +88,13 @@ export class HttpAttempt implements Carried {
   #carry(line: HttpLine): void {
     const message = this.#message!
     const socket = line.take(this)
-    const reused = line.requests++ > 0
     this.#carried = true
     this.#readBefore = socket.bytesRead
     this.#listen(message)
     message.onSocket(socket)
-    this.#teller.connected({
-      reused,
-      queueUs: this.#queueUs,
-      connectUs: reused ? 0 : line.connectUs,
-      stale: this.#stale,
-      peerAddress: line.peerAddress,
-    })
+    this.#teller.connected(line.connected(this.#queueUs, this.#stale))
     if (this.#teller.over) return
-    this.#awaitHead()
+    this.#await()
     this.#sendBody(message)
   }
 
@@ -127,16 +120,13 @@ export class HttpAttempt implements Carried {
     // A backend can answer to the head alone.
     if (body.readableLength === 0) message.flushHeaders()
     message.on('finish', () => {
-      if (this.#response === undefined && !this.#teller.over) this.#awaitHead()
+      if (this.#response === undefined && !this.#teller.over) this.#await()
     })
   }
 
-  #awaitHead(): void {
-    this.#line!.await(this.#settings.timeouts.headerMs)
-  }
-
-  #awaitData(): void {
-    this.#line!.await(this.#settings.timeouts.bodyIdleMs)
+  #await(): void {
+    const { headerMs, bodyIdleMs } = this.#settings.timeouts
+    this.#line!.await(this.#response === undefined ? headerMs : bodyIdleMs)
   }
 
   /** For the connection: called before Node's parser sees the bytes, which may drop those that it has not asked for. */
@@ -144,18 +134,11 @@ export class HttpAttempt implements Carried {
     if (this.#response?.complete === true) this.#spoiled = true
   }
 
-  /** For the connection: the message tells. */
-  onOver(): void {}
-
   /** For the connection. */
   onDue(): void {
-    const { headerMs, bodyIdleMs } = this.#settings.timeouts
-    if (this.#response !== undefined) {
-      if (this.#paused) this.#awaitData()
-      else this.#fail({ result: 'body-timeout', sent: true, detail: `nothing came for ${bodyIdleMs} ms` })
-      // While the client is what it waits for, the backend is not late.
-    } else if (this.#body?.waitsForClient === true) this.#awaitHead()
-    else this.#fail({ result: 'header-timeout', sent: true, detail: `no response within ${headerMs} ms` })
+    // While the client is what it waits for, the backend is not late; nor is it while we do not read.
+    if (this.#paused || this.#body?.waitsForClient === true) this.#await()
+    else this.#fail(lateFailure(this.#response !== undefined, this.#settings.timeouts))
   }
 
   #responded(response: IncomingMessage): void {
@@ -166,7 +149,7 @@ export class HttpAttempt implements Carried {
     response.on('error', (error) => this.#failed(error))
     response.on('data', (chunk: Buffer) => {
       if (this.#teller.over) return
-      this.#awaitData()
+      this.#await()
       if (this.#teller.data(chunk)) return
       this.#paused = true
       response.pause()
@@ -175,12 +158,12 @@ export class HttpAttempt implements Carried {
     response.on('close', () => {
       if (!response.complete) this.#failed(new Error('closed'))
     })
-    this.#awaitData()
+    this.#await()
     const { statusCode = 0, statusMessage = '', rawHeaders } = response
     this.#teller.response(statusCode, statusMessage, rawHeaders, () => {
       if (this.#teller.over || !this.#paused) return
       this.#paused = false
-      this.#awaitData()
+      this.#await()
       response.resume()
     })
   }

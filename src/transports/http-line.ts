@@ -1,6 +1,7 @@
 // One connection to a backend, without a client around it: a socket that carries one request at a time.
 import type { Socket } from 'node:net'
 import type { Backend } from '../backend.ts'
+import type { Connected } from '../transport.ts'
 import { Deadline } from './deadline.ts'
 import { dial, peerAddressOf } from './dial.ts'
 import type { Line } from './pool.ts'
@@ -10,7 +11,7 @@ import type { TransportSettings } from './settings.ts'
 export interface Carried {
   onData(line: HttpLine, chunk: Buffer): void
   /** It has ended: in order, or with an error. May be called more than once, also when the attempt has left the connection. */
-  onOver(line: HttpLine, error: Error | undefined): void
+  onOver?(line: HttpLine, error: Error | undefined): void
   /** The time that was given to {@link HttpLine.await} is over. */
   onDue(line: HttpLine): void
 }
@@ -22,10 +23,10 @@ export class HttpLine implements Line {
   /** For the phase that it is in: of the attempt that it carries, or of its rest. */
   readonly #deadline: Deadline
   socket: Socket | undefined
-  connectUs = 0
+  #connectUs = 0
   /** The address of the socket, where the backend is given by a name. */
-  peerAddress: string | undefined
-  /** Requests that it has carried. Written by the attempts. */
+  #peerAddress: string | undefined
+  /** Requests that it has carried. */
   requests = 0
   /** Whether it was closed by us. */
   closed = false
@@ -55,8 +56,8 @@ export class HttpLine implements Line {
         this.#giveUp = undefined
         if (error !== undefined) return settle(error)
         this.socket = socket
-        this.connectUs = clock.monoUs() - beganUs
-        this.peerAddress = peerAddressOf(this.#backend, socket)
+        this.#connectUs = clock.monoUs() - beganUs
+        this.#peerAddress = peerAddressOf(this.#backend, socket)
         socket.on('data', this.#onData)
         socket.on('end', this.#onEnd)
         socket.on('error', this.#onError)
@@ -76,6 +77,12 @@ export class HttpLine implements Line {
     this.#carries = by
     this.#deadline.clear()
     return this.socket!
+  }
+
+  /** Counts one request more; returns what is told of the connection then. */
+  connected(queueUs: number, stale: number): Connected {
+    const reused = this.requests++ > 0
+    return { reused, queueUs, connectUs: reused ? 0 : this.#connectUs, stale, peerAddress: this.#peerAddress }
   }
 
   /** Tells who has it in so many ms, in place of what was to be told before. */
@@ -119,17 +126,17 @@ export class HttpLine implements Line {
 
   readonly #onEnd = (): void => {
     if (this.#idle) this.#drop(true)
-    else this.#carries?.onOver(this, undefined)
+    else this.#carries?.onOver?.(this, undefined)
   }
 
   readonly #onError = (error: Error): void => {
     if (this.#idle) this.#drop(true)
-    else this.#carries?.onOver(this, error)
+    else this.#carries?.onOver?.(this, error)
   }
 
   readonly #onClose = (): void => {
     if (this.#idle) this.#drop(true)
-    else this.#carries?.onOver(this, new Error('closed'))
+    else this.#carries?.onOver?.(this, new Error('closed'))
   }
 
   readonly #onDue = (): void => {

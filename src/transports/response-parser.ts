@@ -27,6 +27,9 @@ const lf = 0x0a
 const cr = 0x0d
 const semicolon = 0x3b
 
+/** Fields of no more bytes are read anew with each part that comes. */
+const shortHead = 1024
+
 /** Longer sizes are no exact numbers. */
 const mostSizeDigits = 13
 /** Extensions of all chunks of a body together, in bytes: nobody reads them. */
@@ -44,6 +47,9 @@ export class ResponseParser {
   #left = 0
   #digits = 0
   #extensions = 0
+  /** Of fields that are not complete: how many bytes were there when they were read last, and searched for their end. */
+  #looked = 0
+  #searched = 0
   #persists = false
   trailers: string[] = []
   /** The value of `Keep-Alive`. */
@@ -104,16 +110,30 @@ export class ResponseParser {
   }
 
   #head(): boolean {
+    if (!this.#isWorthALook()) return false
     const bytes = this.#at === 0 ? this.#bytes : this.#bytes.subarray(this.#at)
     const head = readHead(bytes)
     if (head === undefined) return false
     this.#at += head.end
+    this.#looked = 0
+    this.#searched = 0
     if (head.status === 101) throw new ParseFault('a switch of protocols that nobody asked for')
     if (head.status < 200) this.#sink.onInterim(head)
     else {
       this.#frame(head)
       this.#sink.onHead(head)
     }
+    return true
+  }
+
+  /** Whether fields are read once more. Not for each byte that comes of long ones: that would take the square of their length. */
+  #isWorthALook(): boolean {
+    const bytes = this.#bytes
+    const size = bytes.length - this.#at
+    const from = this.#at + Math.max(0, this.#searched - 3)
+    this.#searched = size
+    if (size > shortHead && size < 2 * this.#looked && bytes.indexOf('\r\n\r\n', from, 'latin1') === -1) return false
+    this.#looked = size
     return true
   }
 
@@ -203,6 +223,7 @@ export class ResponseParser {
   }
 
   #trailers(): boolean {
+    if (!this.#isWorthALook()) return false
     const read = readTrailers(this.#bytes, this.#at)
     if (read === undefined) return false
     this.#at = read.end

@@ -158,6 +158,21 @@ describe.each([
     expect(await attempt(transport, backend.url).over()).toMatchObject({ body: 'ok', connected: { reused: false } })
   })
 
+  // Node's own client writes at once, and takes such bytes for the answer.
+  it.skipIf(make === httpTransport)(
+    'on which unasked bytes follow in the turn of the next request does not answer that',
+    async () => {
+      const backend = await sayingInTurn(okay)
+      const transport = transportOf(make)
+      await attempt(transport, backend.url).over()
+      // From a timer on, the bytes are read before the turn ends.
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      for (const socket of backend.sockets) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil')
+      expect(await attempt(transport, backend.url).over()).toMatchObject({ body: 'ok', failure: undefined })
+      expect(backend.accepted()).toBe(2)
+    },
+  )
+
   it('whose backend closes the idle connection costs nobody anything', async () => {
     const backend = await sayingInTurn(okay)
     const transport = transportOf(make)
