@@ -134,13 +134,14 @@ export class DirectAttempt implements Carried, ResponseSink, Sender, Writer {
     try {
       if (chunk === undefined) this.#parser.resume()
       else this.#parser.read(chunk)
+      if (this.#over) return
+      if (this.#parser.done) this.#ended()
+      else if (this.#responded) this.#await()
     } catch (error) {
+      // Of an attempt that is over nobody is left to be told.
       const isResponse = error instanceof ParseFault || !this.#responded
       return this.#fail({ result: isResponse ? 'response-invalid' : 'internal', sent: true, detail: reasonOf(error) })
     }
-    if (this.#over) return
-    if (this.#parser.done) this.#ended()
-    else if (this.#responded) this.#await()
   }
 
   onInterim({ status, headers }: ResponseHead): void {
@@ -183,18 +184,14 @@ export class DirectAttempt implements Carried, ResponseSink, Sender, Writer {
       line.rest(restMs)
       this.#lines.release(line, restMs)
     } else this.#lines.discard(line)
-    try {
-      this.#handler.onEnd(trailers)
-    } catch {
-      // The attempt is over: there is nobody left to be told.
-    }
+    this.#handler.onEnd(trailers)
   }
 
   onOver(line: HttpLine, error: Error | undefined): void {
     if (line !== this.#line) return
     if (!this.#written) return this.#replace(line)
     if (error === undefined) this.#parser.end()
-    if (this.#parser.done) this.#ended()
+    if (this.#parser.done) this.#read(undefined)
     else this.#failed(line, error ?? new Error('closed'))
   }
 
@@ -240,7 +237,7 @@ export class DirectAttempt implements Carried, ResponseSink, Sender, Writer {
     try {
       this.#handler.onFail(this.#sent ? { ...failure, sent: true } : failure)
     } catch {
-      // As at the end.
+      // It is over.
     }
   }
 
