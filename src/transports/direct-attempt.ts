@@ -241,7 +241,6 @@ export class DirectAttempt implements Carried, ResponseSink, Sender, Writer {
     }
   }
 
-  /** Frees what carries the attempt. */
   #discard(): void {
     const line = this.#line
     this.#line = undefined
