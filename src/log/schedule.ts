@@ -86,17 +86,8 @@ export class Schedule {
     this.segments = new SegmentWriter({ dir, tiles, mode, ...segment, clock }, file, closed)
     const { signing } = standing
     const size = signedSize
-    this.checkpoints = new Checkpoints({
-      dir,
-      origin,
-      tiles,
-      mode,
-      clock,
-      signing,
-      size,
-      handOvers,
-      onReady: this.kick,
-    })
+    const facts = { dir, origin, tiles, mode, clock, signing, size, handOvers }
+    this.checkpoints = new Checkpoints({ ...facts, onReady: this.kick })
     this.durableSize = signedSize
     // It holds the process: one that ends by itself still writes its last lines.
     this.flushing = new Alarm(clock, coalesceMs, this.kick, true)
