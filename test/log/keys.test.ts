@@ -358,6 +358,20 @@ describe('a key that certifies', () => {
     expect(follow(dir, 'traffic', one.opened.vkey!).steps).toEqual(['boot', 'boot'])
   })
 
+  it('goes on after starts that were broken off, wherever they were', async () => {
+    const dir = tempFolder()
+    const { key } = certifying()
+    const origins = new Set<string>()
+    for (let round = 0; round < 12; round++) {
+      const log = await openLog({ dir, instance: 'a', key })
+      origins.add(log.opened.heads.traffic.origin)
+      log.write('control', 1)
+      for (let turn = 0; turn < 4 * round; turn++) await new Promise(setImmediate)
+      await log.close()
+    }
+    expect(origins.size).toBe(1)
+  })
+
   it('follows one beside the log, and makes another key of this start on request', async () => {
     const dir = tempFolder()
     await (await written(dir)).close()
