@@ -11,6 +11,7 @@ export default defineConfig(({ outDir = 'dist' }) => [
       node: 'src/adapters/node.ts',
       express: 'src/adapters/express.ts',
       fastify: 'src/adapters/fastify.ts',
+      witness: 'src/witness/index.ts',
     },
     format: ['esm', 'cjs'],
     // `--no-dts` makes a build that runs, in a tenth of the time.

@@ -1,10 +1,10 @@
 // The benchmark: measures what one proxied request costs in ours and in its peers, and prints a table.
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { message, start, stop } from './lib/child.mjs'
+import { installPeers } from './lib/install.mjs'
 import { shareCores } from './lib/machine.mjs'
 import { help, parseOptions, UsageError } from './lib/options.mjs'
 import { roster } from './lib/roster.mjs'
@@ -12,13 +12,6 @@ import { playRound } from './lib/round.mjs'
 import { summarise, table } from './lib/table.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-
-function installPeers() {
-  if (existsSync(join(here, 'node_modules'))) return
-  console.error('installing the peers (npm ci in bench/)')
-  const { status } = spawnSync('npm', ['ci', '--no-fund', '--no-audit'], { cwd: here, stdio: ['ignore', 2, 2] })
-  if (status !== 0) throw new Error('npm ci in bench/ failed')
-}
 
 function report(round, rounds, name, { cpuUs, errors }) {
   const faults = Object.keys(errors)

@@ -1,25 +1,33 @@
-// A sink of your own: it gets every line in batches, and says by resolving that it has them.
-import { createBalancer } from 'auditlb'
+// A sink of your own: it gets the lines that it asks for in batches, and says by resolving that it has them.
+import { createBalancer, formats } from 'auditlb'
 import { startBackends } from './backends.mjs'
 
 let tries = 0
+// Formats are functions of a batch, for any sink: this one tells events in the words of OCSF.
+const ocsf = formats.json({ map: 'ocsf' })
 
-/** Keeps lines in memory. The first write fails, as a collector may: the same batch comes again. */
+/** Keeps events in memory. The first write fails, as a collector may: the same lines come again. */
 const memorySink = {
   name: 'memory',
   feed: { lines: 100, intervalMs: 20 },
-  lines: [],
+  // What is kept from it by its filter counts as delivered. A function is asked for each line, parsed.
+  filter: { events: ['route.*', 'balancer.*'] },
+  events: [],
   async write(batch) {
     const what = `lines ${batch.first} to ${batch.last} of ${batch.origin.split('/')[2]}`
     if (++tries === 1) {
       console.log(`not accepted: ${what}`)
       throw Object.assign(new Error('not now'), { retryAfterMs: 50 })
     }
-    console.log(`accepted: ${what}, ${batch.bytes} bytes`)
-    this.lines.push(...batch.lines)
+    console.log(`accepted: ${what}, ${batch.lines.length} of them`)
+    this.events.push(...JSON.parse(ocsf(batch).body))
+  },
+  // Signed statements of how long a log is: whoever keeps them can prove later that no line was changed.
+  async checkpoint({ origin, size }) {
+    console.log(`checkpoint: ${size} lines of ${origin.split('/')[2]}`)
   },
   async close() {
-    console.log(`closed with ${this.lines.length} lines`)
+    console.log(`closed with ${this.events.length} events`)
   },
 }
 
@@ -36,5 +44,7 @@ for (let i = 0; i < 10; i++) balancer.pick({ path: `/jobs/${i}` }).done({ result
 
 // Delivers what waits before it resolves.
 const { undelivered } = await balancer.close()
-const picks = memorySink.lines.map((line) => JSON.parse(line)).filter(({ event_name: name }) => name === 'route.picked')
+const picks = memorySink.events.filter(({ metadata }) => metadata.event_code === 'route.picked')
+const names = new Set(memorySink.events.map(({ metadata }) => metadata.event_code))
 console.log(`${picks.length} picks recorded, undelivered: ${JSON.stringify(undelivered)}`)
+console.log(`kinds of events: ${[...names].sort().join(', ')}`)

@@ -1,12 +1,13 @@
 // One backend: what the user declares of it, and the state that is kept for as long as it is the same one.
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { shownOf } from './secret.ts'
 import { type TlsSettings, tlsSchema } from './tls.ts'
 
 const url = z.string().superRefine((text, context) => {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
   // What is wrong is shown, but for a password.
-  const shown = parsed?.username === '' && parsed.password === '' ? `, got ${JSON.stringify(text)}` : ''
+  const shown = parsed?.username === '' && parsed.password === '' ? `, got ${JSON.stringify(shownOf(text))}` : ''
   const fault =
     parsed === undefined || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')
       ? 'an http:// or https:// URL'
@@ -18,7 +19,7 @@ const url = z.string().superRefine((text, context) => {
   if (fault !== undefined)
     context.addIssue({
       code: 'custom',
-      message: `expected ${fault}${parsed === undefined ? `, got ${JSON.stringify(text)}` : shown}`,
+      message: `expected ${fault}${parsed === undefined ? `, got ${JSON.stringify(shownOf(text))}` : shown}`,
     })
 })
 

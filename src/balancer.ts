@@ -93,7 +93,7 @@ class Wiring implements Balancer {
     })
     this.#revisions = new Revisions<PoolConfig>({
       initial,
-      describe: describeConfig,
+      describe: (given) => describeConfig(given, this.#trail.extent.redactor.telling),
       authorize: control.authorize,
       clock: this.#clock,
       alike: behavesAlike,
@@ -135,6 +135,7 @@ class Wiring implements Balancer {
     return openLease(picked, request, {
       clock: this.#clock,
       emit: this.#emit,
+      levelOf: this.#trail.extent.levelOf,
       take: (backend) => {
         this.#router.inFlight.opened()
         this.#router.inFlight.take(backend)
@@ -153,7 +154,7 @@ class Wiring implements Balancer {
       actor: Object.freeze(parseOptions(actorSchema, actor, 'as')),
       revisions: this.#revisions,
       merge: mergeConfig,
-      describe,
+      describe: (value) => describe(value, this.#trail.extent.redactor.telling),
       discoveredBy: (id) => this.#discovery.sourceOf(id),
       emptied: (id) => {
         const backend = this.#router.pool.state(id)

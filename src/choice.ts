@@ -5,6 +5,7 @@ import { describe } from './describe.ts'
 import { isSameDiscovery } from './discovery/discovery.ts'
 import { isSameProbing } from './health/probe-options.ts'
 import type { StrategyChoice } from './routing/router.ts'
+import { withoutKey } from './secret.ts'
 import { createStrategy, isSameStrategy } from './strategies/index.ts'
 import type { StrategyTools } from './strategy.ts'
 
@@ -16,7 +17,7 @@ export function strategyChooser(tools: StrategyTools): (config: PoolConfig) => S
     const choice = {
       name: strategy.name,
       create: () => createStrategy(strategy, tools),
-      options: 'pick' in strategy ? undefined : describe(strategy.options),
+      options: 'pick' in strategy ? undefined : describe(strategy.options, withoutKey),
     }
     last = { strategy, choice }
     return choice

@@ -3,34 +3,35 @@ import type { Json } from './canonical.ts'
 import type { PoolConfig } from './config.ts'
 import { adminOf, standingOf } from './control/standing.ts'
 import type { HeaderRule } from './proxy/header-rules.ts'
-import { fingerprint } from './secret.ts'
-import { describeTls, withheld } from './tls.ts'
+import type { Telling } from './secret.ts'
+import { describeTls } from './tls.ts'
 
 /** The configuration as records hold it: backends by id, what an operator set on them beside what was declared. */
-export function describeConfig(config: PoolConfig): { readonly [key: string]: Json } {
+export function describeConfig(config: PoolConfig, telling: Telling): { readonly [key: string]: Json } {
   const { backends: list, discovery, draining, disabled, deadlines, strategy, weights, headers, ...rest } = config
   const byId = list.map(({ id, address, port, tls, ...backend }) => [
     id,
-    { ...backend, ...(tls === undefined ? {} : { tls: describeTls(tls) }), ...standingOf(config, id) },
+    { ...backend, ...(tls === undefined ? {} : { tls: describeTls(tls, telling) }), ...standingOf(config, id) },
   ])
+  const ruled = (rule: HeaderRule): Json => describeRule(rule, telling)
   return {
-    ...(describe(rest) as { [key: string]: Json }),
+    ...(describe(rest, telling) as { [key: string]: Json }),
     backends: Object.fromEntries(byId),
-    headers: { request: headers.request.map(describeRule), response: headers.response.map(describeRule) },
-    ...(discovery.length === 0 ? {} : { discovery: describe(discovery), discovered: setOnDiscovered(config) }),
+    headers: { request: headers.request.map(ruled), response: headers.response.map(ruled) },
+    ...(discovery.length === 0 ? {} : { discovery: describe(discovery, telling), discovered: setOnDiscovered(config) }),
     strategy:
       'pick' in strategy
         ? { custom: true, name: strategy.name }
-        : { name: strategy.name, ...members(strategy.options) },
+        : { name: strategy.name, ...members(strategy.options, telling) },
   }
 }
 
 /** A rule for headers: names as they are, and the lengths of what may hold a secret. */
-function describeRule(rule: HeaderRule): Json {
+function describeRule(rule: HeaderRule, telling: Telling): Json {
   const isName = (key: string): boolean => key in { set: 0, add: 0, remove: 0, rename: 0, replace: 0 }
   const members = Object.entries(rule).map(([key, value]): [string, Json] => {
     const plain = isName(key) || (key === 'to' && 'rename' in rule)
-    return [key, plain ? describe(value) : describe(value, 0, 'headers')]
+    return [key, plain ? describe(value, telling) : describe(value, telling, 0, 'headers')]
   })
   return Object.fromEntries(members)
 }
@@ -50,26 +51,24 @@ function setOnDiscovered(config: PoolConfig): Json {
   return Object.fromEntries(set)
 }
 
-const members = (value: unknown): { readonly [key: string]: Json } =>
-  (typeof value === 'object' && value !== null ? describe(value) : {}) as { [key: string]: Json }
+const members = (value: unknown, telling: Telling): { readonly [key: string]: Json } =>
+  (typeof value === 'object' && value !== null ? describe(value, telling) : {}) as { [key: string]: Json }
 
-/** User and password in a URL. */
-const userinfo = /^([A-Za-z][A-Za-z0-9+.-]*:\/\/)[^/?#]*@/
+/** Members whose values are secrets, also where no option of ours has such a name. */
+const secretName = /secret|passw|passphrase|token|api_?-?key|authorization|credential|private/i
 const mostDepth = 8
 
 /**
  * Any value as a record holds it: functions, strategies and other objects with a life of their own by name, what JSON does
- * not have as text, a `secret` by its fingerprint, `tls` and whatever is PEM likewise, of a header its length, and no password
- * of a URL. `of` is the member that it stands under.
+ * not have as text; and withheld a secret, `tls`, whatever is PEM, the value of a header, and what of a URL is none of
+ * anybody's business. `of` is the member that it stands under.
  */
-export function describe(value: unknown, depth = 0, of = ''): Json {
-  if (of === 'tls') return describeTls(value)
+export function describe(value: unknown, telling: Telling, depth = 0, of = ''): Json {
+  if (of === 'tls') return describeTls(value, telling)
   switch (typeof value) {
     case 'string':
-      if (of === 'secret') return fingerprint(value)
-      if (value.includes('-----BEGIN ')) return withheld(value)
-      if (of === 'headers') return { length: value.length }
-      return value.replace(userinfo, '$1[removed]@').toWellFormed()
+      if (of === 'headers' || secretName.test(of) || value.includes('-----BEGIN ')) return telling.secret(value)
+      return telling.text(value.toWellFormed())
     case 'boolean':
       return value
     case 'number':
@@ -81,15 +80,15 @@ export function describe(value: unknown, depth = 0, of = ''): Json {
       if ('pick' in value) return { custom: true, name: String((value as { name?: unknown }).name).toWellFormed() }
       if (depth === mostDepth) return '[too deep]'
       if (Symbol.asyncIterator in value) return '[async iterable]'
-      if (Array.isArray(value)) return value.map((item) => describe(item, depth + 1, of))
-      if (value instanceof RegExp && of === 'headers') return { length: value.source.length }
+      if (Array.isArray(value)) return value.map((item) => describe(item, telling, depth + 1, of))
+      if (value instanceof RegExp && of === 'headers') return telling.secret(value.source)
       if (value instanceof RegExp) return String(value).toWellFormed()
       return isPlain(value)
         ? Object.fromEntries(
             Object.entries(value).flatMap(([key, member]) =>
               member === undefined
                 ? []
-                : [[key.toWellFormed(), describe(member, depth + 1, of === 'headers' ? of : key)]],
+                : [[key.toWellFormed(), describe(member, telling, depth + 1, hides(of) ? of : key)]],
             ),
           )
         : `[object ${value.constructor?.name ?? ''}]`
@@ -97,6 +96,9 @@ export function describe(value: unknown, depth = 0, of = ''): Json {
       return String(value)
   }
 }
+
+/** Whether all that stands below a member of this name is withheld. */
+const hides = (of: string): boolean => of === 'headers' || secretName.test(of)
 
 const isPlain = (value: object): boolean => {
   const prototype: unknown = Object.getPrototypeOf(value)

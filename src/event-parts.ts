@@ -30,8 +30,8 @@ export const int = z.int().nonnegative()
 export const text = z.string()
 export const obj = z.strictObject
 
-/** A value that is not kept: only how long it was. */
-const withheld = obj({ length: int })
+/** A value that is not kept: how long it was, and under a key its HMAC. */
+const withheld = obj({ hmac: text.optional(), length: int })
 const values = z.record(text, z.union([z.array(text), withheld]))
 export const json: z.ZodType<unknown> = z.unknown()
 
@@ -176,6 +176,8 @@ export const responseHead = {
 }
 export const url = obj({
   path: text,
+  /** What stood where a path template has a name. */
+  path_params: values.optional(),
   query: values.optional(),
   query_omitted: int.optional(),
   original_path: text.optional(),
@@ -223,6 +225,6 @@ export const declared = obj({
   maxInFlight: int.optional(),
   serverName: text.optional(),
   socketPath: text.optional(),
-  /** Keys and certificates by fingerprint and length. */
+  /** Certificates by fingerprint, keys by length. */
   tls: json.optional(),
 })

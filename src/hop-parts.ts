@@ -5,7 +5,7 @@ import type { BackendState } from './backend.ts'
 import type { Clock } from './clock.ts'
 import type { PoolConfig } from './config.ts'
 import { reasonOf } from './errors.ts'
-import type { Emit, EventFields } from './events.ts'
+import { type Emit, type EventFields, unrecorded } from './events.ts'
 import type { Ending } from './outcome.ts'
 import type { HopParts } from './proxy/hop.ts'
 import { type Random, randomHex } from './random.ts'
@@ -62,12 +62,14 @@ export function hopParts(sources: HopSources): HopParts {
     denied: sources.denied,
     closing: sources.closing,
     stamp: sources.stamp,
-    redactor: trail.redactor,
+    redactor: trail.extent.redactor,
+    levelOf: trail.extent.levelOf,
+    enrich: trail.extent.enrich,
     log: {
       waits: trail.waitsForDisk,
       refuses: trail.whenUnavailable === 'refuse',
       recordable: () => trail.recordable,
-      durable: (ticket) => trail.durable(ticket),
+      durable: (ticket) => (ticket === unrecorded ? Promise.resolve() : trail.durable(ticket)),
     },
   }
 }

@@ -1,6 +1,7 @@
 // Checks what a user wrote against a schema, and reports every problem at once with its place.
 import type { z } from 'zod'
 import { BalancerError, type Problem } from './errors.ts'
+import { shownOf } from './secret.ts'
 
 type Issue = z.core.$ZodIssue
 
@@ -86,18 +87,23 @@ function bound(which: string, limit: number, origin: string): string {
   return origin === 'array' ? `${which} ${limit} entries` : `${which} ${limit}`
 }
 
+/** Members below which nothing is shown. */
+const secretPlaces: ReadonlySet<PropertyKey> = new Set(['secret', 'tls'])
+
 /** What stands at this place. Text is shown only where one of a kind was expected: elsewhere it may be a secret. */
 function got(input: unknown, path: readonly PropertyKey[], issue: Issue): string {
   let at: unknown = input
   for (const part of path) at = (at as Record<PropertyKey, unknown> | null | undefined)?.[part]
   if (at === undefined) return 'nothing'
   // Here even what is of the wrong kind may be a key or a passphrase.
-  if (path.includes('tls') && typeof at !== 'object') return `a ${typeof at}`
+  if (path.some((part) => secretPlaces.has(part)) && typeof at !== 'object') return `a ${typeof at}`
   if (at === null || typeof at === 'number' || typeof at === 'boolean') return String(at)
   if (typeof at === 'string') {
     if (issue.code === 'too_big') return String(at.length)
     const secret = issue.code === 'invalid_union' || issue.code === 'custom'
-    return at === '' ? 'empty text' : secret ? 'text' : JSON.stringify(at.length > 64 ? `${at.slice(0, 64)}…` : at)
+    if (at === '' || secret) return at === '' ? 'empty text' : 'text'
+    const shown = shownOf(at)
+    return JSON.stringify(shown.length > 64 ? `${shown.slice(0, 64)}…` : shown)
   }
   if (typeof at === 'function') return 'a function'
   return Array.isArray(at) ? 'a list' : typeof at === 'object' ? 'an object' : `a ${typeof at}`

@@ -9,12 +9,20 @@ export const host = (): string => safeName(hostname()) || 'host'
 export const pid: number = process.pid
 export const env = (name: string): string | undefined => process.env[name] || undefined
 export const argv = (): readonly string[] => process.argv.slice(2)
+/** A function: who only imports this file must not open it. */
+export const stdin = (): typeof process.stdin => process.stdin
 export const stdout = process.stdout
 export const stderr = process.stderr
 
 /** Ends the process with this code once its work is done; nothing is cut off. */
 export function setExitCode(code: number): void {
   process.exitCode = code
+}
+
+/** Calls `fn` when the process ends by itself; it must not wait for anything. Returns a function that undoes it. */
+export function onExit(fn: () => void): () => void {
+  process.on('exit', fn)
+  return () => void process.off('exit', fn)
 }
 
 /** Whether a process with this id runs. */

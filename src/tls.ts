@@ -5,7 +5,7 @@ import { inspect } from 'node:util'
 import { z } from 'zod'
 import type { Json } from './canonical.ts'
 import { reasonOf } from './errors.ts'
-import { fingerprint } from './secret.ts'
+import { fingerprint, type Telling, withoutKey } from './secret.ts'
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected a Buffer')
 
@@ -60,11 +60,11 @@ export class TlsSettings {
   }
 
   toJSON(): Json {
-    return describeTls(this)
+    return describeTls(this, withoutKey)
   }
 
   [inspect.custom](): Json {
-    return describeTls(this)
+    return describeTls(this, withoutKey)
   }
 }
 
@@ -113,13 +113,15 @@ export function tlsOf(pool: TlsSettings | undefined, own: TlsSettings | undefine
   return new TlsSettings({ ...members, ...own } as Given)
 }
 
-/** What is no secret. All else is told by its fingerprint, also what is no option. */
+/** What is no secret. All else is withheld, also what is no option. */
 const open: ReadonlySet<string> = new Set(['ciphers', 'minVersion', 'rejectUnauthorized'])
+/** What everybody who connects gets to see, unless somebody has put a key into it. */
+const shown: ReadonlySet<string> = new Set(['ca', 'cert'])
 
 /** Settings of TLS, or what was given for them, as records tell them: equal for what is equal. */
-export function describeTls(value: unknown): Json {
+export function describeTls(value: unknown, telling: Telling): Json {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array || Array.isArray(value))
-    return withheld(value)
+    return hidden(value, telling.secret)
   const members = Object.entries(value).filter(([, member]) => member !== undefined)
   return Object.fromEntries(
     members.map(([name, member]): [string, Json] => [
@@ -128,19 +130,19 @@ export function describeTls(value: unknown): Json {
         ? typeof member === 'string'
           ? member.slice(0, 1024).toWellFormed()
           : member
-        : // A fingerprint of what people can remember can be guessed.
-          name === 'passphrase'
-          ? '[withheld]'
-          : withheld(member),
+        : hidden(member, shown.has(name) ? (given) => certificate(given, telling) : telling.secret),
     ]),
   )
 }
 
-/** A secret, a key or a certificate as records tell it. */
-export function withheld(value: unknown): Json {
+function certificate(given: string | Uint8Array, telling: Telling): Json {
+  const text = typeof given === 'string' ? given : Buffer.from(given).toString('latin1')
+  const isPublic = text.includes('-----BEGIN ') && !text.includes('PRIVATE')
+  return isPublic ? { fingerprint: fingerprint(text), length: text.length } : telling.secret(given)
+}
+
+function hidden(value: unknown, tell: (given: string | Uint8Array) => Json): Json {
   if (value === null) return null
-  if (typeof value === 'string') return { fingerprint: fingerprint(value), length: value.length }
-  if (value instanceof Uint8Array)
-    return { fingerprint: fingerprint(Buffer.from(value).toString('latin1')), length: value.length }
-  return Array.isArray(value) ? value.slice(0, 64).map(withheld) : `[${typeof value}]`
+  if (typeof value === 'string' || value instanceof Uint8Array) return tell(value)
+  return Array.isArray(value) ? value.slice(0, 64).map((one) => hidden(one, tell)) : `[${typeof value}]`
 }

@@ -35,7 +35,17 @@ const sources: Source[] = files.map((name) => {
 
 /** The layers, from the ground up: files of the root by name, folders by a slash. */
 const layers: readonly (readonly string[])[] = [
-  ['errors.ts', 'clock.ts', 'random.ts', 'runtime.ts', 'canonical.ts', 'parse.ts', 'secret.ts', 'version.ts'],
+  [
+    'errors.ts',
+    'clock.ts',
+    'random.ts',
+    'runtime.ts',
+    'canonical.ts',
+    'parse.ts',
+    'ranges.ts',
+    'secret.ts',
+    'version.ts',
+  ],
   [
     'backend.ts',
     'discovery.ts',
@@ -45,6 +55,7 @@ const layers: readonly (readonly string[])[] = [
     'decision.ts',
     'event-parts.ts',
     'traffic-events.ts',
+    'witness-events.ts',
     'control-events.ts',
     'log-events.ts',
     'events.ts',
@@ -65,6 +76,7 @@ const layers: readonly (readonly string[])[] = [
     'log/',
     'sinks/',
     'control/',
+    'witness/',
   ],
   ['config.ts', 'describe.ts'],
   ['face.ts', 'choice.ts', 'hop-parts.ts', 'replay.ts', 'balancer.ts'],
@@ -87,7 +99,8 @@ describe('the layers', () => {
 
   it('import from below, or within their own folder or layer of contracts', () => {
     const mayShareLayer = (from: string, to: string): boolean =>
-      folderOf(from) === folderOf(to) || (folderOf(to) === 'log' && ['sinks', 'audit'].includes(folderOf(from)))
+      folderOf(from) === folderOf(to) ||
+      (folderOf(to) === 'log' && ['sinks', 'audit', 'witness'].includes(folderOf(from)))
     const above = violations(({ from, to }) => layerOf(to) > layerOf(from))
     const beside = violations(
       ({ from, to }) => layerOf(to) === layerOf(from) && layerOf(from) === 2 && !mayShareLayer(from, to),

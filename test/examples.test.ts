@@ -1,5 +1,5 @@
 // Runs every example, and the demo, as real processes.
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -18,7 +18,8 @@ const root = join(import.meta.dirname, '..')
 const run = promisify(execFile)
 const example = (name: string, env: Readonly<Record<string, string>> = {}): Script =>
   startScript(join(root, 'examples', `${name}.mjs`), { env: { PORT: '0', ...env } })
-const origin = (script: Script): Promise<string> => script.said(/listening on (http:\/\/[^;\s]+)[;\n]/)
+const origin = (script: Script, stream: 'stdout' | 'stderr' = 'stdout'): Promise<string> =>
+  script.said(/listening on (http:\/\/[^;\s]+)[;\n]/, stream)
 
 interface Answer {
   readonly backend: string
@@ -56,6 +57,7 @@ describe('the examples', () => {
     const names = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.mjs'))
     const tested = [
       'audit-only',
+      'container',
       'custom-sink',
       'custom-strategy',
       'discovery',
@@ -69,6 +71,7 @@ describe('the examples', () => {
       'sticky-canary',
       'tls-backend',
       'websocket',
+      'witness',
     ]
     expect(names.sort()).toEqual(['backends', 'certificates', ...tested].map((name) => `${name}.mjs`).sort())
   })
@@ -166,12 +169,30 @@ describe('the examples', () => {
     expect(await count(dir, { type: 'request.completed', path: '/x' })).toBe(1)
   })
 
-  it('custom-sink gets every line, also of a batch that it did not accept at first', async () => {
+  it('container writes a log that holds, without a disk', async () => {
+    const script = example('container')
+    const url = await origin(script, 'stderr')
+    const long = { headers: { connection: 'close', 'user-agent': 'x'.repeat(1000), accept: 'y'.repeat(1000) } }
+    for (let i = 0; i < 5; i++) expect((await fetch(`${url}/${i}`, long)).status).toBe(200)
+    const { code, stdout } = await script.stop()
+    expect(code).toBe(0)
+    const verify = (log: string) =>
+      spawnSync(process.execPath, [join(root, 'dist', 'cli.js'), 'verify', '-'], { input: log, encoding: 'utf8' })
+    expect(verify(stdout)).toMatchObject({ status: 0 })
+    expect(stdout.match(/"event_name":"request.completed"/g)).toHaveLength(5)
+    expect(verify(stdout.replace('"path":"/3"', '"path":"/8"'))).toMatchObject({ status: 1 })
+  })
+
+  it('custom-sink gets every line that it asks for, also of a batch that it did not accept at first', async () => {
     const { code, stdout } = await example('custom-sink').ended
     expect(code).toBe(0)
     const refused = /not accepted: (lines \d+ to \d+ of \w+)/.exec(stdout)![1]!
     expect(stdout).toContain(`accepted: ${refused},`)
     expect(stdout).toContain('10 picks recorded, undelivered: {}')
+    expect(stdout).toMatch(/^checkpoint: \d+ lines of traffic$/m)
+    expect(stdout).toContain(
+      'kinds of events: balancer.draining, balancer.started, balancer.stopped, route.picked, route.released\n',
+    )
   })
 
   it('custom-strategy keeps each user on one backend', async () => {
@@ -287,5 +308,18 @@ describe('the demo', () => {
     expect(outputs[0]).toContain('holds, self-consistent')
     expect(outputs[1]!.match(/config\.changed/g)).toHaveLength(4)
     expect(outputs[2]!.match(/"event_name":"access\.denied"/g)).toHaveLength(3)
+  })
+
+  it('witness names a folder that was rolled back', async () => {
+    const dir = join(tempFolder(), 'work')
+    const script = example('witness', { AUDIT_DIR: dir })
+    const { code, stdout } = await script.ended
+    expect(code).toBe(0)
+    expect(stdout).toContain('the folder of the node: exit code 0, holds')
+    expect(stdout).toContain('the folder of the witness: exit code 0, holds')
+    expect(stdout).toContain('rolled back, by itself: exit code 0, holds')
+    expect(stdout).toContain('rolled back, with the roster: exit code 1, does not hold')
+    expect(await count(join(dir, 'witness'), { type: 'app.done' })).toBe(2)
+    expect(await count(join(dir, 'audit'), { type: 'app.done' })).toBe(1)
   })
 })

@@ -22,17 +22,24 @@ const names: Readonly<Record<string, readonly string[]>> = {
     'eventSchema',
     'failures',
     'fileSink',
+    'formats',
     'httpSink',
     'queryLog',
     'replay',
     'seededRandom',
     'stdoutSink',
+    'syslogSink',
+    'toEcs',
+    'toOcsf',
+    'toOtel',
     'verifyLog',
     'version',
+    'witnessSink',
   ],
   'auditlb/node': ['attach', 'createServer', 'nodeHandler'],
   'auditlb/express': ['expressBalancer'],
   'auditlb/fastify': ['fastifyBalancer'],
+  'auditlb/witness': ['createServer', 'createWitness'],
 }
 
 describe('the exports', () => {
@@ -112,7 +119,7 @@ describe('what is shipped', () => {
 
   it('depends on what the bundle imports, and on tslib, which the compiler takes its helpers from', () => {
     const imported = new Set<string>()
-    for (const file of ['index', 'node', 'express', 'fastify', 'cli']) {
+    for (const file of ['index', 'node', 'express', 'fastify', 'witness', 'cli']) {
       for (const [, name] of read(`dist/${file}.js`).matchAll(/^(?:import|export) .*from '([^.'][^']*)';?$/gm))
         imported.add(name!)
     }

@@ -1,6 +1,6 @@
 // Trust: which proxies in front of us are believed when they say who the client is.
 import { z } from 'zod'
-import { contains, listOf, parseRange } from './addresses.ts'
+import { contains, listOf, parseRange } from '../ranges.ts'
 
 /** Ranges that have a name (RFC 1122, RFC 3927, RFC 1918, RFC 4193, RFC 4291), as Express has them. */
 const named: Readonly<Record<string, readonly string[]>> = {

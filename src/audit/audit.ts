@@ -2,7 +2,7 @@
 import type { EventName } from '../events.ts'
 import type { Sink } from '../sink.ts'
 import type { Listener } from './bus.ts'
-import type { Denial, Reading } from './record.ts'
+import type { Denial, Finding, Reading } from './record.ts'
 
 /** What `close` could not deliver. */
 export interface AuditClosed {
@@ -27,8 +27,21 @@ export interface Audit {
   record(name: 'access.denied', denial: Denial): void
   /** Records that somebody has read the log. Throws `config-invalid` for what cannot be recorded: no actor, no verb. */
   record(name: 'audit.read', reading: Reading): void
+  /** Records what a witness finds, for which it calls this itself: it takes a trail as its option `audit`. */
+  record(name: 'witness.origin_changed' | 'witness.refused', finding: Finding): void
   /** Records an event of the host's own, with any fields. Throws `event-unknown` for any other name. */
   record(name: `app.${string}`, fields: object): void
+  /**
+   * Lets the logs be signed by a new key from now on: the old one signs that in each of them, so that who trusts the old can trust the
+   * new. Resolves with both verifier keys once that is so. Rejects with `sink-unavailable` without a file sink, or where
+   * its key is somebody else's to change.
+   */
+  rotateKey(): Promise<{ readonly from: string; readonly to: string }>
+  /**
+   * Lets what waits to be written be written and fsynced when the process ends without `close`, by `process.exit` or an error that
+   * nobody caught: a signal that kills it leaves no time. Returns a function that undoes it. Not done unless called.
+   */
+  installExitHooks(): () => void
   /** Resolves once every sink is open, and rejects with `sink-unavailable` or `instance-held` if one cannot be. */
   ready(): Promise<void>
   /** Delivers what waits and closes the sinks, within `deadlineMs` (default 10,000). A second call waits for the first. */

@@ -1,76 +1,105 @@
-// Delivery: feeds one sink from its queue, batch by batch, and outlasts its faults.
+// Delivery: brings the lines of the log to one sink, from its own cursor on, and outlasts its faults.
 import { type Clock, type Timer, timeLeft, within } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import type { EventFields } from '../events.ts'
+import { Waiters } from '../log/waiters.ts'
 import type { Random } from '../random.ts'
-import type { Logger } from '../runtime.ts'
-import type { Batch, Feed, LogName, Sink, SinkContext } from '../sink.ts'
-import { faultOf, limited, pauseAfter } from './fault.ts'
+import type { Feed, LineFeed, LogName, Sink, SinkContext, Stretch } from '../sink.ts'
+import { Caller } from './caller.ts'
+import { limited } from './fault.ts'
 import { feedSchema } from './feed.ts'
-import { LineQueue, sizeOf } from './queue.ts'
-import { onlyTell, toldIn } from './telling.ts'
-import { safeText } from './text.ts'
+import { type LineFilter, lineFilter } from './filter.ts'
+import { hand, type Indexed, type Refused } from './handing.ts'
+import { Lane, lanesOrder } from './lane.ts'
+import { Losses, type LossOptions } from './losses.ts'
+import { onlyTells, toldInWaiting } from './telling.ts'
 
-export interface DeliveryOptions {
+export interface DeliveryOptions extends LossOptions {
   readonly clock: Clock
   readonly random: Random
-  readonly logger: Logger
   readonly onChanged: (fields: EventFields<'audit.sink_changed'>['log']) => void
-  /** Returns whether the line that tells it was taken. */
-  readonly onGap: (log: LogName, fields: EventFields<'audit.gap'>['log']) => boolean
-  /** Lines were lost, and `tellLosses` has something to do. */
-  readonly onLoss: () => void
 }
+
+/** How soon is tried again what the log does not give now. */
+const againMs = 1000
+/** Leaf hashes of so many missing lines are handed over at once. */
+const mostLeaves = 8192
 
 export class Delivery {
   readonly sink: Sink
   readonly #options: DeliveryOptions
   readonly #feed: Feed
-  readonly #queue: LineQueue
+  readonly #filter: LineFilter | undefined
+  readonly #caller: Caller
+  readonly #losses: Losses
+  /** The stores that its lines are in: the second one, if any, came when the first could not be gone on with. */
+  readonly #lanes: Lane[] = []
+  readonly #waiters = { traffic: new Waiters(), security: new Waiters(), control: new Waiters() }
   #timer: Timer | undefined
   #pumping: Promise<void> | undefined
-  #failures = 0
-  #current: Batch | undefined
-  #wake: (() => void) | undefined
-  /** Whether the sink's failing was told in a line; the logger hears of it in any case. */
-  #announced = false
+  /** Resolves once the sink is open, or cannot be. */
+  readonly #opened: Promise<void>
+  #settleOpened: () => void = () => undefined
   #closing = false
-  #givenUp = false
-  #opening: Promise<void> = Promise.resolve()
-  /** Ends the write under way. */
-  #abort: AbortController | undefined
-  /** Lost lines that no further line will tell: they told of losses themselves, and what those told. */
-  #untold = 0
+  /** Lines that the sink has got beyond its cursor, which stays before what could not be told any more. */
+  #ahead = 0
 
   constructor(sink: Sink, options: DeliveryOptions) {
+    const { clock, random, logger, onChanged } = options
     this.sink = sink
     this.#options = options
     this.#feed = feedSchema.parse(sink.feed)
-    this.#queue = new LineQueue(this.#feed.queueBytes)
+    const { timeoutMs } = this.#feed
+    this.#caller = new Caller(sink.name, { clock, random, logger, timeoutMs, onChanged, waiting: () => this.waiting })
+    this.#opened = new Promise((resolve) => {
+      this.#settleOpened = resolve
+    })
+    this.#losses = new Losses(sink.name, this.#caller, options)
+    this.#filter = lineFilter(sink.filter, (error) => {
+      logger.error({ sink: sink.name, error: reasonOf(error) }, 'the filter of an audit sink failed; told once')
+    })
   }
 
   /** Lines that the sink has not accepted yet. */
   get waiting(): number {
-    return this.#queue.count + (this.#current?.lines.length ?? 0)
+    return this.#lanes.reduce((sum, lane) => sum + lane.waiting, 0)
   }
 
   /** Opens the sink; the first write waits for that, but no longer than for a write. Rejects with what went wrong. */
   open(context: SinkContext): Promise<void> {
     const opening = limited(this.#options.clock, this.#feed.timeoutMs, () => this.sink.open?.(context))
-    this.#opening = opening.catch(() => undefined)
-    return opening
+    return opening.finally(this.#settleOpened)
   }
 
-  push(log: LogName, origin: string, index: number, line: string, tellsLoss: boolean): void {
-    if (!this.#queue.push(log, origin, index, line, tellsLoss)) this.#options.onLoss()
-    if (this.#pumping !== undefined) return
-    if (this.#queue.count >= this.#feed.lines || this.#queue.bytes >= this.#feed.bytes) this.#start()
-    else this.#arm()
+  /** From now on lines come from here; what waits in the store before goes first. */
+  async attach(feed: LineFeed): Promise<void> {
+    try {
+      const cursor = await feed.cursor(this.sink.name, this.#feed.from)
+      this.#lanes.push(new Lane(feed, cursor))
+    } catch (error) {
+      // Without a cursor that can be read it begins anew: twice is better than never.
+      this.#broken(error)
+      this.#lanes.push(new Lane(feed, await feed.cursor(this.sink.name, this.#feed.from)))
+    }
+    this.grown()
   }
 
-  /** Tells what was lost, if the sink is well: one that is not is told when it accepts lines again. Returns whether some is left. */
-  tellLosses(): boolean {
-    return this.#failures === 0 && this.#pumping === undefined && this.#tellLosses()
+  /** There may be more to deliver. */
+  grown(): void {
+    if (this.#pumping !== undefined || this.#caller.givenUp) return
+    const urgent = this.#closing || Object.values(this.#waiters).some((list) => list.any)
+    const { waiting } = this
+    if (waiting > 0 && (urgent || waiting >= this.#feed.lines)) this.#start()
+    else if (waiting > 0 || this.#checkpointDue) this.#arm()
+  }
+
+  /** Resolves once the sink has got past this line of the log that is written now; rejects if it is closed before. */
+  accepted(log: LogName, index: number): Promise<void> {
+    const lane = this.#lanes.at(-1)
+    if (lane !== undefined && lane.cursor.next(log) > index) return Promise.resolve()
+    const promise = this.#waiters[log].add(index)
+    this.grown()
+    return promise
   }
 
   /** Delivers what waits, for at most `deadlineMs`; returns how many lines the sink did not get. */
@@ -78,47 +107,44 @@ export class Delivery {
     const { clock } = this.#options
     this.#closing = true
     const left = timeLeft(clock, deadlineMs)
-    while (this.waiting > 0 && left() > 0) {
-      if (this.#pumping === undefined) this.#start()
-      this.#wake?.()
+    this.#caller.hurry()
+    while ((this.waiting > 0 || this.#checkpointDue) && left() > 0) {
+      this.#start()
       await within(clock, this.#pumping ?? Promise.resolve(), left(), undefined)
     }
-    this.#givenUp = true
-    this.#wake?.()
+    this.#caller.giveUp()
     this.#timer?.cancel()
-    this.#abort?.abort()
+    await within(clock, this.#pumping ?? Promise.resolve(), 100, undefined)
+    for (const list of Object.values(this.#waiters)) list.rejectAll(new Error(`${this.sink.name} was closed before`))
     try {
       // A sink that hangs in close would keep the whole trail open.
       await within(clock, Promise.resolve(this.sink.close?.()), Math.max(left(), 100), undefined)
     } catch (error) {
       this.#options.logger.error({ sink: this.sink.name, error: reasonOf(error) }, 'an audit sink failed to close')
     }
-    return this.#undelivered()
+    return this.waiting - this.#ahead + this.#losses.untold + (await toldInWaiting(this.#lanes, this.sink.name))
   }
 
-  // What waits, and the losses that nothing has told the sink.
-  #undelivered(): number {
-    const { waiting } = this
-    let untold = this.#untold
-    for (const { range } of this.#queue.takeLost()) untold += sizeOf(range)
-    let next: Batch | undefined = this.#current
-    while (next !== undefined) {
-      untold += toldIn(next.lines, this.sink.name)
-      next = this.#queue.take(500, 1 << 20)?.batch
-    }
-    return waiting + untold
+  get #checkpointDue(): boolean {
+    return (
+      this.sink.checkpoint !== undefined && this.#lanes.some((lane) => lanesOrder.some((log) => lane.checkpoint(log)))
+    )
   }
 
   #start(): void {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#pumping ??= this.#pump()
+      .catch((error: unknown) => {
+        // A fault of ours, or of what the host gave us: it must not end the process, nor be met again at once.
+        this.#broken(error)
+        return this.#caller.sleep(againMs)
+      })
       .finally(() => {
         this.#pumping = undefined
-        // What came after the last look at the queue set no timer.
-        if (this.#queue.count > 0 && !this.#givenUp) this.#arm()
+        // What came after the last look.
+        if (!this.#closing) this.grown()
       })
-      .catch((error: unknown) => this.#broken(error))
   }
 
   #arm(): void {
@@ -127,114 +153,93 @@ export class Delivery {
   }
 
   async #pump(): Promise<void> {
-    await this.#opening
-    while (!this.#givenUp) {
-      const next = this.#queue.take(this.#feed.lines, this.#feed.bytes)
-      if (next === undefined) return
-      this.#current = next.batch
-      try {
-        await this.#deliver(next.log, next.batch)
-      } catch (error) {
-        // A fault of ours, or of what the host gave us: the process must not end for it, nor this sink's queue stand still.
-        if (this.#current !== undefined)
-          this.#untold += next.batch.lines.length + toldIn(next.batch.lines, this.sink.name)
-        this.#current = undefined
-        this.#broken(error)
-      }
-      if (!this.#givenUp) this.#current = undefined
-    }
-  }
-
-  async #deliver(log: LogName, batch: Batch): Promise<void> {
-    while (!this.#givenUp) {
-      try {
-        await this.#write(batch)
-        this.#recovered()
-        return
-      } catch (error) {
-        const { permanent, retryAfterMs } = faultOf(error)
-        if (permanent) this.#refused(log, batch, error)
-        else this.#failing(error, 'an audit sink fails; its lines wait, and are tried again', true)
-        // Each refusal drops a batch: at close that comes to an end by itself.
-        if (!permanent || !this.#closing) await this.#pause(retryAfterMs)
-        if (permanent) return
+    await this.#opened
+    while (!this.#caller.givenUp) {
+      const lane = this.#lanes[0]
+      if (lane === undefined) return
+      const log = lanesOrder.find((name) => lane.behind(name) > 0)
+      if (log !== undefined) await this.#lines(lane, log)
+      else if (!(await this.#checkpoints(lane))) {
+        if (this.#lanes.length === 1) return
+        this.#lanes.shift()
       }
     }
   }
 
-  async #write(batch: Batch): Promise<void> {
-    const abort = new AbortController()
-    this.#abort = abort
-    try {
-      await limited(this.#options.clock, this.#feed.timeoutMs, () => this.sink.write(batch, abort.signal))
-    } catch (error) {
-      abort.abort()
-      throw error
-    } finally {
-      this.#abort = undefined
+  async #lines(lane: Lane, log: LogName): Promise<void> {
+    const from = lane.cursor.next(log)
+    const stretch = await lane.feed.read(log, from, this.#feed, lane.readers[log])
+    if (stretch === undefined) await this.#caller.sleep(againMs)
+    else if ('through' in stretch) await this.#missing(lane, log, from, stretch)
+    else await this.#portion(lane, log, from, stretch.lines)
+  }
+
+  async #portion(lane: Lane, log: LogName, from: number, texts: readonly string[]): Promise<void> {
+    const { origin } = lane.feed.bounds(log)
+    const end = from + texts.length
+    const all = texts.map((line, i): Indexed => ({ index: from + i, line }))
+    const lines = this.#filter === undefined ? all : all.filter(({ line }) => this.#filter!(log, line))
+    if (lines.length === 0) return this.#advance(lane, log, end)
+    const handed = await hand(this.sink, this.#caller, { origin, first: from, last: end - 1, lines })
+    const { through, refused, retryAfterMs, stopped } = handed
+    const untold = await this.#losses.refused(lane.feed, log, origin, refused)
+    const settled = Math.min(through, untold)
+    if (settled > from) this.#advance(lane, log, settled)
+    const isAhead = ({ index }: Indexed): boolean => index >= settled && index < through
+    this.#ahead += lines.filter(isAhead).length - refused.filter(isAhead).length
+    if (typeof stopped === 'object' && settled === through) await this.#resume(lane, log, settled, stopped.resumeAt)
+    if (refused.length === lines.length) await this.#allRefused(refused, retryAfterMs)
+  }
+
+  /** Without a pause one that asks for what it gets would do so without end. */
+  async #resume(lane: Lane, log: LogName, from: number, at: number): Promise<void> {
+    lane.cursor.advance(log, Math.max(lane.feed.bounds(log).first, Math.min(at, lane.feed.bounds(log).end)))
+    if (lane.cursor.next(log) < from) return
+    this.#caller.failing(
+      new Error(`it asked for line ${at} instead of ${from}`),
+      'an audit sink asks for other lines',
+      true,
+    )
+    await this.#caller.pause(0)
+  }
+
+  async #allRefused(refused: readonly Refused[], retryAfterMs: number): Promise<void> {
+    const announce = !refused.every(({ line }) => onlyTells(line))
+    this.#caller.failing(new Error(refused[0]!.why), 'an audit sink refuses all lines', announce)
+    if (!this.#closing) await this.#caller.pause(retryAfterMs)
+  }
+
+  /** Tells the sink of lines that are gone, and the log that it did not get them. */
+  async #missing(lane: Lane, log: LogName, from: number, gap: Exclude<Stretch, { lines: unknown }>): Promise<void> {
+    const { origin } = lane.feed.bounds(log)
+    for (let first = from; this.sink.missing !== undefined && first < gap.through; first += mostLeaves) {
+      const last = Math.min(first + mostLeaves, gap.through) - 1
+      const leaves = await lane.feed.leaves(log, first, last)
+      const answer = await this.#caller.call((signal) => this.sink.missing!({ origin, first, last, leaves }, signal))
+      if (answer === 'given-up') return
+      if (answer?.resumeAt !== undefined) return this.#resume(lane, log, from, answer.resumeAt)
     }
+    const lost = { origin, first: from, last: gap.through - 1, reason: gap.reason }
+    if (await this.#losses.tell(log, lost)) this.#advance(lane, log, gap.through)
   }
 
-  async #pause(atLeastMs: number): Promise<void> {
-    const { clock, random } = this.#options
-    const ms = pauseAfter(this.#failures, random, atLeastMs)
-    await new Promise<void>((resolve) => {
-      const timer = clock.after(ms, resolve)
-      this.#wake = () => {
-        timer.cancel()
-        resolve()
-      }
-      if (this.#givenUp) this.#wake()
-    })
-    this.#wake = undefined
-  }
-
-  // The loss is told once the sink accepts lines again, by one line. A line that tells is not told by another one: a sink that
-  // refuses just those would be sent them without end. What stands in one stays told, in the log.
-  #refused(log: LogName, batch: Batch, error: unknown): void {
-    const { origin, first, last, lines } = batch
-    const tells = onlyTell(lines)
-    this.#current = undefined
-    this.#untold += toldIn(lines, this.sink.name)
-    if (tells) this.#untold += lines.length
-    else this.#queue.lose(log, { origin, first, last, reason: 'rejected' })
-    this.#failing(error, 'an audit sink refused lines for good', !tells)
-  }
-
-  #failing(error: unknown, message: string, announce: boolean): void {
-    const { logger, onChanged } = this.#options
-    const fault = reasonOf(error)
-    const { name } = this.sink
-    if (++this.#failures === 1) logger.warn({ sink: name, error: fault }, message)
-    if (this.#announced || !announce) return
-    this.#announced = true
-    const { waiting } = this
-    onChanged({ sink: name, from: 'ok', to: 'failing', failures: this.#failures, waiting, last_error: safeText(fault) })
-  }
-
-  #recovered(): void {
-    const failures = this.#failures
-    this.#failures = 0
-    this.#tellLosses()
-    if (failures === 0) return
-    this.#options.logger.warn({ sink: this.sink.name, failures }, 'an audit sink accepts lines again')
-    if (!this.#announced) return
-    this.#announced = false
-    this.#options.onChanged({ sink: this.sink.name, from: 'failing', to: 'ok', failures, waiting: this.waiting })
-  }
-
-  // A range whose line was not taken is told later.
-  #tellLosses(): boolean {
-    let left = false
-    for (const { log, range } of this.#queue.takeLost()) {
-      const { origin, first, last, reason } = range
-      const fields = { sink: this.sink.name, origin, first, last, count: sizeOf(range), reason }
-      if (this.#options.onGap(log, fields)) continue
-      this.#queue.lose(log, range)
-      left = true
+  async #checkpoints(lane: Lane): Promise<boolean> {
+    let some = false
+    for (const log of lanesOrder) {
+      const checkpoint = this.sink.checkpoint === undefined ? undefined : lane.checkpoint(log)
+      if (checkpoint === undefined) continue
+      const answer = await this.#caller.call((signal) => this.sink.checkpoint!(checkpoint, signal))
+      if (answer === 'given-up') return false
+      if (answer?.resumeAt !== undefined) await this.#resume(lane, log, lane.cursor.next(log), answer.resumeAt)
+      else lane.checked[log] = checkpoint.size
+      some = true
     }
-    if (left) this.#options.onLoss()
-    return left
+    return some
+  }
+
+  #advance(lane: Lane, log: LogName, next: number): void {
+    lane.cursor.advance(log, next)
+    if (lane === this.#lanes.at(-1)) this.#waiters[log].resolveBelow(next)
   }
 
   #broken(error: unknown): void {

@@ -9,18 +9,26 @@ const pauseCapMs = 30_000
 const mostRetryAfterMs = 86_400_000
 
 export interface Fault {
-  /** The batch will never be accepted. */
+  /** What was written will never be accepted as it is. */
   readonly permanent: boolean
   readonly retryAfterMs: number
+  /** Indexes of just those lines that will never be accepted; undefined if it does not say. */
+  readonly rejected: readonly number[] | undefined
+  /** Where the sink wants to go on in this log. */
+  readonly resumeAt: number | undefined
 }
 
 /** What a rejection says of itself; never throws, whatever was thrown. */
 export function faultOf(error: unknown): Fault {
   const retryAfterMs = told(error, 'retryAfterMs')
+  const rejected = told(error, 'rejected')
+  const resumeAt = told(error, 'resumeAt')
   return {
     permanent: told(error, 'permanent') === true,
     // No number, or a negative one, asks for nothing.
     retryAfterMs: typeof retryAfterMs === 'number' && retryAfterMs > 0 ? Math.min(retryAfterMs, mostRetryAfterMs) : 0,
+    rejected: Array.isArray(rejected) ? rejected.filter((index) => Number.isSafeInteger(index)) : undefined,
+    resumeAt: Number.isSafeInteger(resumeAt) && (resumeAt as number) >= 0 ? (resumeAt as number) : undefined,
   }
 }
 

@@ -12,6 +12,6 @@ export const feedSchema = z
     bytes: count.default(1 << 20),
     intervalMs: ms.default(1000),
     timeoutMs: ms.default(10_000),
-    queueBytes: count.default(32 << 20),
+    from: z.enum(['now', 'oldest']).default('now'),
   })
   .prefault({})

@@ -4,7 +4,10 @@ import type { Clock } from '../clock.ts'
 import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
 import { type AnySink, isStore, type Sink } from '../sink.ts'
+import { enrichSchema } from './enrich.ts'
 import { feedSchema } from './feed.ts'
+import { filterSchema } from './filter.ts'
+import { leavesOut, policySchema } from './policy.ts'
 import { redactSchema } from './redact.ts'
 
 const hasFunctions = (value: unknown, ...names: string[]): boolean =>
@@ -20,6 +23,13 @@ const hasName = (value: unknown): boolean => {
   return typeof name === 'string' && name !== ''
 }
 
+const expectedOfFeed = (member: PropertyKey | undefined): string =>
+  member === undefined
+    ? 'expected an object'
+    : member === 'from'
+      ? "expected 'now' or 'oldest'"
+      : 'expected an integer from 1, and of ms at most a day'
+
 export const sinkSchema = z
   .custom<AnySink>(
     (value) =>
@@ -28,13 +38,11 @@ export const sinkSchema = z
   )
   .superRefine((sink, context) => {
     // Runs also for what is no sink at all.
-    const { feed } = Object(sink) as Partial<Sink>
+    const { feed, filter } = Object(sink) as Partial<Sink>
     for (const { path } of feedSchema.safeParse(feed).error?.issues ?? [])
-      context.addIssue({
-        code: 'custom',
-        path: ['feed', ...path],
-        message: `expected ${path[0] === undefined ? 'an object' : 'an integer from 1, and of ms at most a day'}`,
-      })
+      context.addIssue({ code: 'custom', path: ['feed', ...path], message: expectedOfFeed(path[0]) })
+    for (const { path, message } of filterSchema.optional().safeParse(filter).error?.issues ?? [])
+      context.addIssue({ code: 'custom', path: ['filter', ...path], message })
   })
 
 export const auditSchema = z
@@ -47,10 +55,22 @@ export const auditSchema = z
     /** Where lines go, besides the bus. At most one may be a file sink: it is the log itself. Default none. */
     sinks: z.array(sinkSchema).default([]),
     redact: redactSchema.prefault({}),
+    /** How much of each request is recorded. Default: headers and query of all, as `redact` says. */
+    policy: policySchema.optional(),
+    /** Called once for each request that is recorded: what it returns stands under `app`. See {@link Enrich}. */
+    enrich: enrichSchema.optional(),
+    /**
+     * How many bytes of lines wait in memory for sinks, all together, where there is no file sink or while it cannot be opened; what
+     * is more goes, the oldest first, into an exact gap of each sink that had not got it. Default 32 MiB.
+     */
+    queueBytes: z
+      .int()
+      .min(65_536)
+      .default(32 << 20),
     /**
      * What happens to requests while the log cannot be written. `drop` serves them, and counts what is missing in an
      * `audit.gap`. `refuse` answers 503: nothing is forwarded that was not recorded first; it needs a file sink with
-     * `durability: 'group'`. Default `drop`.
+     * `durability: 'group'` or `'remote'`. Default `drop`.
      */
     whenUnavailable: z.enum(['drop', 'refuse']).default('drop'),
     /** Where this node runs, for every line. */
@@ -89,8 +109,15 @@ export const auditSchema = z
       const problem = (part: string, message: string) => context.addIssue({ code: 'custom', path: [part], message })
       if (stores.length > 1) problem('sinks', `expected at most one file sink, got ${stores.length}`)
       if (twice !== undefined) problem('sinks', `expected distinct names, got ${JSON.stringify(twice)} twice`)
-      if (options.whenUnavailable === 'refuse' && stores[0]?.durability !== 'group')
-        problem('whenUnavailable', "'refuse' needs a file sink with durability 'group'")
+      const durability = stores[0]?.durability
+      if (options.whenUnavailable === 'refuse' && durability !== 'group' && durability !== 'remote')
+        problem('whenUnavailable', "'refuse' needs a file sink with durability 'group' or 'remote'")
+      const remote = durability === 'remote' ? stores[0]?.remote : undefined
+      if (durability === 'remote' && !sinks.some((sink) => !isStore(sink) && sink.name === remote))
+        problem('sinks', `durability 'remote' waits for a sink named ${JSON.stringify(remote)}, and there is none`)
+      const policy = policySchema.optional().safeParse(options.policy).data
+      if (options.whenUnavailable === 'refuse' && policy !== undefined && leavesOut(policy))
+        problem('policy', "'refuse' forwards nothing that was not recorded: it takes no level 'none' and no sample")
     },
     { when: ({ value }) => typeof value === 'object' && value !== null },
   )

@@ -89,7 +89,7 @@ async function pruneInstance(
   store = await Store.open(
     { ...config, ...policy, segment, strict: true },
     { service, clock, random: systemRandom, logger },
-    record,
+    { notify: record, grown: () => undefined },
   )
   try {
     sealer = new Sealer(store.opened.heads)
@@ -97,6 +97,7 @@ async function pruneInstance(
     await store.prune()
   } finally {
     await store.close(closeMs)
+    await store.release()
   }
   return pruned
 }

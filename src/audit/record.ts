@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Json } from '../canonical.ts'
 import { BalancerError } from '../errors.ts'
 import { actorSchema } from '../event-parts.ts'
-import type { Emit, EventFields } from '../events.ts'
+import { type Emit, type EventFields, eventTable } from '../events.ts'
 import { parseOptions } from '../parse.ts'
 import { safeText } from './text.ts'
 
@@ -79,6 +79,21 @@ function readingFields(given: unknown): EventFields<'audit.read'> {
   }
 }
 
+/** What a witness hands over: the fields of the event. */
+export interface Finding {
+  readonly witness: object
+  readonly network?: object
+}
+
+/** It tells of names and addresses that others have sent. */
+function findingFields<N extends 'witness.origin_changed' | 'witness.refused'>(
+  name: N,
+  given: unknown,
+): EventFields<N> {
+  const fields = parseOptions(z.strictObject(eventTable[name].fields), bounded(given), `record('${name}')`)
+  return { ...(name === 'witness.refused' ? { outcome: 'failure' } : {}), ...fields } as EventFields<N>
+}
+
 type About = z.output<z.ZodObject<typeof about>>
 
 const aboutFields = ({ request_id, client }: About, rest: object) => ({
@@ -94,6 +109,7 @@ const aboutFields = ({ request_id, client }: About, rest: object) => ({
 export function recordInto(emit: Emit, name: string, fields: unknown): void {
   if (name === 'access.denied') emit(name, denialFields(fields))
   else if (name === 'audit.read') emit(name, readingFields(fields))
+  else if (name === 'witness.origin_changed' || name === 'witness.refused') emit(name, findingFields(name, fields))
   else emit(name as `app.${string}`, appFields(name, fields))
 }
 

@@ -1,13 +1,15 @@
 // The recorder: seals events into lines, and hands them to the log store and to every sink.
 import type { AuditEvent, EventFields, Ticket } from '../events.ts'
 import { type LogHead, type LogName, type LogStore, logNames } from '../sink.ts'
-import type { Delivery } from './delivery.ts'
 import { GapCounter } from './gap.ts'
 import { Sealer } from './seal.ts'
 
 export interface RecorderOptions {
   readonly store: LogStore | undefined
-  readonly deliveries: readonly Delivery[]
+  /** Where lines wait for sinks without it. */
+  readonly memory: Pick<LogStore, 'append'>
+  /** Whether there is any sink besides the store. */
+  readonly hasSinks: () => boolean
   /** Makes the event that tells a gap. */
   readonly gapEvent: (log: GapFields) => AuditEvent
   /** Called once its line is taken. */
@@ -55,11 +57,12 @@ export class Recorder {
     this.gaps.lose(log, event.event_name, event.time, refusal)
   }
 
-  /** As `record`, for a gap of a sink, which can as well be told later: returns whether its line was taken, counts nothing. */
-  offerGap(event: AuditEvent, log: LogName): boolean {
-    if (this.#sealer === undefined || this.#record(event, log, { log, index: undefined }) !== undefined) return false
+  /** As `record`, for a gap of a sink, which can as well be told later: returns the ticket if its line was taken, counts nothing. */
+  offerGap(event: AuditEvent, log: LogName): Ticket | undefined {
+    const ticket: Ticket = { log, index: undefined }
+    if (this.#sealer === undefined || this.#record(event, log, ticket) !== undefined) return undefined
     this.#options.gapTold(event)
-    return true
+    return ticket
   }
 
   /** Tells the gaps that no line has told, as far as that is possible now. */
@@ -68,6 +71,11 @@ export class Recorder {
     this.#settle()
     for (const log of logNames) if (this.gaps.has(log)) this.#tellGap(this.gaps, log)
     if (this.storeOpen) for (const log of logNames) if (this.missed.has(log)) this.#tellGap(this.missed, log)
+  }
+
+  /** The index that the next line of a log gets. Must not be called before `open`. */
+  next(log: LogName): number {
+    return this.#sealer!.head(log).next
   }
 
   /** Whether `tellGaps` has something to do. */
@@ -113,7 +121,7 @@ export class Recorder {
 
   /** Whether a line would go anywhere. */
   get #hasTakers(): boolean {
-    return this.#options.store !== undefined || this.#options.deliveries.length > 0
+    return this.#options.store !== undefined || this.#options.hasSinks()
   }
 
   // The line that tells a gap stands before the first line after it. If it finds no room, neither does that line.
@@ -128,9 +136,9 @@ export class Recorder {
 
   /** Returns why the line was not taken. */
   #append(event: AuditEvent, log: LogName, ticket: Ticket): Reason | undefined {
-    const { store, deliveries, onFault } = this.#options
+    const { store, memory, onFault } = this.#options
     const sealer = this.#sealer!
-    const { origin, next } = sealer.head(log)
+    const { next } = sealer.head(log)
     let line = ''
     let refusal: Reason | undefined
     try {
@@ -149,8 +157,7 @@ export class Recorder {
     ticket.index = sealer.place(log, event)
     if (store !== undefined && !this.storeOpen && !this.#owe(event))
       this.missed.lose(log, event.event_name, event.time, 'store-unavailable')
-    const tellsLoss = event.event_name === 'audit.gap'
-    for (const delivery of deliveries) delivery.push(log, origin, next, line, tellsLoss)
+    if (!this.storeOpen) memory.append(log, next, line)
     return undefined
   }
 

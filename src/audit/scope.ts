@@ -28,6 +28,8 @@ export function scopeOf(trail: Trail, stamp: () => Stamp): { emit: Emit; audit: 
       off: (name, listener) => trail.off(name, listener),
       addSink: (sink) => trail.addSink(sink),
       record: (name: string, fields: object) => recordInto(emit, name, fields),
+      rotateKey: () => trail.rotateKey(),
+      installExitHooks: () => trail.installExitHooks(),
       ready: () => trail.ready(),
       close: (options) => trail.close(options),
     },

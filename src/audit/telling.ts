@@ -1,11 +1,12 @@
 // Lines that tell of losses and of sinks: told from the lines of the facts themselves.
-import { type Lost, sizeOf } from './queue.ts'
+import { logNames } from '../sink.ts'
+import type { Lane } from './lane.ts'
 
 const names = ['audit.gap', 'audit.sink_changed']
 
 interface Telling {
   readonly event_name: string
-  readonly log: Lost & { readonly sink?: string; readonly from?: string }
+  readonly log: { readonly count?: number; readonly origin?: string; readonly sink?: string; readonly from?: string }
 }
 
 // Parsing is dear, and nearly no line needs it.
@@ -17,16 +18,33 @@ function tellingOf(line: string): Telling | undefined {
   return names.includes(event.event_name) && event.log.from !== 'absent' ? event : undefined
 }
 
-/** Whether these lines do nothing but tell: then the loss of them is not told by further ones, which may be lost as they are. */
-export const onlyTell = (lines: readonly string[]): boolean => lines.every((line) => tellingOf(line) !== undefined)
+/** Whether this line does nothing but tell: then the loss of it is not told by a further one, which may be lost as it is. */
+export const onlyTells = (line: string): boolean => tellingOf(line) !== undefined
 
-/** How many lost lines of this sink they tell of: while it has not got them, it does not know. */
-export function toldIn(lines: readonly string[], sink: string): number {
+/** How many lost lines of this sink a line tells of: while it has not got it, it does not know. */
+export function toldIn(line: string, sink: string): number {
+  const telling = tellingOf(line)
+  const tells = telling?.event_name === 'audit.gap' && telling.log.sink === sink && telling.log.origin !== undefined
+  return tells ? (telling.log.count ?? 0) : 0
+}
+
+/** How many lines are read for that. */
+const mostRead = 10_000
+
+/** How many lost lines of this sink are told by lines that wait for it. */
+export async function toldInWaiting(lanes: readonly Lane[], sink: string): Promise<number> {
   let sum = 0
-  for (const line of lines) {
-    const telling = tellingOf(line)
-    if (telling?.event_name === 'audit.gap' && telling.log.sink === sink && telling.log.origin !== undefined)
-      sum += sizeOf(telling.log)
+  for (const { feed, cursor } of lanes) {
+    for (const log of logNames) {
+      const key = {}
+      const start = cursor.next(log)
+      for (let from = start; from < Math.min(feed.bounds(log).end, start + mostRead); ) {
+        const stretch = await feed.read(log, from, { lines: 500, bytes: 1 << 20 }, key)
+        if (stretch === undefined || 'through' in stretch) break
+        for (const line of stretch.lines) sum += toldIn(line, sink)
+        from += stretch.lines.length
+      }
+    }
   }
   return sum
 }

@@ -1,4 +1,5 @@
-// Text from outside, made safe to keep: escaped, and bounded.
+// Text from outside, made safe to keep: without passwords in URLs, escaped, and bounded.
+import { withoutUserinfo } from '../secret.ts'
 
 /** How much of one value is kept, in characters: enough for a user agent or a long path, too little to flood the log. */
 const valueLimit = 1024
@@ -10,12 +11,33 @@ const unprintable = /[^\x20-\x5b\x5d-\x7e]/gu
 /**
  * The text with everything outside printable ASCII as `\xHH` or `\u{H}`, and the backslash doubled. Done to the value, not
  * in its JSON form, so that a line shown raw in a terminal or a browser can neither break nor steer it, and so that no
- * lone surrogate reaches canonical JSON, which has no form for one. What is cut off is marked with its length.
+ * lone surrogate reaches canonical JSON, which has no form for one. What is cut off is marked with its length. User and
+ * password of a URL are taken out; `scrub` takes out what else may not be kept, from what is left.
  */
-export function safeText(text: string, limit = valueLimit): string {
-  const kept = text.length > limit ? text.slice(0, limit) : text
+export function safeText(text: string, limit = valueLimit, scrub?: (text: string) => string): string {
+  const open = withoutUserinfo(text)
+  const end = endOf(open, limit)
+  let kept = end < open.length ? open.slice(0, end) : open
+  if (scrub !== undefined) kept = scrub(kept)
   const safe = printable.test(kept) ? kept : kept.replace(unprintable, escaped)
-  return text.length > limit ? `${safe}[+${text.length - limit}]` : safe
+  return end < open.length ? `${safe}[+${open.length - end}]` : safe
+}
+
+/** What numbers are written with, also as escapes in a URL. */
+const ofNumbers = /[\d %+\-bBdD]/
+
+/** Where to cut: not within a number, of which what is left could not be recognised for what it was. */
+function endOf(text: string, limit: number): number {
+  if (text.length <= limit) return text.length
+  let end = limit
+  if (ofNumbers.test(text[end]!)) while (end > 0 && ofNumbers.test(text[end - 1]!)) end--
+  return end
+}
+
+/** An id that somebody else has made, on one line of visible ASCII. */
+export function safeId(id: string, limit: number, scrub: (text: string) => string): string {
+  const open = withoutUserinfo(id)
+  return scrub(open.slice(0, endOf(open, limit))).replace(/[^\x21-\x7e]/g, '?')
 }
 
 function escaped(character: string): string {

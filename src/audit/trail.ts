@@ -2,52 +2,39 @@
 
 import { type Clock, systemClock, timeLeft, within } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
-import type { AuditEvent, EventFields, EventName, Ticket } from '../events.ts'
-import { parseOptions } from '../parse.ts'
+import type { EventFields, EventName, Ticket } from '../events.ts'
 import { systemRandom } from '../random.ts'
-import { env, safeName, stderrLogger } from '../runtime.ts'
-import { isStore, type LogName, type LogStore, type Sink, type SinkContext } from '../sink.ts'
+import { env, onExit, safeName, stderrLogger } from '../runtime.ts'
+import { isStore, type LogName, logNames, type OpenedStore, type Sink, type SinkContext } from '../sink.ts'
 import { version } from '../version.ts'
 import type { Audit, AuditClosed } from './audit.ts'
 import { Bus, type Listener } from './bus.ts'
-import { Delivery } from './delivery.ts'
+import { Early } from './early.ts'
 import { Envelope, logOf } from './envelope.ts'
-import { ephemeralHeads, type Opened, openSinks } from './open.ts'
-import { type AuditConfig, sinkSchema } from './options.ts'
+import { type Extent, extentOf } from './extent.ts'
+import { Keeper } from './keeper.ts'
+import type { AuditConfig } from './options.ts'
+import { Pulse } from './pulse.ts'
 import { quiet } from './quiet.ts'
 import { recordInto } from './record.ts'
-import { Recorder } from './recorder.ts'
-import { createRedactor, type Redactor } from './redact.ts'
+import type { Recorder } from './recorder.ts'
 import { Reminder } from './reminder.ts'
 
-/** How many events wait for the log to be opened; an opening log takes far less time than it takes to fill this. */
-const mostPending = 10_000
-/** How long a change or a request waits for its line to be on disk. */
-const durableTimeoutMs = 10_000
-
-interface Pending {
-  readonly event: AuditEvent
-  readonly log: LogName
-  readonly ticket: Ticket
-}
-
 export class Trail implements Audit {
-  readonly redactor: Redactor
+  readonly extent: Extent
   readonly whenUnavailable: 'drop' | 'refuse'
   readonly #clock: Clock
-  readonly #context: SinkContext
-  readonly #store: LogStore | undefined
-  readonly #deliveries: Delivery[] = []
+  readonly #context: Omit<SinkContext, 'instance'>
+  readonly #keeper: Keeper
+  readonly #storeName: string | undefined
   readonly #bus: Bus
   readonly #recorder: Recorder
   readonly #reminder: Reminder
+  readonly #pulse: Pulse
   readonly #told = new Set<string>()
   readonly #envelope: Envelope
-  #pending: Pending[] | undefined = []
+  readonly #early = new Early()
   #emitted = 0
-  /** Resolves once events have their places: the log is open, or cannot be. */
-  readonly #placed: Promise<void>
-  #place: () => void = () => undefined
   readonly #ready: Promise<void>
   #closing: Promise<AuditClosed> | undefined
   #closed = false
@@ -59,49 +46,52 @@ export class Trail implements Audit {
     this.#context = { service, clock: this.#clock, random: config.random ?? systemRandom, logger }
     this.#envelope = new Envelope(this.#clock, service, config.cloud)
     this.#bus = new Bus(logger)
-    this.redactor = createRedactor(config.redact)
+    this.extent = extentOf(config, this.#clock, (what, error) => this.tellOnce(what, reasonOf(error)))
     this.whenUnavailable = config.whenUnavailable
-    this.#store = config.sinks.find(isStore)
-    this.#recorder = new Recorder({
-      store: this.#store,
-      deliveries: this.#deliveries,
-      gapEvent: (log) => this.#gapEvent(log),
+    const store = config.sinks.find(isStore)
+    this.#storeName = store?.name
+    this.#keeper = new Keeper(this.#context, {
+      store,
+      queueBytes: config.queueBytes,
+      instance: () => this.#envelope.service.instance.id,
+      closed: () => this.#closed,
+      onChanged: (log) => void this.emit('audit.sink_changed', { log }),
+      gapEvent: (log) => this.#envelope.wrap('audit.gap', { log, outcome: 'failure' }),
       gapTold: (event) => {
         this.#emitted++
         this.#bus.publish(event)
       },
       onFault: (what, error) => this.tellOnce(what, reasonOf(error)),
     })
+    this.#recorder = this.#keeper.recorder
     this.#reminder = new Reminder(this.#clock, () => this.#tellGaps())
-    for (const sink of config.sinks) if (!isStore(sink)) this.#feed(sink)
-    this.#placed = new Promise((resolve) => {
-      this.#place = resolve
-    })
-    this.#ready = this.#open()
+    const stepped = (step_ms: number) => void this.emit('audit.clock_stepped', { log: { step_ms } })
+    this.#pulse = new Pulse(this.#clock, () => this.#beat(), stepped)
+    for (const sink of config.sinks) if (!isStore(sink)) this.#keeper.deliveries.add(sink)
+    this.#ready = this.#open().then(() => this.extent.redactor.ready())
     // Whoever does not call ready() has been told by the logger.
     this.#ready.catch(() => undefined)
   }
 
-  /** Whether responses wait for their line: the store's `durability` is `group`. */
+  /** Whether responses wait for their line: the store's `durability` is `group` or `remote`. */
   get waitsForDisk(): boolean {
-    return this.#store?.durability === 'group'
+    return this.#keeper.waits
   }
 
   /** Whether what is emitted now will be recorded. Without a log store there is nothing that could refuse it. */
   get recordable(): boolean {
     if (this.#closing !== undefined) return false
-    return this.#store === undefined || this.#pending !== undefined || (this.#recorder.storeOpen && this.#store.healthy)
+    return this.#early.waits || this.#keeper.ready
   }
 
   /** Takes in a fact. Never throws, never waits. After `close` there is nothing that could keep it. */
   emit<N extends EventName>(name: N, fields: EventFields<N>, log: LogName = logOf(name)): Ticket {
     const ticket: Ticket = { log, index: undefined }
     if (this.#closed) return ticket
-    const event = this.#envelope.wrap(name, fields)
+    const event = this.#envelope.wrap(name, this.extent.redactor.event(name, fields))
     this.#emitted++
-    if (this.#pending !== undefined) {
-      if (this.#pending.length < mostPending) this.#pending.push({ event, log, ticket })
-      else this.#recorder.gaps.lose(log, name, event.time, 'backlog')
+    if (this.#early.waits) {
+      if (!this.#early.push(event, log, ticket)) this.#recorder.gaps.lose(log, name, event.time, 'backlog')
       // It gets its place only when the log is open: listeners hear of it without.
       this.#bus.publish(event)
       return ticket
@@ -114,15 +104,9 @@ export class Trail implements Audit {
 
   /** Resolves once the line is on disk; at once if there is no log store. Rejects if it is not recorded, or not in time. */
   async durable(ticket: Ticket): Promise<void> {
-    if (this.#store === undefined) return
-    if (ticket.index === undefined && this.#pending !== undefined)
-      await within(this.#clock, this.#placed, durableTimeoutMs, undefined)
-    if (ticket.index === undefined || !this.#recorder.storeOpen)
-      throw new BalancerError('audit-unavailable', 'the event is not in the log')
-    const done = this.#store.durable(ticket.log, ticket.index).then(() => true)
-    if (!(await within(this.#clock, done, durableTimeoutMs, false))) {
-      throw new BalancerError('audit-unavailable', `the line was not on disk within ${durableTimeoutMs} ms`)
-    }
+    if (this.#storeName === undefined) return
+    if (ticket.index === undefined && this.#early.waits) await this.#keeper.placed(this.#early.placed)
+    return this.#keeper.durable(ticket)
   }
 
   on<N extends EventName>(name: N | '*', listener: Listener<N>): void {
@@ -135,17 +119,9 @@ export class Trail implements Audit {
 
   addSink(sink: Sink): void {
     if (this.#closing !== undefined) throw new BalancerError('closed', 'addSink')
-    parseOptions(sinkSchema, sink, 'addSink')
-    if (isStore(sink)) throw new BalancerError('config-invalid', 'addSink: a file sink is given at the start')
-    const names = [this.#store?.name, ...this.#deliveries.map((delivery) => delivery.sink.name)]
-    if (names.includes(sink.name))
-      throw new BalancerError('config-invalid', `addSink: there is a sink named ${JSON.stringify(sink.name)}`)
-    this.emit('audit.sink_changed', { log: { sink: sink.name, from: 'absent', to: 'ok', failures: 0, waiting: 0 } })
-    this.#feed(sink)
-      .open(this.#context)
-      .catch((error: unknown) =>
-        this.#context.logger.error({ sink: sink.name, error: reasonOf(error) }, 'an audit sink cannot be opened'),
-      )
+    this.#keeper.deliveries.addLater(sink, this.#storeName, () =>
+      this.emit('audit.sink_changed', { log: { sink: sink.name, from: 'absent', to: 'ok', failures: 0, waiting: 0 } }),
+    )
   }
 
   record(name: string, fields: unknown): void {
@@ -157,6 +133,14 @@ export class Trail implements Audit {
     if (this.#told.has(what)) return
     this.#told.add(what)
     this.#context.logger.error({ error: fault }, `${what} failed; told once`)
+  }
+
+  rotateKey(): Promise<{ readonly from: string; readonly to: string }> {
+    return this.#keeper.rotateKey()
+  }
+
+  installExitHooks(): () => void {
+    return onExit(() => this.#keeper.flushSync())
   }
 
   ready(): Promise<void> {
@@ -171,57 +155,39 @@ export class Trail implements Audit {
   async #close(deadlineMs: number): Promise<AuditClosed> {
     const left = timeLeft(this.#clock, deadlineMs)
     // Half of the time is for what waits to be delivered then.
-    await within(this.#clock, this.#placed, left() / 2, undefined)
-    if (this.#pending !== undefined) this.#opened(ephemeralHeads(this.#context.service))
+    await within(this.#clock, this.#early.placed, left() / 2, undefined)
+    if (this.#early.waits) this.#opened(undefined)
     this.#recorder.tellGaps()
-    this.emit('audit.closed', {
-      log: { emitted: this.#emitted + 1, gaps: this.#recorder.gaps.total + this.#recorder.missed.total },
-    })
+    const { gaps, missed } = this.#recorder
+    const { skipped } = this.extent
+    this.emit('audit.closed', { log: { emitted: this.#emitted + 1, gaps: gaps.total + missed.total, skipped } })
     this.#closed = true
     this.#reminder.stop()
-    const undelivered: Record<string, number> = {}
-    const count = (name: string, lines: number): void => {
-      if (lines > 0) undelivered[name] = lines
-    }
-    // The log beside the others: one that hangs must not cost it its last checkpoint. Nothing is emitted any more.
-    await Promise.all([
-      this.#closeStore(left()).then((lines) => count(this.#store?.name ?? '', lines)),
-      ...this.#deliveries.map(async (delivery) => count(delivery.sink.name, await delivery.close(left()))),
-    ])
-    return { undelivered }
+    this.#pulse.stop()
+    return { undelivered: await this.#keeper.close(left()) }
   }
 
-  async #closeStore(deadlineMs: number): Promise<number> {
-    if (this.#store === undefined) return 0
-    const { storeOpen, untold, missed } = this.#recorder
-    return untold + (storeOpen ? (await this.#store.close(deadlineMs)).unwritten : missed.total)
+  /** Each log says that it is being written. */
+  #beat(): void {
+    if (this.#early.waits) return
+    this.#recorder.tellGaps()
+    const { gaps, missed } = this.#recorder
+    const { skipped } = this.extent
+    for (const log of logNames) {
+      const next = this.#recorder.next(log) + 1
+      const facts = { next, emitted: this.#emitted + 1, gaps: gaps.total + missed.total, skipped }
+      this.emit('audit.heartbeat', { log: facts }, log)
+    }
   }
 
   /** Returns whether something is left to tell. */
   #tellGaps(): boolean {
     this.#recorder.tellGaps()
-    let left = this.#recorder.owing
-    for (const delivery of this.#deliveries) left = delivery.tellLosses() || left
-    return left
-  }
-
-  #feed(sink: Sink): Delivery {
-    const { clock, random, logger } = this.#context
-    const onChanged = (log: EventFields<'audit.sink_changed'>['log']) => void this.emit('audit.sink_changed', { log })
-    const onGap = (name: LogName, log: EventFields<'audit.gap'>['log']) =>
-      !this.#closed && this.#recorder.offerGap(this.#gapEvent(log), name)
-    const onLoss = () => this.#reminder.arm()
-    const delivery = new Delivery(sink, { clock, random, logger, onChanged, onGap, onLoss })
-    this.#deliveries.push(delivery)
-    return delivery
-  }
-
-  #gapEvent(log: EventFields<'audit.gap'>['log']): AuditEvent {
-    return this.#envelope.wrap('audit.gap', { log, outcome: 'failure' })
+    return this.#recorder.owing
   }
 
   async #open(): Promise<void> {
-    await openSinks(this.#store, [...this.#deliveries], this.#context, {
+    await this.#keeper.open({
       opened: (opened) => this.#opened(opened),
       closing: () => this.#closing !== undefined,
       closed: () => this.#closed,
@@ -230,21 +196,22 @@ export class Trail implements Audit {
     })
   }
 
-  #opened(opened: Opened): void {
-    this.#envelope.instance(opened.instance)
-    this.#recorder.open(opened.heads, opened.store)
-    const pending = this.#pending ?? []
-    this.#pending = undefined
+  #opened(opened: OpenedStore | undefined): void {
+    const { instance, heads, vkey } = opened ?? this.#keeper.absent
+    // Sinks are opened with the name.
+    this.#envelope.instance(instance)
+    this.#keeper.begin(opened)
+    const early = this.#early.end()
     const origins = Object.fromEntries(
-      Object.entries(opened.heads).map(([log, head]) => [log, { origin: head.origin, next: head.next }]),
+      Object.entries(heads).map(([log, head]) => [log, { origin: head.origin, next: head.next }]),
     )
-    this.emit('audit.opened', { log: { version, origins } })
+    this.emit('audit.opened', { log: { version, origins, vkey } })
     this.#recorder.tellGaps()
-    for (const { event, log, ticket } of pending) {
+    for (const { event, log, ticket } of early) {
       event.service = this.#envelope.service
       this.#recorder.record(event, log, ticket)
     }
     if (this.#recorder.owing) this.#reminder.arm()
-    this.#place()
+    this.#early.settle()
   }
 }

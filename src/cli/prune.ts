@@ -16,7 +16,7 @@ Holds in DIR/holds are kept.
 Exit codes: 0 done, 1 some writer's lines cannot be pruned, 2 unusable arguments or input.
 `,
   async run(args, terminal) {
-    const { dir } = readArgs(args, [])
+    const { dir } = readArgs(args, {})
     const logger = { warn: () => {}, error: () => {} }
     const reports = await pruneLog(dir, { logger })
     await terminal.out(

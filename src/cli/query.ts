@@ -5,8 +5,8 @@ import { type LoggedEvent, member } from '../log/envelope.ts'
 import type { LogFilters } from '../log/filters.ts'
 import { queryLog } from '../log/query.ts'
 import { summary } from '../log/summary.ts'
-import { readArgs } from './args.ts'
-import { UsageError, type Verb } from './verb.ts'
+import { readArgs, wholeNumber } from './args.ts'
+import type { Verb } from './verb.ts'
 
 const texts = ['type', 'since', 'until', 'backend', 'status', 'client', 'path', 'actor', 'result', 'pool'] as const
 
@@ -20,7 +20,7 @@ export const query: Verb = {
   --until T       before: as --since
   --backend B     id of a backend that was chosen, tried, or is what the event is about
   --status S      503, or a class: 5xx
-  --client C      address, or network: 10.0.0.0/8
+  --client C      address, or network: 10.0.0.0/8; or a pseudonym
   --path P        path, or its beginning with a * behind
   --actor A       id of who made a change
   --request-id R  id of a request
@@ -33,7 +33,10 @@ export const query: Verb = {
 Exit codes: 0, also if nothing matches; 2 unusable arguments or input.
 `,
   async run(args, terminal) {
-    const { dir, values, flags } = readArgs(args, [...texts, 'request-id', 'revision', 'limit'], ['json'])
+    const { dir, values, flags } = readArgs(args, {
+      names: [...texts, 'request-id', 'revision', 'limit'],
+      flags: ['json'],
+    })
     const filters: { -readonly [K in keyof LogFilters]: LogFilters[K] } = {}
     for (const name of texts) if (values[name] !== undefined) filters[name] = values[name]
     if (values['request-id'] !== undefined) filters.requestId = values['request-id']
@@ -56,9 +59,4 @@ function format(event: LoggedEvent, json: boolean): string {
     const fact = `line ${String(index)} of ${String(origin)} cannot be printed: ${reasonOf(error)}`
     throw new BalancerError('log-invalid', fact, { cause: error })
   }
-}
-
-function wholeNumber(name: string, text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`${name}: expected a whole number, got ${JSON.stringify(text)}`)
-  return Number(text)
 }

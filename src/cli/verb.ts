@@ -3,8 +3,9 @@
 /** `0`: it holds. `1`: it does not hold. `2`: unusable arguments or input. */
 export type ExitCode = 0 | 1 | 2
 
-/** Where a command writes. Both resolve to false once nobody reads any more: then there is no point in going on. */
+/** Where a command reads, and where it writes. `out` and `err` resolve to false once nobody reads any more: then there is no point in going on. */
 export interface Terminal {
+  readonly in: AsyncIterable<Uint8Array>
   out(text: string): Promise<boolean>
   err(text: string): Promise<boolean>
 }

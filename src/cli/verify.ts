@@ -1,48 +1,59 @@
 // `auditlb verify`: whether a folder is what was signed.
-import { readFile } from 'node:fs/promises'
-import { BalancerError } from '../errors.ts'
 import type { LogProblem, LogReport } from '../log/log-report.ts'
 import { printable } from '../log/summary.ts'
 import { type VerifyReport, verifyLog } from '../log/verify.ts'
-import { readArgs } from './args.ts'
-import type { Verb } from './verb.ts'
+import { readArgs, readGiven } from './args.ts'
+import { UsageError, type Verb } from './verb.ts'
+import { verifyInput } from './verify-stream.ts'
 
 export const verify: Verb = {
   name: 'verify',
   summary: 'checks that the lines in a folder are those that were signed, and that none is missing',
-  usage: `Usage: auditlb verify DIR [--vkey FILE]
+  usage: `Usage: auditlb verify DIR [--vkey FILE] [--roster FILE] [--checkpoint FILE]
+       auditlb verify - [--vkey FILE] [--sink NAME]
 
-Reads every line below DIR once. A writer may be at work there.
+Reads every line below DIR once. A writer may be at work there. With - it reads a stream of lines and checkpoints from
+standard input, such as a container's log; what is of others in it is passed over.
 
-  --vkey FILE  verifier keys, one per line, that were kept outside of DIR. Without it each log is held against the
-               key that lies beside it, which whoever can change the log can change as well.
+  --vkey FILE        verifier keys, one per line, that were kept elsewhere. Without it each log is held against the key
+                     that lies beside it, which whoever can change the log can change as well
+  --roster FILE      what a witness has seen, as JSON: no log may be shorter, or have other lines
+  --checkpoint FILE  checkpoints that were kept outside of DIR, one after the other: they count as a roster does
+  --sink NAME        name of the sink that wrote the stream: lines that the log tells as not delivered to it may be
+                     missing (default: stdout)
 
 Exit codes: 0 holds, 1 does not hold, 2 unusable arguments or input.
 `,
   async run(args, terminal) {
-    const { dir, values } = readArgs(args, ['vkey'])
-    const vkey = values.vkey === undefined ? undefined : await readKey(values.vkey)
-    const report = await verifyLog(dir, { vkey })
+    const { dir, values } = readArgs(args, { names: ['vkey', 'roster', 'checkpoint', 'sink'] })
+    const vkey = await readGiven(values.vkey, 'verifier key')
+    const foreign = (dir === '-' ? ['roster', 'checkpoint'] : ['sink']).find((name) => values[name] !== undefined)
+    if (foreign !== undefined) {
+      throw new UsageError(
+        `--${foreign} is for ${dir === '-' ? 'a folder, not for a stream' : 'a stream, not for a folder'}`,
+      )
+    }
+    if (dir === '-') return verifyInput(terminal, vkey?.toString('utf8'), values.sink)
+    const roster = await readGiven(values.roster, 'roster')
+    const checkpoints = await readGiven(values.checkpoint, 'checkpoint')
+    const report = await verifyLog(dir, {
+      vkey: vkey?.toString('utf8'),
+      roster: roster?.toString('utf8'),
+      checkpoints: checkpoints?.toString('utf8'),
+    })
     await terminal.out(format(report))
     return report.ok ? 0 : 1
   },
 }
 
-async function readKey(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    const fact = (error as NodeJS.ErrnoException).code
-    throw new BalancerError('log-invalid', `read the verifier key ${path}: ${fact}`, { cause: error })
-  }
-}
-
 function format(report: VerifyReport): string {
   const lines: string[] = []
-  for (const { instance, logs, problems } of report.instances) {
-    for (const log of logs) lines.push(...formatLog(instance, log))
+  for (const { instance, logs, aside, problems } of report.instances) {
+    for (const log of logs) lines.push(...formatLog(`${instance}/${log.log}`, log))
+    for (const { name, report } of aside) lines.push(...formatLog(`${instance}/${name}`, report))
     for (const problem of problems) lines.push(`${instance}: ${formatProblem(problem)}`)
   }
+  for (const origin of report.elsewhere) lines.push(`${origin}: not here`)
   for (const problem of report.problems) lines.push(formatProblem(problem))
   const held = `holds, ${report.authenticated ? 'authenticated by the given key' : 'self-consistent, not authenticated'}`
   lines.push(report.ok ? held : 'does not hold')
@@ -50,12 +61,17 @@ function format(report: VerifyReport): string {
   return lines.map((line) => `${printable(line)}\n`).join('')
 }
 
-function formatLog(instance: string, log: LogReport): string[] {
+function formatLog(name: string, log: LogReport): string[] {
   const facts = [`${log.signed} signed`]
   if (log.pruned > 0) facts.push(`${log.pruned} of them deleted by retention`)
+  if (log.missing > 0) facts.push(`${log.missing} not here, only their hashes`)
+  if (log.pinned !== undefined) facts.push(`${log.pinned} seen from outside`)
   if (log.unsigned > 0) facts.push(`${log.unsigned} not yet signed`)
+  const { lost, bySink } = log.gaps
+  if (lost > 0) facts.push(`${lost} events told as lost`)
+  for (const [sink, count] of Object.entries(bySink)) facts.push(`${count} lines told as not delivered to ${sink}`)
   if (log.root !== undefined) facts.push(`root ${log.root}`)
-  const lines = [`${instance}/${log.log}: ${facts.join(', ')}`]
+  const lines = [`${name}: ${facts.join(', ')}`]
   for (const problem of log.problems) lines.push(`  ${formatProblem(problem)}`)
   const more = log.problemCount - log.problems.length
   if (more > 0) lines.push(`  and ${more} more`)

@@ -1,5 +1,6 @@
 // What differs between two configurations, as records hold it.
 import type { Json } from '../canonical.ts'
+import { isSame, isWithheld } from '../secret.ts'
 
 /** One place that changed. `path` is a JSON pointer (RFC 6901); `from` is absent where it was added, `to` where removed. */
 interface Change {
@@ -17,9 +18,12 @@ export interface Difference {
 
 type Members = { readonly [key: string]: Json | undefined }
 const isMembers = (value: Json | undefined): value is Members =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !isWithheld(value)
 
-/** Compares member by member; lists are compared whole. */
+/**
+ * Compares member by member; lists are compared whole. A secret that is another one is a change, also where both are told by
+ * nothing but the same length.
+ */
 export function difference(before: Members, after: Members): Difference {
   const changes: Change[] = []
   const [was, is] = walk(before, after, '', changes)
@@ -41,7 +45,7 @@ function walk(before: Members, after: Members, path: string, changes: Change[]):
         was[key] = innerWas
         is[key] = innerIs
       }
-    } else if (JSON.stringify(from) !== JSON.stringify(to)) {
+    } else if (!isSame(from, to)) {
       changes.push({ path: here, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) })
       if (from !== undefined) was[key] = from
       if (to !== undefined) is[key] = to

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { Actor } from '../event-parts.ts'
 import type { Emit, EventFields, Ticket } from '../events.ts'
+import { secretsDigest } from '../secret.ts'
 import { type Authorize, type ChangeRequest, requireRight } from './authorize.ts'
 import { difference } from './diff.ts'
 
@@ -13,7 +14,10 @@ type Members = { readonly [key: string]: Json | undefined }
 /** A configuration in force. Immutable. */
 export interface Revision<C> {
   readonly number: number
-  /** SHA-256 of the canonical record, as hex: equal on all nodes that have the same configuration. */
+  /**
+   * SHA-256 as hex, of the canonical record and what stands for the secrets in it: equal on all nodes that have the same
+   * configuration, and the same `redact.key` if there is one.
+   */
   readonly hash: string
   readonly config: C
   /** The configuration as records hold it: backends by id, functions by name, no secrets. */
@@ -158,5 +162,6 @@ const noteFields = (note: ChangeNote, source: Source) => ({
 })
 
 function revisionOf<C>(number: number, config: C, record: Members): Revision<C> {
-  return Object.freeze({ number, hash: hash('sha256', canonical(record), 'hex'), config, record })
+  const text = `${canonical(record)}${secretsDigest(record)}`
+  return Object.freeze({ number, hash: hash('sha256', text, 'hex'), config, record })
 }

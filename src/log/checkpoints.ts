@@ -1,21 +1,30 @@
 // Signs and publishes the tree of one log, and hands it from one key to the next. A key that is slow holds up no line.
 import type { Clock, Timer } from '../clock.ts'
+import type { SignedCheckpoint } from '../sink.ts'
 import { formatCheckpoint } from './checkpoint.ts'
 import { publishCheckpoint } from './checkpoint-file.ts'
 import { keepHandOver } from './hand-over.ts'
 import type { HandOver } from './keyring.ts'
+import { fromHash } from './merkle.ts'
 import type { Signing } from './signing.ts'
 import type { TileWriter } from './tile-writer.ts'
 
 const firstPauseMs = 250
 const lastPauseMs = 5_000
 
+/** A checkpoint that is to be signed, of the tree as it was then. */
+interface Draft {
+  readonly text: string
+  readonly size: number
+  readonly edge: readonly string[]
+}
+
 /** A hand-over on its way. */
 interface Handing extends HandOver {
   /** The size of the log with the line that tells of it as the last. */
   readonly size: number
   /** The checkpoint of that size, once the tree has it. */
-  text?: string
+  draft?: Draft
   /** Whether the first key has signed its last, and the next one has to show that it signs. */
   handed?: boolean
   readonly resolve: () => void
@@ -39,12 +48,14 @@ export interface CheckpointsOptions {
 export class Checkpoints {
   /** How many lines the published one covers. Written by publish. */
   size: number
+  /** The one that was published last by this process. Written by publish. */
+  last: SignedCheckpoint | undefined
   /** Whether a signature is under way. */
   pending = false
   private signing: Signing | undefined
   private handing: Handing | undefined
   /** A note that is signed and not published. */
-  private ready: { readonly note: string; readonly size: number; readonly handing: Handing | undefined } | undefined
+  private ready: { readonly checkpoint: SignedCheckpoint; readonly handing: Handing | undefined } | undefined
   private pause: Timer | undefined
   private pauseMs = firstPauseMs
   private closing = false
@@ -57,17 +68,17 @@ export class Checkpoints {
 
   /** No line from here on may get into the tree before `grown` was called. */
   get limit(): number {
-    return this.handing === undefined || this.handing.text !== undefined ? Infinity : this.handing.size
+    return this.handing === undefined || this.handing.draft !== undefined ? Infinity : this.handing.size
   }
 
   /** Must be called when the tree has grown to `limit`. */
   grown(): void {
-    if (this.limit === this.options.tiles.size) this.handing!.text = this.format()
+    if (this.limit === this.options.tiles.size) this.handing!.draft = this.format()
   }
 
   /** Whether `publish` has something to do that does not wait for its time. */
   get urgent(): boolean {
-    return this.ready !== undefined || (this.handing?.text !== undefined && this.free)
+    return this.ready !== undefined || (this.handing?.draft !== undefined && this.free)
   }
 
   /** Whether `publish` would sign or publish a checkpoint now. */
@@ -96,10 +107,12 @@ export class Checkpoints {
     }
     const { ready } = this
     if (ready === undefined) return
-    const { note, size, handing } = ready
+    const { checkpoint, handing } = ready
+    const { note, size } = checkpoint
     if (handing !== undefined) await keepHandOver(dir, size, note, mode)
     await publishCheckpoint(dir, note, mode)
     this.size = size
+    this.last = checkpoint
     this.ready = undefined
     if (handing !== undefined) {
       this.signing = handing.to
@@ -127,19 +140,23 @@ export class Checkpoints {
     return !this.pending && this.pause === undefined && !this.givenUp
   }
 
-  private format(): string {
+  private format(): Draft {
     const { origin, tiles } = this.options
-    return formatCheckpoint({ origin, size: tiles.size, root: tiles.root() })
+    const { size } = tiles
+    const edge = tiles.complete().map((peak) => fromHash(peak).toString('base64'))
+    return { text: formatCheckpoint({ origin, size, root: tiles.root() }), size, edge }
   }
 
   private ask(): void {
-    const handing = this.handing?.text === undefined || this.handing.handed === true ? undefined : this.handing
-    const size = handing?.size ?? this.options.tiles.size
+    const handing = this.handing?.draft === undefined || this.handing.handed === true ? undefined : this.handing
+    const { text, size, edge } = handing?.draft ?? this.format()
+    const signing = handing?.from ?? this.signing!
+    const { vkey } = signing
     const done = (note: string) => {
-      this.ready = { note, size, handing }
+      this.ready = { checkpoint: { origin: this.options.origin, size, note, vkey, edge }, handing }
       this.pauseMs = firstPauseMs
     }
-    const note = (handing?.from ?? this.signing!).sign(handing?.text ?? this.format())
+    const note = signing.sign(text)
     if (typeof note === 'string') return done(note)
     this.pending = true
     note

@@ -24,8 +24,15 @@ export function member(event: LoggedEvent, ...keys: string[]): unknown {
 }
 
 /** What is wrong with a line at this place of this log; undefined if nothing is. An origin that is not known is not compared. */
-export function envelopeFault(line: string, origin: string | undefined, index: number): string | undefined {
-  const event = parseLine(line)
+export const envelopeFault = (line: string, origin: string | undefined, index: number): string | undefined =>
+  placeFault(parseLine(line), origin, index)
+
+/** The same of a line that was parsed. */
+export function placeFault(
+  event: LoggedEvent | undefined,
+  origin: string | undefined,
+  index: number,
+): string | undefined {
   if (event === undefined) return 'it is not a JSON object'
   const [foundOrigin, foundIndex] = [member(event, 'audit', 'origin'), member(event, 'audit', 'index')]
   if (foundIndex !== index) return `audit.index is ${JSON.stringify(foundIndex)}, expected ${index}`

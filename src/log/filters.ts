@@ -25,6 +25,8 @@ const subnet = (text: string): { address: string; bits: number; family: 'ipv4' |
   return { address, bits, family: version === 4 ? 'ipv4' : 'ipv6' }
 }
 
+const isPseudonym = (text: string): boolean => /^p:\d{4}-\d\d:[0-9a-f]{32}$/.test(text)
+
 export const logFilterSchema = z.strictObject({
   /** Name of the event, or the beginning of it with a `*` behind: `audit.*`. */
   type: name.optional(),
@@ -39,10 +41,13 @@ export const logFilterSchema = z.strictObject({
     .string()
     .regex(/^[1-9](\d\d|xx)$/, 'expected a status such as 503, or a class such as 5xx')
     .optional(),
-  /** Address, or network in CIDR form. */
+  /** Address, or network in CIDR form, as records have them; or a pseudonym (`redact.client`). */
   client: z
     .string()
-    .refine((text) => subnet(text) !== undefined, 'expected an address, or a network such as 10.0.0.0/8')
+    .refine(
+      (text) => isPseudonym(text) || subnet(text) !== undefined,
+      'expected an address, a network such as 10.0.0.0/8, or a pseudonym such as p:2026-11:…',
+    )
     .optional(),
   /** Path, or the beginning of it with a `*` behind. */
   path: name.optional(),
@@ -116,6 +121,7 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
     const pattern = new RegExp(`^${given.status.replace('xx', '\\d\\d')}$`)
     tests.push((event) => pattern.test(String(member(event, 'http', 'response', 'status_code'))))
   }
+  if (given.client !== undefined && isPseudonym(given.client)) equal(given.client, ['client', 'address'])
   const network = given.client === undefined ? undefined : subnet(given.client)
   if (network !== undefined) {
     const list = new BlockList()

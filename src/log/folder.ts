@@ -5,7 +5,10 @@ import { BalancerError } from '../errors.ts'
 import { type LogName, logNames } from '../sink.ts'
 
 export interface InstanceFolder {
+  /** The name of the folder; in the folder of a service, as a witness has them, with that before it. */
   readonly name: string
+  /** The writer that it is for: a witness tells the folders of one apart by `~2`, `~3` and so on. */
+  readonly instance: string
   readonly dir: string
   /** Whether it is the folder that was asked for, and not one in it. */
   readonly root: boolean
@@ -36,8 +39,19 @@ export async function findInstances(dir: string): Promise<InstanceFolder[]> {
     if (own?.aside.includes(name)) continue
     const instance = await inspect(join(dir, name), false)
     if (instance !== undefined) found.push(instance)
+    else if (own === undefined) found.push(...(await ofService(join(dir, name))))
   }
   if (found.length === 0) throw new BalancerError('log-invalid', `${dir} holds no audit log`)
+  return found
+}
+
+/** The instances of a service, in the folder of a witness. */
+async function ofService(dir: string): Promise<InstanceFolder[]> {
+  const found: InstanceFolder[] = []
+  for (const name of (await readdir(dir).catch((): string[] => [])).sort()) {
+    const instance = await inspect(join(dir, name), false)
+    if (instance !== undefined) found.push({ ...instance, name: `${basename(dir)}/${instance.name}` })
+  }
   return found
 }
 
@@ -46,5 +60,6 @@ async function inspect(dir: string, root: boolean): Promise<InstanceFolder | und
   const logs = logNames.filter((log) => names.includes(log)).map((log) => ({ log, dir: join(dir, log) }))
   const aside = names.filter((name) => /^(traffic|security|control)\.aside-/.test(name)).sort()
   if (logs.length === 0 && aside.length === 0 && !names.includes('vkey')) return undefined
-  return { name: basename(resolve(dir)), dir, root, logs, aside }
+  const name = basename(resolve(dir))
+  return { name, instance: name.replace(/~\d+$/, ''), dir, root, logs, aside }
 }

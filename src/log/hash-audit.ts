@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { checkpointPath } from './checkpoint-file.ts'
 import type { LogProblem, LogReport } from './log-report.ts'
 import { emptyRoot, type Hash, Tree } from './merkle.ts'
-import { readTile, tilePath, tileWidth } from './tiles.ts'
+import { readTile, tileEdge, tilePath, tileWidth } from './tiles.ts'
 
 // What is kept of differences until the root tells what they mean. All are counted.
 const maxKept = 100
@@ -30,12 +30,20 @@ export class HashAudit {
   /** By level: hashes that the tiles below yield, and how many tiles of them were compared. */
   private readonly rows: { hashes: Hash[]; compared: number }[] = []
   private readonly upperProblems: LogProblem[] = []
+  /** Sizes whose root is asked for, in order, and what it was by the tiles and by the lines. */
+  private readonly asked: readonly number[]
+  private readonly found = new Map<number, readonly [ofTiles: Hash, ofLines: Hash]>()
+  private truth: 'tiles' | 'lines' | undefined
 
   constructor(
     private readonly dir: string,
     private readonly size: number,
     private readonly report: LogReport,
-  ) {}
+    sizes: readonly number[] = [],
+  ) {
+    this.asked = [...new Set(sizes)].sort((a, b) => a - b)
+    this.mark(0)
+  }
 
   /** Whether the leaf of a signed line is the one that was kept of it. Lines that were left out count as skipped. */
   async matches(index: number, leaf: Hash, place: LinePlace): Promise<boolean> {
@@ -47,10 +55,7 @@ export class HashAudit {
     // A line that stands in two segments is compared twice, and belongs to the trees once.
     if (index === this.next) {
       if (!same) this.ofLines ??= this.ofTiles.fork()
-      this.ofLines?.push(leaf)
-      this.ofTiles.push(kept)
-      this.next++
-      if (this.next % tileWidth === 0) await this.compareRows()
+      await this.push(kept, leaf)
     }
     return same
   }
@@ -61,10 +66,7 @@ export class HashAudit {
       const number = Math.floor(this.next / tileWidth)
       if (number !== this.tile?.index) await this.load(number)
       const kept = this.tile?.hashes?.[this.next % tileWidth] ?? emptyRoot
-      this.ofLines?.push(kept)
-      this.ofTiles.push(kept)
-      this.next++
-      if (this.next % tileWidth === 0) await this.compareRows()
+      await this.push(kept, kept)
     }
   }
 
@@ -73,8 +75,9 @@ export class HashAudit {
     await this.compareRows(true)
     const tilesAreTrue = this.ofTiles.root() === root
     const linesAreTrue = !tilesAreTrue && this.ofLines?.root() === root
+    this.truth = tilesAreTrue ? 'tiles' : linesAreTrue ? 'lines' : undefined
     for (const { file, line, index } of this.differences) {
-      const tile = join(this.dir, tilePath(0, Math.floor(index / tileWidth)))
+      const tile = this.pathOf(0, Math.floor(index / tileWidth))
       if (linesAreTrue)
         this.report.add({ file: tile, index, fact: 'the hash is not that of the line, which is the signed one' })
       else if (tilesAreTrue) this.report.add({ file, line, index, fact: 'the line is not the one that was signed' })
@@ -87,6 +90,28 @@ export class HashAudit {
     }
   }
 
+  /** Whether the first `size` lines have this root; undefined if so many are not signed. For sizes that were asked for, after `finish`. */
+  hasRoot(size: number, root: Hash): boolean | undefined {
+    const found = this.found.get(size)
+    if (found === undefined) return undefined
+    const [ofTiles, ofLines] = found
+    if (this.truth === undefined) return ofTiles === root || ofLines === root
+    return (this.truth === 'tiles' ? ofTiles : ofLines) === root
+  }
+
+  private async push(kept: Hash, leaf: Hash): Promise<void> {
+    this.ofLines?.push(leaf)
+    this.ofTiles.push(kept)
+    this.mark(++this.next)
+    if (this.next % tileWidth === 0) await this.compareRows()
+  }
+
+  private mark(size: number): void {
+    if (this.asked[this.found.size] !== size) return
+    const ofTiles = this.ofTiles.root()
+    this.found.set(size, [ofTiles, this.ofLines?.root() ?? ofTiles])
+  }
+
   private async load(index: number): Promise<void> {
     const hashes = await readTile(this.dir, 0, index, Math.min(tileWidth, this.size - index * tileWidth))
     this.tile = { index, hashes }
@@ -94,7 +119,13 @@ export class HashAudit {
   }
 
   private missing(level: number, index: number): void {
-    this.report.add({ file: join(this.dir, tilePath(level, index)), fact: 'the hashes are missing or cut off' })
+    this.report.add({ file: this.pathOf(level, index), fact: 'the hashes are missing or cut off' })
+  }
+
+  /** The tile that a log of this size has; a writer at work may have a wider one by now. */
+  private pathOf(level: number, index: number): string {
+    const edge = tileEdge(this.size, level)
+    return join(this.dir, tilePath(level, index, index === edge.index ? edge.width : tileWidth))
   }
 
   private collect(level: number, value: Hash): void {
@@ -110,8 +141,10 @@ export class HashAudit {
       const kept = await readTile(this.dir, level, row.compared, row.hashes.length)
       if (kept === undefined) this.missing(level, row.compared)
       else if (row.hashes.some((one, i) => one !== kept[i])) {
-        const file = join(this.dir, tilePath(level, row.compared))
-        this.upperProblems.push({ file, fact: 'the hashes are not those of the tiles below' })
+        this.upperProblems.push({
+          file: this.pathOf(level, row.compared),
+          fact: 'the hashes are not those of the tiles below',
+        })
       }
       row.hashes = []
       row.compared++

@@ -1,5 +1,6 @@
 // What verification finds out about one log.
 import type { LogName } from '../sink.ts'
+import { type LoggedEvent, member } from './envelope.ts'
 
 /** One thing that is wrong. */
 export interface LogProblem {
@@ -9,6 +10,26 @@ export interface LogProblem {
   /** Index of the line in its log. */
   readonly index?: number
   readonly fact: string
+}
+
+/** Sums of the `audit.gap` lines of a log. */
+export interface Gaps {
+  /** Events that were lost before they were lines. */
+  lost: number
+  /** Lines that a sink did not get, by its name. */
+  readonly bySink: Record<string, number>
+}
+
+// A sink may have any name, also that of a member of all objects.
+export const noGaps = (): Gaps => ({ lost: 0, bySink: Object.create(null) as Record<string, number> })
+
+/** Adds what a line says is missing, if it says so. */
+export function addGap(gaps: Gaps, event: LoggedEvent): void {
+  if (member(event, 'event_name') !== 'audit.gap') return
+  const [count, sink] = [member(event, 'log', 'count'), member(event, 'log', 'sink')]
+  if (typeof count !== 'number' || !Number.isSafeInteger(count) || count < 0) return
+  if (typeof sink !== 'string') gaps.lost += count
+  else gaps.bySink[sink] = (gaps.bySink[sink] ?? 0) + count
 }
 
 // One cut or inserted line makes all that follow it in its segment wrong: the first are what tells.
@@ -24,6 +45,12 @@ export class LogReport {
   unsigned = 0
   /** Lines at the front that retention has deleted. */
   pruned = 0
+  /** Lines that the witness who holds the log never got, and of which it knows the hashes. */
+  missing = 0
+  /** What the lines say is missing: that is told, and no problem. */
+  readonly gaps: Gaps = noGaps()
+  /** So many lines are those that the roster, or a given checkpoint, has seen; undefined if neither knows the log. */
+  pinned: number | undefined
   /** Name of the key that signed the checkpoint. */
   signedBy: string | undefined
   /** The signed root, in base64. */

@@ -78,6 +78,29 @@ export class Tree {
     return root ?? emptyRoot
   }
 
+  /** Roots of the complete subtrees that it is made of, the largest first: one for each bit that is set in the size. */
+  complete(): Hash[] {
+    const found: Hash[] = []
+    for (let n = this.count, height = 0; n > 0; n = Math.floor(n / 2), height++) {
+      if (n % 2 === 1) found.unshift(this.edge[height]!)
+    }
+    return found
+  }
+
+  /** Goes on from `size` leaves of which only the complete subtrees are known. Undefined if it takes another number of them. */
+  static from(size: number, complete: readonly Hash[]): Tree | undefined {
+    const tree = new Tree()
+    tree.count = size
+    let taken = complete.length
+    for (let n = size, height = 0; n > 0; n = Math.floor(n / 2), height++) {
+      if (n % 2 === 0) continue
+      const value = complete[--taken]
+      if (value === undefined) return undefined
+      tree.edge[height] = value
+    }
+    return taken === 0 ? tree : undefined
+  }
+
   /** A tree of the same leaves that goes its own way, and tells nobody. */
   fork(): Tree {
     const tree = new Tree()
@@ -108,7 +131,7 @@ export class Tree {
 }
 
 /** The root over 2ⁿ hashes. */
-function fold(hashes: readonly Hash[]): Hash {
+export function fold(hashes: readonly Hash[]): Hash {
   let row = hashes
   while (row.length > 1) {
     const next: Hash[] = []

@@ -27,6 +27,8 @@ export interface Verifier {
   readonly name: string
   readonly id: Buffer
   readonly key: KeyObject
+  /** Its one text form: two verifiers are the same if this is. */
+  readonly vkey: string
 }
 
 const validName = (name: string): boolean => /^[^\s+]+$/u.test(name)
@@ -87,7 +89,7 @@ export function parseVkey(text: string): Verifier {
   }
   const raw = bytes.subarray(1)
   if (keyId(name, raw).toString('hex') !== id) throw new TypeError(`the verifier key of ${name} has a wrong key id`)
-  return { name, id: Buffer.from(id, 'hex'), key: fromRaw(raw) }
+  return { name, id: Buffer.from(id, 'hex'), key: fromRaw(raw), vkey: `${name}+${id}+${bytes.toString('base64')}` }
 }
 
 /** Signs a text, which must end with a line end. */
@@ -106,9 +108,20 @@ export const isSignature = (text: Uint8Array, { vkey }: Signer, signature: unkno
   signature.length === signatureBytes &&
   verify(null, text, parseVkey(vkey).key, signature)
 
+/** The text of a note, whoever signed it; undefined if it is no note. */
+export function textOfNote(note: string): string | undefined {
+  const split = note.lastIndexOf('\n\n')
+  return split < 0 ? undefined : note.slice(0, split + 1)
+}
+
 export type OpenedNote =
   | { readonly text: string; readonly signedBy: string; readonly verifier: Verifier }
-  | { readonly fault: string; readonly names: readonly string[] }
+  | {
+      readonly fault: string
+      readonly names: readonly string[]
+      /** Whether nothing is wrong with it but that none of the keys signed it. */
+      readonly unknown: boolean
+    }
 
 /**
  * The text of a note that one of these keys signed, or what is wrong with it and who claims to have signed. Signatures of
@@ -119,29 +132,30 @@ export function openNote(note: Buffer, verifiers: readonly Verifier[]): OpenedNo
   try {
     decoded = utf8.decode(note)
   } catch {
-    return { fault: 'it is not UTF-8', names: [] }
+    return { fault: 'it is not UTF-8', names: [], unknown: false }
   }
-  const split = decoded.lastIndexOf('\n\n')
-  if (split < 0 || !decoded.endsWith('\n')) return { fault: 'it is not a signed note', names: [] }
-  const text = decoded.slice(0, split + 1)
+  const text = textOfNote(decoded)
+  if (text === undefined || !decoded.endsWith('\n')) {
+    return { fault: 'it is not a signed note', names: [], unknown: false }
+  }
   const names: string[] = []
   let by: Verifier | undefined
-  for (const line of decoded.slice(split + 2, -1).split('\n')) {
+  for (const line of decoded.slice(text.length + 1, -1).split('\n')) {
     const [, name, body] = /^— ([^\s+]+) ([A-Za-z0-9+/]+=*)$/u.exec(line) ?? []
     const bytes = Buffer.from(body ?? '', 'base64')
     // Base64 of the same bytes has one form: another would be a change that no signature covers.
     if (name === undefined || bytes.toString('base64') !== body || bytes.length <= idBytes) {
-      return { fault: 'it has a malformed signature line', names }
+      return { fault: 'it has a malformed signature line', names, unknown: false }
     }
     names.push(name)
     const verifier = verifiers.find((one) => one.name === name && one.id.equals(bytes.subarray(0, idBytes)))
     if (verifier === undefined) continue
     const signature = bytes.subarray(idBytes)
     if (signature.length !== signatureBytes || !verify(null, Buffer.from(text), verifier.key, signature)) {
-      return { fault: `the signature of ${name} is wrong`, names }
+      return { fault: `the signature of ${name} is wrong`, names, unknown: false }
     }
     by = verifier
   }
-  if (by === undefined) return { fault: 'it is not signed by a known key', names }
+  if (by === undefined) return { fault: 'it is not signed by a known key', names, unknown: true }
   return { text, signedBy: by.name, verifier: by }
 }

@@ -31,6 +31,8 @@ export interface WriterContext {
   readonly logger: Logger
   readonly reserve: Reserve
   readonly notify: (notice: StoreNotice) => void
+  /** More lines are durable, or a checkpoint is published. */
+  readonly grown: (log: LogName) => void
 }
 
 export class Schedule {
@@ -83,16 +85,8 @@ export class Schedule {
     this.tiles = tiles
     this.segments = new SegmentWriter({ dir, tiles, mode, ...segment, clock }, file, closed)
     const { signing } = standing
-    this.checkpoints = new Checkpoints({
-      dir,
-      origin,
-      tiles,
-      mode,
-      clock,
-      signing,
-      size: signedSize,
-      onReady: this.kick,
-    })
+    const size = signedSize
+    this.checkpoints = new Checkpoints({ dir, origin, tiles, mode, clock, signing, size, onReady: this.kick })
     this.durableSize = signedSize
     // It holds the process: one that ends by itself still writes its last lines.
     this.flushing = new Alarm(clock, coalesceMs, this.kick, true)
@@ -200,6 +194,7 @@ export class Schedule {
     this.durableSize = this.tiles.size
     this.syncing.clear()
     this.waiters.resolveBelow(this.durableSize)
+    this.context.grown(this.log)
   }
 
   private async publish(): Promise<void> {
@@ -209,6 +204,7 @@ export class Schedule {
     if (checkpoints.pending) return
     this.signing.clear()
     this.signers.resolveBelow(checkpoints.size)
+    this.context.grown(this.log)
     if (checkpoints.size < this.tiles.size) this.signing.arm()
   }
 

@@ -2,8 +2,9 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { safeName } from '../runtime.ts'
-import { type LogName, logNames, type OpenedStore, type SinkContext, type StoreNotice } from '../sink.ts'
+import { type LogName, type LogStore, logNames, type OpenedStore, type StoreHooks, type StoreNotice } from '../sink.ts'
 import { Compressor } from './compress.ts'
+import { StoreFeed } from './feed.ts'
 import { HoldWatch } from './holds.ts'
 import { claimInstance, type Instance } from './instance.ts'
 import { readVkey } from './key.ts'
@@ -21,10 +22,6 @@ import { LogWriter } from './writer.ts'
 export interface StoreOptions extends FileSinkConfig {
   /** Refuses what is not whole, where it would be set aside or begun anew. */
   readonly strict?: boolean
-  /** The index below which every sink has its lines. Default: all have them. */
-  readonly delivered?: (log: LogName) => number
-  /** Resolves once every sink knows for good that the lines up to `through` will be gone. */
-  readonly beforeDelete?: (log: LogName, through: number) => Promise<void>
 }
 
 // Segments are what a budget is kept by. Where it is small they must be smaller, or those that are being written, which are never
@@ -34,6 +31,8 @@ const segmentsPerLog = 4
 
 /** How long logs that were opened in vain may take to close. */
 const abandonMs = 1000
+
+type StoreContext = Parameters<LogStore['open']>[0]
 
 interface Parts {
   readonly instance: Instance
@@ -45,21 +44,21 @@ interface Parts {
 }
 
 export class Store {
+  /** Whether a call to the system had not come back when the logs were closed. Written by close. */
+  private stuck = false
+
   private constructor(
     readonly opened: OpenedStore,
     readonly writers: Readonly<Record<LogName, LogWriter>>,
+    readonly source: StoreFeed,
     private readonly parts: Parts,
   ) {}
 
-  static async open(
-    options: StoreOptions,
-    context: SinkContext,
-    notify: (notice: StoreNotice) => void,
-  ): Promise<Store> {
+  static async open(options: StoreOptions, context: StoreContext, hooks: StoreHooks): Promise<Store> {
     await mkdir(options.dir, { recursive: true, mode: 0o750 })
     const instance = await claimInstance(options.dir, options.instance)
     try {
-      return await Store.openInstance(instance, options, context, notify)
+      return await Store.openInstance(instance, options, context, hooks)
     } catch (error) {
       await instance.release()
       throw error
@@ -69,8 +68,8 @@ export class Store {
   private static async openInstance(
     instance: Instance,
     options: StoreOptions,
-    { clock, logger, service }: SinkContext,
-    notify: (notice: StoreNotice) => void,
+    { clock, logger, service }: StoreContext,
+    { notify, grown }: StoreHooks,
   ): Promise<Store> {
     const { dir } = instance
     const { mode, maxBytes, retention: policy, segment } = options
@@ -89,14 +88,17 @@ export class Store {
     const keys = await Keyring.open({ dir, name, key: options.key, mode, signing })
     const segmentBytes = Math.min(segment.maxBytes, Math.ceil(maxBytes / segmentsPerBudget))
     const holds = new HoldWatch(options.dir, (facts) => notify({ event: 'audit.hold_changed', log: 'control', facts }))
+    let feed: StoreFeed | undefined
     const retention = new Retention({
       policy,
       maxBytes: maxBytes - segmentBytes,
       clock,
       logger,
       held: () => holds.held(),
-      delivered: options.delivered ?? (() => Infinity),
-      beforeDelete: options.beforeDelete ?? (() => Promise.resolve()),
+      // Before the feed is there no sink has begun to read.
+      delivered: (log) => feed?.delivered(log) ?? Infinity,
+      // A cursor that a crash took back would ask for lines that are gone.
+      beforeDelete: async () => feed?.cursors.persist(),
     })
     const compressor = segment.compress === 'gzip' ? new Compressor(writers, mode, logger) : undefined
     const reserve = new Reserve(join(dir, 'reserve'), options.reserveBytes, mode, clock, logger)
@@ -122,7 +124,7 @@ export class Store {
         log,
         recovered,
         { ...options, segment: limits },
-        { clock, logger, reserve, notify: tell },
+        { clock, logger, reserve, notify: tell, grown },
       )
       writers.push(writer)
       due.set(writer, recovered.standing.handOvers)
@@ -152,8 +154,10 @@ export class Store {
       compressor?.check()
       const head = ({ origin, nextIndex: next }: LogWriter) => ({ origin, next })
       const heads = { traffic: head(traffic), security: head(security), control: head(control) }
+      const logs = { traffic, security, control }
+      feed = new StoreFeed(dir, mode, logs, clock, logger)
       const parts = { instance, retention, reserve, keys: change, watch, compressor }
-      return new Store({ instance: instance.name, vkey: keys.first.vkey, heads }, { traffic, security, control }, parts)
+      return new Store({ instance: instance.name, vkey: keys.first.vkey, heads }, logs, feed, parts)
     } catch (error) {
       reserve.stop()
       // Opening is tried again and again: each time would else leave files open.
@@ -180,15 +184,21 @@ export class Store {
   }
 
   async close(deadlineMs: number): Promise<{ readonly unwritten: number }> {
-    const { instance, retention, reserve, keys, watch, compressor } = this.parts
+    const { retention, reserve, keys, watch, compressor } = this.parts
     reserve.stop()
     keys.stop()
     // First, so that nothing is deleted whose record would come behind the last line.
     const stopped = [retention.stop(), compressor?.stop(), watch.stop()]
     const results = await Promise.all(logNames.map((log) => this.writers[log].close(deadlineMs)))
     await Promise.all(stopped)
-    // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
-    if (!results.some((one) => one.stuck)) await instance.release()
+    this.stuck = results.some((one) => one.stuck)
     return { unwritten: results.reduce((sum, one) => sum + one.unwritten, 0) }
+  }
+
+  /** Ends the feed, and gives the instance free. */
+  async release(): Promise<void> {
+    await this.source.close()
+    // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
+    if (!this.stuck) await this.parts.instance.release()
   }
 }

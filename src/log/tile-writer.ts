@@ -88,6 +88,10 @@ export class TileWriter {
     return this.tree.root()
   }
 
+  complete(): Hash[] {
+    return this.tree.complete()
+  }
+
   private keep(level: number, value: Hash): void {
     this.edges[level] ??= newEdge()
     const edge = this.edges[level]
@@ -156,6 +160,20 @@ export class TileWriter {
     // Fails as long as a partial tile is in there.
     for (const dir of this.emptied) await rmdir(join(this.logDir, dir)).catch(() => {})
     this.emptied.clear()
+  }
+
+  /** A function that goes on where this one stopped, and until then takes little memory. Must be called after a save. */
+  suspend(): () => Promise<TileWriter | undefined> {
+    const { logDir, mode, size, kept, obsolete, unsynced, emptied } = this
+    return async () => {
+      const writer = await TileWriter.load(logDir, mode, size)
+      if (writer === undefined) return undefined
+      writer.kept = kept
+      writer.obsolete = obsolete
+      for (const path of unsynced) writer.unsynced.add(path)
+      for (const path of emptied) writer.emptied.add(path)
+      return writer
+    }
   }
 
   private async write(path: string, bytes: Buffer): Promise<void> {

@@ -1,8 +1,9 @@
 // Verifies the lines of one segment.
-import { envelopeFault, member, parseLine } from './envelope.ts'
+import { type LoggedEvent, member, parseLine, placeFault } from './envelope.ts'
 import type { HashAudit } from './hash-audit.ts'
+import { type KeyChange, keyChangeOf } from './key-line.ts'
 import { LineReader, lineStart } from './lines.ts'
-import type { LogReport } from './log-report.ts'
+import { addGap, type LogReport } from './log-report.ts'
 import { leafHashIn } from './merkle.ts'
 import { isMissing, type Segment } from './segments.ts'
 
@@ -14,9 +15,9 @@ export interface SignedLog {
   readonly report: LogReport
   /** Signed lines tell that retention deleted those below this index. Written by verifySegment. */
   prunedBelow: number
+  /** Changes of keys that signed lines tell of. Written by verifySegment. */
+  readonly changes: KeyChange[]
 }
-
-const prunedMark = Buffer.from('"event_name":"audit.pruned"')
 
 /** Returns the index behind the last whole line; undefined if the segment is gone. */
 export async function verifySegment(segment: Segment, last: boolean, log: SignedLog): Promise<number | undefined> {
@@ -46,7 +47,7 @@ async function verifyLines(
   log: SignedLog,
   at: { index: number },
 ): Promise<void> {
-  const { report } = log
+  const { report, hashes } = log
   for (let block = await reader.next(); block !== undefined; block = await reader.next()) {
     for (let i = 0; i < block.ends.length; i++, at.index++) {
       const { index } = at
@@ -55,13 +56,11 @@ async function verifyLines(
       report.lines++
       const signed = index < report.signed
       if (!signed) report.unsigned++
-      const altered = signed && !(await log.hashes.matches(index, leafHashIn(block.buffer, start, end), place))
-      const text = block.buffer.toString('utf8', start, end)
-      const fault = envelopeFault(text, log.origin, index)
-      if (!altered && fault !== undefined) report.add({ ...place, fact: fault })
-      if (signed && !altered && block.buffer.subarray(start, end).includes(prunedMark)) {
-        log.prunedBelow = Math.max(log.prunedBelow, prunedBelow(text))
-      }
+      if (signed && !(await hashes.matches(index, leafHashIn(block.buffer, start, end), place))) continue
+      const event = parseLine(block.buffer.toString('utf8', start, end))
+      const fault = placeFault(event, log.origin, index)
+      if (fault !== undefined) report.add({ ...place, fact: fault })
+      else hear(event!, index, signed, log)
     }
   }
   // Behind the last line end of the last segment a line may be in the making.
@@ -71,10 +70,13 @@ async function verifyLines(
   }
 }
 
-/** The index behind the lines that an `audit.pruned` tells of; 0 for any other line. */
-function prunedBelow(line: string): number {
-  const event = parseLine(line)
-  if (event === undefined || member(event, 'event_name') !== 'audit.pruned') return 0
+/** What a line tells of its own log. Only what is signed can excuse something. */
+function hear(event: LoggedEvent, index: number, signed: boolean, log: SignedLog): void {
+  addGap(log.report.gaps, event)
+  if (!signed) return
+  const change = keyChangeOf(event, index)
+  if (change !== undefined) log.changes.push(change)
+  if (member(event, 'event_name') !== 'audit.pruned') return
   const last = member(event, 'log', 'last')
-  return typeof last === 'number' && Number.isSafeInteger(last) ? last + 1 : 0
+  if (typeof last === 'number' && Number.isSafeInteger(last)) log.prunedBelow = Math.max(log.prunedBelow, last + 1)
 }

@@ -5,7 +5,7 @@
 // those that no checkpoint covers.
 import { within } from '../clock.ts'
 import { BalancerError } from '../errors.ts'
-import type { LogName, StoreNotice } from '../sink.ts'
+import type { LogName, SignedCheckpoint, StoreNotice } from '../sink.ts'
 import type { HandOver } from './keyring.ts'
 import type { Recovered } from './recovery.ts'
 import { Schedule, type WriterContext, type WriterOptions } from './schedule.ts'
@@ -39,6 +39,21 @@ export class LogWriter {
     return this.next
   }
 
+  /** The index of the oldest line that is there. */
+  get firstIndex(): number {
+    return this.closed[0]?.first ?? this.current.first
+  }
+
+  /** The index behind the last line that is fsynced. */
+  get durableEnd(): number {
+    return this.schedule.durableSize
+  }
+
+  /** The checkpoint that was published last, if this process has published one. */
+  get checkpoint(): SignedCheckpoint | undefined {
+    return this.schedule.checkpoints.last
+  }
+
   /** How many lines the published checkpoint covers. */
   get signedSize(): number {
     return this.schedule.checkpoints.size
@@ -52,6 +67,12 @@ export class LogWriter {
   /** The segment that is being written: its first line, its size, and when it was last written to. */
   get current(): { readonly first: number; readonly bytes: number; readonly writtenAt: number } {
     return this.schedule.segments.file
+  }
+
+  /** All segments, the oldest first. */
+  allSegments(): Segment[] {
+    const { first, path, bytes, writtenAt: at } = this.schedule.segments.file
+    return [...this.closed, { first, path, bytes, at, compressed: false }]
   }
 
   /** Bytes of the segments, as if the one that is being written were full. */

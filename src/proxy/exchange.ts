@@ -53,7 +53,7 @@ class Exchange implements Outlet {
     this.#response = response
     this.#options = options
     this.#incoming = incoming(request, options, ports.trust())
-    this.#journal = new Journal(ports, this.#incoming)
+    this.#journal = new Journal(ports, this.#incoming, response)
     this.#view = new RequestView(request, this.#incoming.client.address)
     this.#writer = new ResponseWriter(response)
   }

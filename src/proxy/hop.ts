@@ -7,6 +7,7 @@ import type { PickRequest } from '../request.ts'
 import { handle } from './exchange.ts'
 import { type MirrorConfig, Mirrors } from './mirror.ts'
 import { observe, observeUpgrade, takeOver } from './observe.ts'
+import { OpenRequests } from './open-requests.ts'
 import type { AdapterPort, AnyRequest, AnyResponse, HandleOptions, Ports, UpgradeOptions } from './ports.ts'
 import { Running } from './running.ts'
 import { watchSession } from './sessions.ts'
@@ -16,7 +17,7 @@ import { inTurn, UpgradeSocket } from './upgrade-socket.ts'
 import { Upgrading } from './upgrading.ts'
 
 /** What the hop needs from the rest of the balancer. */
-export interface HopParts extends Omit<Ports, 'running' | 'mirrors' | 'tunnels'> {
+export interface HopParts extends Omit<Ports, 'running' | 'mirrors' | 'tunnels' | 'open'> {
   readonly random: Random
   /** The options in force; undefined if nothing is mirrored. */
   mirror(): MirrorConfig | undefined
@@ -29,14 +30,14 @@ export class Hop {
 
   constructor(parts: HopParts) {
     const running = new Running()
-    const { clock, random, emit, stamp, take, release, transport } = parts
-    const common = { clock, random, emit, stamp, take, release, transport, running }
+    const { clock, random, emit, levelOf, stamp, take, release, transport } = parts
+    const common = { clock, random, emit, levelOf, stamp, take, release, transport, running }
     const mirrors = new Mirrors({
       ...common,
       config: () => parts.mirror(),
       pick: (request) => parts.pickMirror(request),
     })
-    this.#ports = { ...parts, running, mirrors, tunnels: new Tunnels() }
+    this.#ports = { ...parts, running, mirrors, tunnels: new Tunnels(), open: new OpenRequests(clock) }
   }
 
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */

@@ -1,7 +1,7 @@
 // Mirroring: a share of the requests is sent once more, to a group of backends that get nothing else, and nobody waits for it.
 import { z } from 'zod'
 import { nameSchema } from '../backend.ts'
-import type { Emit } from '../events.ts'
+import type { Emit, LevelOf } from '../events.ts'
 import { below, type Random } from '../random.ts'
 import { Copy, type CopyEnd, type CopyPorts, type Original } from './copy.ts'
 
@@ -26,6 +26,7 @@ export type MirrorConfig = z.output<typeof mirrorSchema>
 export interface MirrorPorts extends CopyPorts {
   readonly random: Random
   readonly emit: Emit
+  readonly levelOf: LevelOf | undefined
   /** The options in force; undefined if nothing is mirrored. */
   config(): MirrorConfig | undefined
   /** The configuration in force, for the record. */
@@ -75,7 +76,11 @@ export class Mirrors {
     for (const copy of [...this.#open]) copy.close()
   }
 
-  #tell({ requestId }: Original, { backend, durationUs, result, skipped, status }: CopyEnd): void {
+  #tell({ requestId, view }: Original, { backend, durationUs, result, skipped, status }: CopyEnd): void {
+    const { method = '', path = '', client } = view
+    const failed = result !== undefined && result !== 'ok'
+    const about = { id: requestId, method, path: path.split('?', 1)[0]!, client: client?.address ?? '' }
+    if (this.#ports.levelOf?.('request.mirrored', { ...about, status, result, failed }) === 'none') return
     const { config_hash, config_revision, pool } = this.#ports.stamp()
     this.#ports.emit('request.mirrored', {
       lb: {

@@ -45,7 +45,7 @@ export function observe(
   }
   const sent = watchSent(response)
   const received = countReceived(request)
-  return watch(ports, request, options, (end) => {
+  return watch(ports, request, response, options, (end) => {
     const over = (): void => {
       const status = streamOf(response)?.sentHeaders?.[':status'] ?? response.statusCode
       const bodiless = request.method === 'HEAD' || status === 204 || status === 304
@@ -69,7 +69,7 @@ export function observe(
 /** The same of a request for another protocol, until it is answered: what is carried after that is the host's alone. */
 export function observeUpgrade(ports: Ports, request: IncomingMessage, socket: Duplex, options: HandleOptions): void {
   if (watched.has(request)) return
-  watch(ports, request, options, (end) => {
+  watch(ports, request, undefined, options, (end) => {
     const { write, end: finish, destroy } = socket
     let broken = false
     let told = false
@@ -126,6 +126,7 @@ interface End {
 function watch(
   ports: Ports,
   request: IncomingMessage,
+  response: ServerResponse | undefined,
   options: HandleOptions,
   begin: (end: (how: End, received: number, sent: number) => void) => void,
 ): string {
@@ -136,7 +137,11 @@ function watch(
     ports.closed()
     return true
   }
-  const one: Watched = { requestId: '', route: options.route, drop: close }
+  const drop = (): boolean => {
+    journal.drop()
+    return close()
+  }
+  const one: Watched = { requestId: '', route: options.route, drop }
   const facts = incoming(
     request,
     {
@@ -147,7 +152,7 @@ function watch(
   )
   const { requestId } = facts
   watched.set(request, Object.assign(one, { requestId }))
-  const journal = new Journal(ports, facts)
+  const journal = new Journal(ports, facts, response)
   journal.byHost = true
   ports.opened()
   begin(({ result, status, detail }, received, sent) => {

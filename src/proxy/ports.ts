@@ -3,22 +3,24 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { BackendState } from '../backend.ts'
+import type { Json } from '../canonical.ts'
 import type { Clock } from '../clock.ts'
 import type { Decision, StickyVerdict } from '../decision.ts'
 import type { BalancerError } from '../errors.ts'
-import type { Emit, EventFields, Ticket } from '../events.ts'
+import type { Emit, EventFields, LevelOf, RequestFacts, Ticket } from '../events.ts'
 import type { AttemptResult, Ending, RetryDenial } from '../outcome.ts'
 import type { PickRequest } from '../request.ts'
 import type { Transport } from '../transport.ts'
 import type { Trust } from './forwarded.ts'
 import type { LimitsConfig } from './limits.ts'
 import type { Mirrors } from './mirror.ts'
+import type { OpenRequests } from './open-requests.ts'
 import type { OutgoingConfig } from './outgoing-options.ts'
 import type { Running } from './running.ts'
 import type { Tunnels } from './tunnel.ts'
 import type { UpgradesConfig } from './upgrade.ts'
 
-type Values = Record<string, string[] | { length: number }>
+type Values = Record<string, string[] | { hmac?: string; length: number }>
 
 /** What a pick is for, where it is not the first of its request. */
 export interface Turn {
@@ -117,8 +119,20 @@ export interface Ports {
   stamp(): { readonly config_hash: string; readonly config_revision: number; readonly pool: string }
   readonly redactor: {
     headers(raw: readonly string[]): { values: Values; omitted: number }
-    url(target: string): { path: string; query?: Values; query_omitted?: number | undefined }
+    url(target: string): {
+      path: string
+      path_params?: Values | undefined
+      query?: Values
+      query_omitted?: number | undefined
+    }
+    /** An id that somebody else has made, as a line holds it. */
+    id(id: string | undefined): string | undefined
   }
+  /** How much of a request is recorded; undefined where all is, at the usual level. */
+  readonly levelOf: LevelOf | undefined
+  /** What the host says of a request that is recorded. */
+  readonly enrich: ((facts: RequestFacts) => Json | undefined) | undefined
+  readonly open: OpenRequests
   readonly log: {
     /** Whether the last byte of a response waits until its line is on disk. */
     readonly waits: boolean
@@ -161,6 +175,8 @@ export interface HandleOptions {
   readonly onId?: (requestId: string) => void
   /** The host's own id of it: `lb.app_request_id` in the record. */
   readonly appRequestId?: string
+  /** The request as the host's framework has it, for `audit.enrich`. Default: the request itself. */
+  readonly appRequest?: object
 }
 
 /** How an adapter hands in a request that asks for another protocol. */

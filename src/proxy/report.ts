@@ -2,17 +2,18 @@
 //
 // It is made for every request, so members stand in the order of canonical JSON, and what is absent is undefined: sorting
 // and copying would cost more than all the rest.
+import type { ServerResponse } from 'node:http'
 import type { BackendState } from '../backend.ts'
+import type { Json } from '../canonical.ts'
 import { type Decision, type Exclusion, exclusionReasons } from '../decision.ts'
 import { failures } from '../errors.ts'
-import { type EventFields, severity } from '../events.ts'
+import { type EventFields, type Level, severity } from '../events.ts'
 import type { AttemptResult, RequestResult, RetryDenial } from '../outcome.ts'
 import type { Connected } from '../transport.ts'
 import { valueIn } from './headers.ts'
 import type { Incoming } from './incoming.ts'
 import type { HandleOptions, Ports } from './ports.ts'
-
-import { protocolOf } from './versions.ts'
+import { protocolOf, sentHead } from './versions.ts'
 
 type Completed = EventFields<'request.completed'>
 type AttemptReport = Completed['lb']['attempts'][number]
@@ -35,13 +36,14 @@ export interface AttemptNote {
   endUs: number
 }
 
-function attemptReport(note: AttemptNote): AttemptReport {
+function attemptReport(note: AttemptNote, full: boolean): AttemptReport {
   const { id, address, port, socketPath } = note.backend.config
   const { connected } = note
   return {
     address: socketPath ?? address,
     backend: id,
     connect_us: connected?.connectUs ?? 0,
+    decision: full ? decisionReport(note.decision) : undefined,
     detail: note.detail,
     duration_us: note.endUs - note.startUs,
     hedge: note.decision.hedge,
@@ -73,17 +75,38 @@ function sample(excluded: readonly Exclusion[]): Exclusion[] {
 }
 
 /** `path` is what the backend is asked for; what the client asked for stands beside it where that differs. */
-function urlOf({ target: original, options }: Incoming, sent: string | undefined, ports: Ports): Completed['url'] {
-  const asked = ports.redactor.url(original)
+function urlOf(
+  { target: original, options }: Incoming,
+  { target: sent, level }: Extent,
+  ports: Ports,
+): Completed['url'] {
+  const asked = ports.redactor.url(level === 'metadata' ? pathIn(original) : original)
   // Rules have the last word, a mount the one before.
   const forwarded = sent ?? options.target
   if (forwarded === undefined || forwarded === original) return asked
   // The query is the same in both, and told already.
-  const { path } = ports.redactor.url(forwarded.split('?', 1)[0]!)
+  const { path, path_params = asked.path_params } = ports.redactor.url(pathIn(forwarded))
   return path === asked.path
     ? asked
-    : { original_path: asked.path, path, query: asked.query, query_omitted: asked.query_omitted }
+    : { original_path: asked.path, path, path_params, query: asked.query, query_omitted: asked.query_omitted }
 }
+
+/** A target without its query. */
+export const pathIn = (target: string): string => {
+  const mark = target.indexOf('?')
+  return mark === -1 ? target : target.slice(0, mark)
+}
+
+/** Headers of the one or the other side, redacted; none where they are not to be recorded. */
+function headersIn(raw: readonly string[] | undefined, ports: Ports): Partial<Completed['http']['request']> {
+  if (raw === undefined) return none
+  const { values, omitted } = ports.redactor.headers(raw)
+  return { header: values, headers_omitted: omitted === 0 ? undefined : omitted }
+}
+const none = { header: undefined, headers_omitted: undefined }
+
+/** Told only where it is not the usual one. */
+const told = (level: Level): Completed['lb']['level'] => (level === 'metadata' || level === 'full' ? level : undefined)
 
 /** What the host's function throws, or returns that is no text, is no route. */
 function routeOf({ route }: HandleOptions): string | undefined {
@@ -96,31 +119,43 @@ function routeOf({ route }: HandleOptions): string | undefined {
   }
 }
 
+/** How much is recorded of a request. */
+export interface Extent {
+  readonly level: Level
+  /** Path and query as backends are asked, where the request came that far. */
+  readonly target: string | undefined
+}
+
+/** `openUs`: how long it has been open, where that is why it is told. */
 export function receivedFields(
   facts: Incoming,
-  target: string | undefined,
+  extent: Extent,
+  openUs: number | undefined,
   ports: Ports,
 ): EventFields<'request.received'> {
   const { request, rawHeaders, client, peer, requestId, trace } = facts
-  const { values, omitted } = ports.redactor.headers(rawHeaders)
+  const { header, headers_omitted } = headersIn(extent.level === 'metadata' ? undefined : rawHeaders, ports)
   return {
     client,
     http: {
-      request: { header: values, headers_omitted: omitted === 0 ? undefined : omitted, method: request.method ?? '' },
+      request: { header, headers_omitted, method: request.method ?? '' },
       route: routeOf(facts.options),
     },
-    lb: { request_id: requestId },
+    lb: { level: told(extent.level), open_us: openUs, request_id: requestId },
     network: { peer, protocol: protocolOf(request) },
     span_id: trace?.spanId,
     tls: facts.encryption,
     trace_id: trace?.traceId,
-    url: urlOf(facts, target, ports),
+    url: urlOf(facts, extent, ports),
   }
 }
 
-export interface Completion {
-  /** Path and query as backends are asked, where the request came that far. */
-  readonly target: string | undefined
+export interface Completion extends Extent {
+  /** What the host says of it. */
+  readonly app: Json | undefined
+  readonly response: ServerResponse | undefined
+  /** Whether it failed, or was answered so. */
+  readonly failed: boolean
   readonly result: RequestResult
   readonly detail: string | undefined
   readonly retryDenied: RetryDenial | undefined
@@ -145,33 +180,41 @@ export interface Completion {
 
 export function completedFields(facts: Incoming, end: Completion, ports: Ports): Completed {
   const { request, rawHeaders, client, peer, requestId, trace } = facts
-  const { result, decision, attempts, settled, status, startUs } = end
-  const { values, omitted } = ports.redactor.headers(rawHeaders)
+  const { result, decision, attempts, settled, status, startUs, level, failed } = end
+  const full = level === 'full'
+  const sent = headersIn(full && end.response !== undefined ? sentHead(end.response) : undefined, ports)
+  const { header, headers_omitted } = headersIn(level === 'metadata' ? undefined : rawHeaders, ports)
   const clientId = valueIn(rawHeaders, 'x-request-id')
   const { config_hash, config_revision, pool } = ports.stamp()
   const connected = settled?.connected
-  const failed = result !== 'ok' || (status !== undefined && status >= 500)
   return {
+    app: end.app,
     client,
     http: {
       request: {
         body: { size: end.requestBytes },
-        header: values,
-        headers_omitted: omitted === 0 ? undefined : omitted,
+        header,
+        headers_omitted,
         method: request.method ?? '',
       },
-      response: { body: { size: end.responseBytes }, status_code: status },
+      response: {
+        body: { size: end.responseBytes },
+        header: sent.header,
+        headers_omitted: sent.headers_omitted,
+        status_code: status,
+      },
       route: routeOf(facts.options),
     },
     lb: {
-      app_request_id: plainId(facts.options.appRequestId),
-      attempts: attempts.map(attemptReport),
-      client_request_id: clientId === requestId ? undefined : plainId(clientId),
+      app_request_id: ports.redactor.id(facts.options.appRequestId),
+      attempts: attempts.map((attempt) => attemptReport(attempt, full)),
+      client_request_id: clientId === requestId ? undefined : ports.redactor.id(clientId),
       config_hash,
       config_revision,
       decision: decision === undefined ? undefined : decisionReport(decision),
       detail: end.detail,
       ended_by: endedBy(end),
+      level: told(level),
       pool,
       request_id: requestId,
       result,
@@ -190,12 +233,9 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
     span_id: trace?.spanId,
     tls: facts.encryption,
     trace_id: trace?.traceId,
-    url: urlOf(facts, end.target, ports),
+    url: urlOf(facts, end, ports),
   }
 }
-
-/** An id that somebody else has made, as a line holds it. */
-const plainId = (id: string | undefined): string | undefined => id?.replace(/[^\x21-\x7e]/g, '?').slice(0, 128)
 
 function endedBy({ result, attempts, byHost, tunnel }: Completion): Completed['lb']['ended_by'] {
   if (tunnel !== undefined) return tunnel.closed_by

@@ -51,6 +51,20 @@ export function isFinished(response: ServerResponse): boolean {
   return stream.writableFinished && stream.headersSent && !stream.aborted
 }
 
+/** The head of a response as it was sent: names and values in turn. Undefined where none was, or not by Node. */
+export function sentHead(response: ServerResponse): string[] | undefined {
+  const stream = streamOf(response)
+  if (stream !== undefined) {
+    const sent = Object.entries(stream.sentHeaders ?? {}).filter(([name]) => !name.startsWith(':'))
+    return sent.flatMap(([name, value]) => [value ?? []].flat().flatMap((one) => [name, String(one)]))
+  }
+  // Node's note of what it has written.
+  const { _header: head } = response as { readonly _header?: string | null }
+  if (typeof head !== 'string') return undefined
+  const lines = head.split('\r\n').filter((line) => line.includes(': '))
+  return lines.flatMap((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)])
+}
+
 /** Fields that HTTP/2 has no use for (RFC 9113 section 8.2.2): a message that carries one is malformed. */
 const ofConnections = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade'])
 

@@ -12,7 +12,7 @@ export const cookieSchema = z
     name: token.default('lb'),
     /**
      * What signs it, at least 16 characters, the same on all nodes. Of several the first signs and all are accepted, so that
-     * it can be changed while clients hold cookies by the old one. Records hold its fingerprint only.
+     * it can be changed while clients hold cookies by the old one. Records tell its length, and its HMAC under `redact.key`.
      */
     secret: z.union([secret, z.array(secret).min(1).max(8)]),
     /** How long the client keeps it, in seconds. Default: until it ends its session. */

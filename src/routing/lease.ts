@@ -3,7 +3,7 @@
 import type { BackendState } from '../backend.ts'
 import type { Clock } from '../clock.ts'
 import type { Decision, Lease } from '../decision.ts'
-import type { Emit, EventFields } from '../events.ts'
+import type { Emit, EventFields, LevelOf, TrafficFacts } from '../events.ts'
 import { attemptResults, type Ending } from '../outcome.ts'
 import { uniqueId } from '../random.ts'
 import type { PickRequest } from '../request.ts'
@@ -12,6 +12,7 @@ import type { Pick } from './picker.ts'
 export interface LeasePorts {
   readonly clock: Clock
   readonly emit: Emit
+  readonly levelOf: LevelOf | undefined
   take(backend: BackendState): void
   release(backend: BackendState, ending: Ending): void
   /** Binds the client to the backend of this pick: see {@link Lease.setCookie}. */
@@ -29,7 +30,10 @@ export function openLease(pick: Pick, request: PickRequest, ports: LeasePorts): 
       ? { client: { address: address.slice(0, 256).toWellFormed(), source: 'given' as const } }
       : {}
   const outcome = backend === undefined ? ('failure' as const) : ('success' as const)
-  ports.emit('route.picked', { ...client, outcome, lb: { lease_id: leaseId, decision: ports.report(decision) } })
+  const about = factsOf(leaseId, request)
+  const { levelOf } = ports
+  if (levelOf?.('route.picked', { ...about, failed: backend === undefined }) !== 'none')
+    ports.emit('route.picked', { ...client, outcome, lb: { lease_id: leaseId, decision: ports.report(decision) } })
   if (backend === undefined) return { backend: undefined, decision, done: () => undefined }
   ports.take(backend)
   const startUs = ports.clock.monoUs()
@@ -47,6 +51,8 @@ export function openLease(pick: Pick, request: PickRequest, ports: LeasePorts): 
       }
       const latencyUs = isCount(given?.latencyUs) ? given.latencyUs : ports.clock.monoUs() - startUs
       ports.release(backend, { ...ended, startUs, latencyUs })
+      const failed = ended.result !== 'ok' || (isCount(ended.status) && ended.status >= 500)
+      if (levelOf?.('route.released', { ...about, ...ended, failed }) === 'none') return
       ports.emit('route.released', {
         outcome: ended.result === 'ok' ? 'success' : 'failure',
         lb: {
@@ -58,6 +64,18 @@ export function openLease(pick: Pick, request: PickRequest, ports: LeasePorts): 
         },
       })
     },
+  }
+}
+
+function factsOf(id: string, request: PickRequest): Omit<TrafficFacts, 'failed'> {
+  const { method, path, client } = request ?? {}
+  return {
+    id,
+    method: typeof method === 'string' ? method : '',
+    path: typeof path === 'string' ? path.split('?', 1)[0]! : '',
+    client: typeof client?.address === 'string' ? client.address : '',
+    status: undefined,
+    result: undefined,
   }
 }
 

@@ -24,13 +24,17 @@ export function fileStore(config: FileSinkConfig): LogStore {
     get healthy() {
       return store?.healthy ?? false
     },
-    async open(context, notify) {
+    get source() {
+      if (store === undefined) throw new BalancerError('closed', 'the file sink is not open')
+      return store.source
+    },
+    async open(context, hooks) {
       if (opening || store !== undefined) {
         throw new BalancerError('sink-unavailable', `${config.dir} is open by this sink`)
       }
       opening = true
       try {
-        store = await Store.open(config, context, notify)
+        store = await Store.open(config, context, hooks)
       } catch (error) {
         if (error instanceof BalancerError) throw error
         const { code = '', syscall = 'open', path = config.dir } = error as NodeJS.ErrnoException
@@ -52,9 +56,12 @@ export function fileStore(config: FileSinkConfig): LogStore {
     },
     flushSync: () => store?.flushSync() ?? 0,
     async close(deadlineMs) {
+      return store === undefined ? { unwritten: 0 } : store.close(deadlineMs)
+    },
+    async release() {
       const closing = store
       store = undefined
-      return closing === undefined ? { unwritten: 0 } : closing.close(deadlineMs)
+      await closing?.release()
     },
   }
 }

@@ -1,70 +1,86 @@
-// httpSink: posts batches of lines to a collector.
+// httpSink: posts batches of lines to a collector, in the format that it takes.
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import { Agent, request } from 'undici'
-import { z } from 'zod'
+import { type Clock, systemClock } from '../clock.ts'
+import { reasonOf } from '../errors.ts'
 import { parseOptions } from '../parse.ts'
+import type { Logger } from '../runtime.ts'
 import type { Batch, Sink } from '../sink.ts'
+import type { Format, Payload } from './formats/format.ts'
+import { named } from './formats/index.ts'
+import { headersOf } from './shared/headers.ts'
+import { type HttpConfig, type HttpSinkOptions, httpSinkSchema } from './shared/http-options.ts'
+import { fedBy } from './shared/options.ts'
+import { Refusal, refusalOf } from './shared/refusal.ts'
+import { retryAfterMs } from './shared/retry-after.ts'
+import { securityOf } from './shared/security.ts'
 
-const schema = z.strictObject({
-  /** Where batches are posted: an http:// or https:// URL. A redirect is a refusal: it is not followed. */
-  url: z.url({ protocol: /^https?$/, error: 'expected an http:// or https:// URL' }),
-  /** The sink's name in faults and gaps. Default `http`. */
-  name: z.string().min(1).default('http'),
-  /** Headers of each post, or a function, which may be async, that makes them anew for each: for tokens that expire. Default none. */
-  headers: z
-    .union(
-      [
-        z.record(z.string(), z.string()),
-        z.custom<() => Record<string, string> | Promise<Record<string, string>>>(
-          (value) => typeof value === 'function',
-        ),
-      ],
-      { error: 'expected an object of texts, or a function that returns one' },
-    )
-    .default({}),
-  /** Most lines of a batch. Default 500. */
-  batchLines: z.int().min(1).max(100_000).default(500),
-  /** Most bytes of a batch. Default 1 MiB. */
-  batchBytes: z
-    .int()
-    .min(1024)
-    .max(64 << 20)
-    .default(1 << 20),
-  /** How long a line waits for others, in ms. Default 1,000. */
-  intervalMs: z.int().min(1).max(60_000).default(1000),
-  /** How long a post may take, in ms. Default 10,000. */
-  timeoutMs: z.int().min(1).max(600_000).default(10_000),
-  /** How much waits in memory while the collector is away, in bytes; the rest becomes a counted gap. Default 32 MiB. */
-  queueBytes: z
-    .int()
-    .min(1024)
-    .default(32 << 20),
-})
-export type HttpSinkOptions = z.input<typeof schema>
+export type { HttpSinkOptions } from './shared/http-options.ts'
+
+/** How much of an answer is read where its status does not say all, and where it does. */
+const mostAnswer = 4 << 20
+const mostIgnored = 65_536
+
+const compressed = promisify(gzip)
 
 /**
- * Posts each batch as `application/x-ndjson`, with `idempotency-key: <origin>/<first>-<last>`, by which a collector can tell
- * a repeated post from a new one, until the process crashes (see {@link Batch}). 2xx is acceptance. 408, 425, 429, every 5xx and every fault on the way are tried again
- * with growing pauses, not before `Retry-After`; any other answer refuses the batch for good, and it becomes a gap.
+ * Posts each batch with `idempotency-key: <origin>/<first>-<last>`, by which a collector can tell a repeated post from a
+ * new one, for good. 2xx is acceptance, as far as the format finds nothing else in the answer. 400, 413 and 422 blame the
+ * lines, which are given up; every other answer and every fault on the way is tried again with growing pauses, not before
+ * `Retry-After`.
  */
 export function httpSink(options: HttpSinkOptions): Sink {
-  const config = parseOptions(schema, options, 'httpSink')
-  const { name, batchLines, batchBytes, intervalMs, timeoutMs, queueBytes } = config
-  const dispatcher = new Agent({ connections: 1, pipelining: 1 })
+  const config = parseOptions(httpSinkSchema, options, 'httpSink')
+  const { url, compress, tls, serverName } = config
+  const format = formatOf(config)
+  const bytes = typeof config.format === 'function' ? undefined : named[config.format].bytes
+  const dispatcher = new Agent({
+    connections: 1,
+    pipelining: 1,
+    connect: securityOf(tls, serverName),
+    // How long a write may take is the trail's to say, by its signal.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  })
+  let clock: Clock = systemClock
+  let logger: Logger | undefined
+  let told: string | undefined
+
   return {
-    name,
-    feed: { lines: batchLines, bytes: batchBytes, intervalMs, timeoutMs, queueBytes },
+    ...fedBy(config, bytes),
+    async open(context) {
+      clock = context.clock
+      logger = context.logger
+    },
     async write(batch, signal) {
-      const { statusCode, headers, body } = await request(config.url, {
+      const payload = format(batch)
+      const answer = await request(url, {
         method: 'POST',
         dispatcher,
         signal,
-        headers: headersOf(batch, typeof config.headers === 'function' ? await config.headers() : config.headers),
-        body: `${batch.lines.join('\n')}\n`,
+        headers: {
+          'content-type': payload.contentType,
+          'idempotency-key': `${batch.origin}/${batch.first}-${batch.last}`,
+          ...payload.headers,
+          ...(compress === 'gzip' ? { 'content-encoding': 'gzip' } : {}),
+          ...(await headersOf(config.headers)),
+        },
+        body: compress === 'gzip' ? await compressed(payload.body) : payload.body,
       })
-      // Read to its end, so that the connection can be used again; a collector's answer is short.
-      await body.dump({ limit: 65_536 })
-      if (statusCode >= 200 && statusCode < 300) return
-      throw new Refusal(statusCode, headers['retry-after'])
+      const { statusCode: status, headers, body } = answer
+      const accepted = status >= 200 && status < 300
+      if (!accepted || payload.accepted === undefined) {
+        // Read to its end, so that the connection can be used again.
+        await body.dump({ limit: mostIgnored, signal })
+        if (!accepted) throw refusalOf(status, retryAfterMs(headers, clock.now()))
+        return
+      }
+      const note = payload.accepted({ status, body: await textOf(body) })
+      // The same for a long time is told once.
+      if (note !== undefined && note !== told)
+        logger?.warn({ sink: config.name, note }, 'a collector accepted lines, but not all is well')
+      told = note
     },
     async close() {
       await dispatcher.destroy()
@@ -72,24 +88,29 @@ export function httpSink(options: HttpSinkOptions): Sink {
   }
 }
 
-const headersOf = (batch: Batch, own: Readonly<Record<string, string>>): Record<string, string> => ({
-  'content-type': 'application/x-ndjson',
-  'idempotency-key': `${batch.origin}/${batch.first}-${batch.last}`,
-  ...own,
-})
-
-/** Longer waits are not asked for by a collector in its right mind. */
-const mostRetryAfterMs = 300_000
-
-class Refusal extends Error {
-  readonly permanent: boolean
-  readonly retryAfterMs: number
-
-  constructor(status: number, retryAfter: string | string[] | undefined) {
-    super(`the collector answered ${status}`)
-    this.permanent = status < 500 && status !== 408 && status !== 425 && status !== 429
-    // Delay in seconds (RFC 9110 section 10.2.3); the form with a date is rare, and our own pause serves then.
-    const seconds = Number(retryAfter)
-    this.retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds * 1000, mostRetryAfterMs) : 0
+function formatOf({ format, map }: HttpConfig): Format {
+  const make = typeof format === 'function' ? format : named[format].make(map === undefined ? {} : { map })
+  return (batch: Batch): Payload => {
+    try {
+      return make(batch)
+    } catch (error) {
+      // Whatever is wrong with a line is so each time: the batch is cut until that line is alone.
+      throw new Refusal(`the format failed: ${reasonOf(error)}`, { permanent: true })
+    }
   }
+}
+
+/** The text of an answer; the empty text of one that is longer than any that is meant. */
+async function textOf(body: AsyncIterable<Buffer> & { destroy(): unknown }): Promise<string> {
+  const parts: Buffer[] = []
+  let bytes = 0
+  for await (const part of body) {
+    bytes += part.length
+    if (bytes > mostAnswer) {
+      body.destroy()
+      return ''
+    }
+    parts.push(part)
+  }
+  return Buffer.concat(parts).toString('utf8')
 }

@@ -77,9 +77,10 @@ it('a run that meets nearly everything: each line is strict canonical JSON', asy
   e.balancer.audit.record('access.denied', { rule: 'login', note: 'x' })
   e.balancer.audit.record('audit.read', { actor: { id: 'auditor', type: 'user' }, verb: 'query', count: 3 })
   e.balancer.audit.record('app.order.paid', { n: 1 })
+  await until(() => kept.events('app.order.paid').length === 1)
   kept.script.push(
     () => Promise.reject(new Error('down')),
-    () => Promise.reject(Object.assign(new Error('bad'), { permanent: true })),
+    () => Promise.reject(Object.assign(new Error('bad'), { rejected: Array.from({ length: 1000 }, (_, i) => i) })),
   )
   e.balancer.audit.record('app.order.paid', { n: 2 })
   e.balancer.audit.addSink(collect('late'))

@@ -5,6 +5,7 @@ import { type BalancerOptions, parseConfig } from '../../src/config.ts'
 import { describeConfig } from '../../src/describe.ts'
 import { openResolver } from '../../src/discovery/lookup.ts'
 import { type DnsOptions, discoverySchema } from '../../src/discovery/options.ts'
+import { withoutKey } from '../../src/secret.ts'
 import { dnsServer } from '../support/dns-server.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { until } from '../support/until.ts'
@@ -173,7 +174,7 @@ it('sources are in the record of the configuration, functions by name', () => {
   }
   const { pool: config } = parseConfig({ backends: [], discovery: [from, open(), { type: 'file', path: 'x.json' }] })
   const iterable = { type: 'iterable', name: 'iterable', allowEmpty: false }
-  expect(describeConfig(config)).toMatchObject({
+  expect(describeConfig(config, withoutKey)).toMatchObject({
     discovery: [
       { ...iterable, from: '[function from]' },
       { ...iterable, from: '[async iterable]' },
@@ -181,7 +182,7 @@ it('sources are in the record of the configuration, functions by name', () => {
     ],
     discovered: {},
   })
-  expect(Object.keys(describeConfig(parseConfig({ backends: [] }).pool))).not.toContain('discovery')
+  expect(Object.keys(describeConfig(parseConfig({ backends: [] }).pool, withoutKey))).not.toContain('discovery')
 })
 
 it('another discovery takes the place of the old one, whose backends stay until there are new ones', async () => {

@@ -57,7 +57,7 @@ describe('notes', () => {
 
   it('of an unknown key are refused, and name who claims to have signed', () => {
     const opened = openNote(Buffer.from(signNote('x\n', newSigner('a'))), [parseVkey(newSigner('a').vkey)])
-    expect(opened).toEqual({ fault: 'it is not signed by a known key', names: ['a'] })
+    expect(opened).toEqual({ fault: 'it is not signed by a known key', names: ['a'], unknown: true })
   })
 
   it('are refused with a byte order mark before them', () => {

@@ -99,7 +99,7 @@ describe('sets the log aside', () => {
     expect(facts.reason).toContain(reason)
     expect(existsSync(join(dir, 'a', String(facts.aside), 'vkey'))).toBe(true)
     const { instances } = await verifyLog(dir)
-    expect(instances[0]?.aside).toContain(facts.aside)
+    expect(instances[0]?.aside.map(({ name }) => name)).toContain(facts.aside)
     expect(await verifyLog(dir)).toMatchObject({ ok: false })
     expect(instances[0]?.problems).toContainEqual({
       file: join(dir, 'a', String(facts.aside)),

@@ -7,6 +7,7 @@ import { answering, httpBackend, refusing, saying } from '../support/backends.ts
 import { closeAfterTest, listen } from '../support/closing.ts'
 import { edge, recorded } from '../support/edge.ts'
 import { rawClient } from '../support/raw-client.ts'
+import { feedOf } from '../support/sinks.ts'
 import { until } from '../support/until.ts'
 
 /** A log store whose disk is as fast as the test lets it be. */
@@ -14,7 +15,8 @@ function slowStore() {
   const waiting: { index: number; resolve: () => void }[] = []
   const lines: string[] = []
   const head = { origin: 'test/here/traffic/1', next: 0 }
-  const opened: OpenedStore = { instance: 'here', heads: { traffic: head, security: head, control: head } }
+  const heads = { traffic: head, security: head, control: head }
+  const opened: OpenedStore = { instance: 'here', vkey: 'test/here+00000000+AA==', heads }
   const store: LogStore = {
     name: 'slow',
     kind: 'store',
@@ -27,7 +29,9 @@ function slowStore() {
     },
     durable: (log, index) =>
       log === 'traffic' ? new Promise((resolve) => void waiting.push({ index, resolve })) : Promise.resolve(),
+    source: feedOf(heads, { traffic: [], security: [], control: [] }),
     close: async () => ({ unwritten: 0 }),
+    release: async () => undefined,
   }
   const sync = (): void => {
     for (const { resolve } of waiting.splice(0)) resolve()

@@ -112,6 +112,7 @@ function alone(given: Partial<MirrorConfig> = {}) {
       told.push((fields as { lb: unknown }).lb)
       return { log: 'traffic', index: undefined }
     },
+    levelOf: undefined,
     stamp: () => ({ config_hash: '', config_revision: 1, pool: 'edge' }),
     config: () => config,
     pick: () => backend,

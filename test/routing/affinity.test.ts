@@ -133,13 +133,13 @@ describe('by cookie', () => {
     expect(balancer.pick(sending(first)).backend!.id).toBe(first.backend!.id)
   })
 
-  it('records the secret by its fingerprint only, in what is in force and in what was refused', async () => {
+  it('records the secret by its length only, in what is in force and in what was refused', async () => {
     const { events, ops } = balanced()
     await ops.update({ affinity: { cookie: { secret: `${secret}!` } } })
     await ops.update({ affinity: { cookie: { secret: `${secret}?`, name: 'not a token' } } }).catch(() => undefined)
     const told = JSON.stringify(events)
     expect(told).not.toContain('sixteen')
-    expect(told.match(/hmac-sha256:[0-9a-f]{16}/g)!.length).toBeGreaterThanOrEqual(4)
+    expect(told.match(/"secret":\{"length":\d+\}/g)!.length).toBeGreaterThanOrEqual(3)
     expect(events.find((event) => event.event_name === 'config.changed').config.changes).toMatchObject([
       { path: '/affinity/cookie/secret' },
     ])

@@ -12,6 +12,7 @@ import { tempFolder } from '../support/folder.ts'
 import { openLog } from '../support/log.ts'
 
 const context = { service: 'shop', clock: systemClock, random: seededRandom(1), logger: stderrLogger }
+const hooks = { notify: () => undefined, grown: () => undefined }
 
 describe('options', () => {
   it('that are not valid are all named', () => {
@@ -78,23 +79,26 @@ describe('options', () => {
 it('is opened once at a time, and again after it failed or was closed', async () => {
   const dir = tempFolder()
   const sink = fileSink({ dir })
-  const results = await Promise.allSettled([sink.open(context, () => {}), sink.open(context, () => {})])
+  const results = await Promise.allSettled([sink.open(context, hooks), sink.open(context, hooks)])
   expect(results.map((one) => one.status)).toEqual(['fulfilled', 'rejected'])
   expect((results[1] as PromiseRejectedResult).reason).toMatchObject({ code: 'sink-unavailable' })
   expect(readdirSync(dir)).toEqual([`${host()}.0`])
   await sink.close(1000)
-  expect((await sink.open(context, () => {})).instance).toBe(`${host()}.0`)
+  await sink.release()
+  expect((await sink.open(context, hooks)).instance).toBe(`${host()}.0`)
   await sink.close(1000)
+  await sink.release()
 })
 
 it('takes no line before it is open and after it is closed', async () => {
   const sink = fileSink({ dir: tempFolder(), instance: 'a' })
   expect(sink.append('traffic', 0, '{}')).toBe(false)
-  await sink.open(context, () => {})
+  await sink.open(context, hooks)
   expect(sink.healthy).toBe(true)
   expect(sink.append('traffic', 0, '{}')).toBe(true)
   expect(await sink.close(1000)).toEqual({ unwritten: 0 })
   expect(sink.append('traffic', 1, '{}')).toBe(false)
+  await sink.release()
   await expect(sink.durable('traffic', 0)).rejects.toMatchObject({ code: 'closed' })
 })
 
@@ -118,7 +122,7 @@ describe('a folder that cannot be used', () => {
     const file = join(tempFolder(), 'file')
     writeFileSync(file, '')
     const dir = join(file, 'audit')
-    await expect(fileSink({ dir }).open(context, () => {})).rejects.toMatchObject({
+    await expect(fileSink({ dir }).open(context, hooks)).rejects.toMatchObject({
       code: 'sink-unavailable',
       message: expect.stringMatching(`mkdir ${dir}: ENOTDIR`),
     })
@@ -131,7 +135,7 @@ describe('a folder that cannot be used', () => {
     rmSync(control, { recursive: true })
     writeFileSync(control, '')
     const sink = fileSink({ dir, instance: 'a' })
-    const attempt = () => expect(sink.open(context, () => {})).rejects.toMatchObject({ code: 'sink-unavailable' })
+    const attempt = () => expect(sink.open(context, hooks)).rejects.toMatchObject({ code: 'sink-unavailable' })
     await attempt()
     const before = readdirSync('/proc/self/fd').length
     for (let i = 0; i < 10; i++) await attempt()
@@ -143,11 +147,12 @@ describe('a folder that cannot be used', () => {
     const sink = fileSink({ dir, instance: 'a' })
     mkdirSync(join(dir, 'a'))
     writeFileSync(join(dir, 'a', 'key'), 'no key')
-    await expect(sink.open(context, () => {})).rejects.toMatchObject({ code: 'sink-unavailable' })
+    await expect(sink.open(context, hooks)).rejects.toMatchObject({ code: 'sink-unavailable' })
     writeFileSync(join(dir, 'a', 'key'), readFileSync(join(await keyFolder(), 'key')))
     chmodSync(join(dir, 'a', 'key'), 0o600)
-    expect((await sink.open(context, () => {})).instance).toBe('a')
+    expect((await sink.open(context, hooks)).instance).toBe('a')
     await sink.close(1000)
+    await sink.release()
   })
 })
 

@@ -1,91 +1,209 @@
-// stdoutSink in a process of its own.
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { createAudit } from '../../src/audit/create.ts'
+// stdoutSink in a process of its own, and against a pipe that is slow or breaks.
+import { spawnSync } from 'node:child_process'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { canonical } from '../../src/canonical.ts'
 import { stdout } from '../../src/runtime.ts'
+import type { Batch, SignedCheckpoint, Sink } from '../../src/sink.ts'
 import { stdoutSink } from '../../src/sinks/stdout.ts'
-import { fakeClock } from '../support/fake-clock.ts'
 import { bundle, start } from '../support/program.ts'
-import { keepLogger } from '../support/sinks.ts'
+import { batchOf, sample } from '../support/sample-events.ts'
 import { until } from '../support/until.ts'
 
-let program: Awaited<ReturnType<typeof bundle>>
-beforeAll(async () => {
-  program = await bundle('test/support/stdout-program.ts')
-})
-afterAll(() => program.remove())
-
-it('writes one line of canonical JSON for each event when nobody reads it on a terminal', async () => {
-  const { code, stdout, stderr } = await start(program.path, 'auto', '50').ended
-  expect([code, stderr]).toEqual([0, 'undelivered 0\n'])
-  const lines = stdout.split('\n').slice(0, -1)
-  const events = lines.map((line) => JSON.parse(line))
-  lines.forEach((line, i) => {
-    expect(canonical(events[i])).toBe(line)
+describe('in a process', () => {
+  let program: Awaited<ReturnType<typeof bundle>>
+  beforeAll(async () => {
+    program = await bundle('test/support/stdout-program.ts')
   })
-  expect(events.filter(({ event_name }) => event_name === 'app.x').map(({ app }) => app.i)).toEqual(
-    Array.from({ length: 50 }, (_, i) => i),
-  )
-  expect(events.map(({ event_name }) => event_name)).toContain('audit.closed')
+  afterAll(() => program.remove())
+
+  it('writes one line of canonical JSON for each event when nobody reads it on a terminal', async () => {
+    const { code, stdout, stderr } = await start(program.path, 'auto', '50').ended
+    expect([code, stderr]).toEqual([0, 'undelivered 0\n'])
+    const lines = stdout.split('\n').slice(0, -1)
+    const events = lines.map((line) => JSON.parse(line))
+    lines.forEach((line, i) => {
+      expect(canonical(events[i])).toBe(line)
+    })
+    expect(events.filter(({ event_name }) => event_name === 'app.x').map(({ app }) => app.i)).toEqual(
+      Array.from({ length: 50 }, (_, i) => i),
+    )
+    expect(events.map(({ event_name }) => event_name)).toContain('audit.closed')
+  })
+
+  it('a line that is too long for a container comes in chunks', async () => {
+    const { code, stdout } = await start(program.path, 'json', '3', '9000').ended
+    expect(code).toBe(0)
+    const lines = stdout.split('\n').slice(0, -1)
+    for (const line of lines) expect(Buffer.byteLength(line)).toBeLessThanOrEqual(4096)
+    const chunks = lines.map((line) => JSON.parse(line).chunk).filter((chunk) => chunk !== undefined)
+    const whole = new Map<string, string>()
+    for (const { of, part, text } of chunks) {
+      expect(part === 1).toBe(!whole.has(of))
+      whole.set(of, (whole.get(of) ?? '') + text)
+    }
+    expect([...whole.values()].map((line) => JSON.parse(line).app.i)).toEqual([0, 1, 2])
+    for (const [of, line] of whole) {
+      const { audit } = JSON.parse(line)
+      expect(of).toBe(`${audit.origin}/${audit.index}`)
+    }
+  })
+
+  it('what it writes can be verified as it comes, chunks and all', async () => {
+    const { stdout } = await start(program.path, 'json', '20', '9000').ended
+    const verify = (log: string): number | null =>
+      spawnSync(process.execPath, ['dist/cli.js', 'verify', '-'], { input: log }).status
+    expect(verify(stdout)).toBe(0)
+    expect(verify(stdout.replace(/("part":2,.*?)xe9/, '$1xe8'))).toBe(1)
+  })
+
+  it('writes a short text for each event where that is asked for', async () => {
+    const { code, stdout } = await start(program.path, 'readable', '3', '9000').ended
+    expect(code).toBe(0)
+    const lines = stdout.split('\n').slice(0, -1)
+    expect(lines.length).toBeGreaterThanOrEqual(4)
+    for (const line of lines) expect(() => JSON.parse(line)).toThrow()
+    expect(lines.filter((line) => line.includes('app.x'))).toHaveLength(3)
+  })
+
+  it('a reader that goes away does not end the process; what it did not get is counted', async () => {
+    const { child, ended } = start(program.path, 'json', '5000')
+    child.stdout!.destroy()
+    const { code, stderr } = await ended
+    expect(code).toBe(0)
+    expect(stderr).toMatch(/an audit sink fails/)
+    expect(Number(/undelivered (\d+)/.exec(stderr)![1])).toBeGreaterThan(0)
+  })
 })
 
-it('writes a short text for each event where that is asked for', async () => {
-  const { code, stdout } = await start(program.path, 'readable', '3').ended
-  expect(code).toBe(0)
-  const lines = stdout.split('\n').slice(0, -1)
-  expect(lines.length).toBeGreaterThanOrEqual(4)
-  for (const line of lines) expect(() => JSON.parse(line)).toThrow()
-  expect(lines.filter((line) => line.includes('app.x'))).toHaveLength(3)
-})
+describe('a pipe', () => {
+  const writes: { text: string; back: (error?: Error) => void }[] = []
+  beforeEach(() => {
+    writes.length = 0
+    vi.spyOn(stdout, 'write').mockImplementation(((text: string, back: () => void) => {
+      writes.push({ text, back })
+      return false
+    }) as never)
+  })
+  afterEach(() => vi.restoreAllMocks())
 
-it('a reader that goes away does not end the process; what it did not get is counted', async () => {
-  const { child, ended } = start(program.path, 'json', '5000')
-  child.stdout!.destroy()
-  const { code, stderr } = await ended
-  expect(code).toBe(0)
-  expect(stderr).toMatch(/an audit sink fails/)
-  expect(Number(/undelivered (\d+)/.exec(stderr)![1])).toBeGreaterThan(0)
+  const batch = (first: number, last: number, origin?: string): Batch =>
+    batchOf(
+      Array.from({ length: last - first + 1 }, () => sample('app.shelved')),
+      first,
+      origin,
+    )
+  const textOf = ({ lines }: Batch): string => lines.map((line) => `${line}\n`).join('')
+  const never = new AbortController().signal
+  const late = async (act: (signal: AbortSignal) => Promise<void>): Promise<void> => {
+    const controller = new AbortController()
+    const acting = act(controller.signal)
+    // The delivery has given it up by now; whatever becomes of it then is nobody's.
+    acting.catch(() => undefined)
+    await Promise.resolve()
+    controller.abort(new Error('too late'))
+  }
+  const json = (options: Parameters<typeof stdoutSink>[0] = {}): Sink => stdoutSink({ format: 'json', ...options })
+  const checkpoint = (size: number): SignedCheckpoint => ({
+    origin: 'demo/host-1.0/traffic/9f2c',
+    size,
+    note: `demo/host-1.0/traffic/9f2c\n${size}\nroot\n\n— demo/host-1.0 sig\n`,
+    vkey: 'demo/host-1.0+00000000+AQ',
+    edge: ['AAAA', 'BBBB'],
+  })
+
+  it('that stalls gets nothing twice, in whatever batches the lines come again', async () => {
+    const sink = json()
+    await late((signal) => sink.write(batch(0, 4), signal))
+    for (let i = 0; i < 3; i++) await late((signal) => sink.write(batch(0, 4), signal))
+    const again = sink.write(batch(0, 6), never)
+    expect(writes).toHaveLength(1)
+    writes[0]!.back()
+    await until(() => writes.length === 2)
+    expect(writes.map(({ text }) => text)).toEqual([textOf(batch(0, 4)), textOf(batch(5, 6))])
+    writes[1]!.back()
+    await again
+    await sink.write(batch(0, 6), never)
+    expect(writes).toHaveLength(2)
+  })
+
+  it('that breaks gets them again', async () => {
+    const sink = json()
+    const first = sink.write(batch(0, 2), never)
+    writes[0]!.back()
+    await first
+    const failing = sink.write(batch(3, 4), never)
+    await until(() => writes.length === 2)
+    writes[1]!.back(new Error('EPIPE'))
+    await expect(failing).rejects.toThrow('EPIPE')
+    const again = sink.write(batch(3, 5), never)
+    await until(() => writes.length === 3)
+    expect(writes[2]!.text).toBe(textOf(batch(3, 5)))
+    writes[2]!.back()
+    await again
+  })
+
+  it('has one write on its way, whatever is handed over', async () => {
+    const sink = json()
+    const done = [sink.write(batch(0, 1), never), sink.write(batch(0, 1, 'demo/host-1.0/control/1'), never)]
+    done.push(sink.checkpoint!(checkpoint(2), never))
+    for (let i = 0; i < 3; i++) {
+      await until(() => writes.length === i + 1)
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(writes).toHaveLength(i + 1)
+      writes[i]!.back()
+    }
+    await Promise.all(done)
+  })
+
+  it('lines that are kept from the sink are no lines that it has got', async () => {
+    const sink = json()
+    const whole = batch(0, 9)
+    const some = (from: number, ...indexes: number[]): Batch => ({
+      ...whole,
+      first: from,
+      last: 9,
+      lines: indexes.map((index) => whole.lines[index]!),
+    })
+    await late((signal) => sink.write({ ...some(0, 1, 4), last: 5 }, signal))
+    writes[0]!.back()
+    const again = sink.write(some(0, 1, 4, 7), never)
+    await until(() => writes.length === 2)
+    expect(writes[1]!.text).toBe(`${whole.lines[7]}\n`)
+    writes[1]!.back()
+    await again
+  })
+
+  it('gets checkpoints as canonical JSON, each once', async () => {
+    const sink = json()
+    await late((signal) => sink.checkpoint!(checkpoint(5), signal))
+    const again = sink.checkpoint!(checkpoint(5), never)
+    writes[0]!.back()
+    await again
+    const next = sink.checkpoint!(checkpoint(6), never)
+    await until(() => writes.length === 2)
+    writes[1]!.back()
+    await next
+    const { note, vkey, origin } = checkpoint(5)
+    expect(writes[0]!.text).toBe(
+      `{"checkpoint":{"edge":["AAAA","BBBB"],"note":${JSON.stringify(note)},"origin":"${origin}","size":5,"vkey":"${vkey}"}}\n`,
+    )
+    expect(JSON.parse(writes[1]!.text).checkpoint.size).toBe(6)
+  })
+
+  it('gets none where they are not wanted, or nobody could read them', () => {
+    expect(json({ checkpoints: false }).checkpoint).toBeUndefined()
+    expect(stdoutSink({ format: 'readable' }).checkpoint).toBeUndefined()
+  })
+
+  it('gets long lines whole where chunks are not wanted', () => {
+    const long = batchOf([{ ...sample('app.shelved'), app: { text: 'x'.repeat(60_000) } }])
+    void json({ maxLineBytes: false }).write(long, never)
+    expect(writes[0]!.text).toBe(textOf(long))
+  })
 })
 
 it('refuses options that it does not know', () => {
-  expect(() => stdoutSink({ format: 'yaml' } as never)).toThrow(
-    /format: expected "auto" or "json" or "readable", got "yaml"/,
+  expect(() => stdoutSink({ format: 'yaml', maxLineBytes: 100, filter: { severity: 0 } } as never)).toThrow(
+    /format: expected "auto" or "json" or "readable", got "yaml"\n.*maxLineBytes: expected at least 4096, got 100\n.*filter.severity: expected at least 1, got 0/,
   )
-})
-
-it('a reader that stalls gets nothing twice; a write that failed is made again', async () => {
-  const writes: { text: string; back: (error?: Error) => void }[] = []
-  const spy = vi.spyOn(stdout, 'write').mockImplementation(((text: string, back: () => void) => {
-    writes.push({ text, back })
-    return false
-  }) as never)
-  try {
-    const clock = fakeClock()
-    const logger = keepLogger()
-    const audit = createAudit({ sinks: [stdoutSink({ format: 'json' })], clock, logger, random: { uint32: () => 0 } })
-    await audit.ready()
-    clock.advance(50)
-    await until(() => writes.length === 1)
-    for (let i = 0; i < 5; i++) {
-      const { timers } = clock
-      clock.advance(10_000)
-      await until(() => clock.timers >= timers || writes.length > 1)
-    }
-    expect(logger.told[0]!.fields.error).toBe('no answer within 10000 ms')
-    expect(writes).toHaveLength(1)
-    writes[0]!.back(new Error('EPIPE'))
-    await until(() => {
-      clock.advance(50)
-      return writes.length === 2
-    })
-    expect(writes[1]!.text).toBe(writes[0]!.text)
-    writes[1]!.back()
-    await until(() => {
-      clock.advance(50)
-      return writes.length === 3
-    })
-    expect(writes[2]!.text).toContain('audit.sink_changed')
-  } finally {
-    spy.mockRestore()
-  }
 })

@@ -7,6 +7,7 @@ import type { Decision, Lease } from '../../src/decision.ts'
 import { describe } from '../../src/describe.ts'
 import { below, type Random } from '../../src/random.ts'
 import { Picker } from '../../src/routing/picker.ts'
+import { withoutKey } from '../../src/secret.ts'
 import { createStrategy, type StrategyOptions, strategySchema } from '../../src/strategies/index.ts'
 import { fakeClock } from './fake-clock.ts'
 import { poolWith } from './pool.ts'
@@ -103,7 +104,7 @@ export function* furtherDecisionsOf(
     {
       name: parsed.name,
       create: () => createStrategy(parsed, { clock, random }),
-      options: 'pick' in parsed ? undefined : describe(parsed.options),
+      options: 'pick' in parsed ? undefined : describe(parsed.options, withoutKey),
       affinity: undefined,
       groups: [''],
       traceRate: 1,

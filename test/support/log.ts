@@ -11,6 +11,8 @@ export interface TestLog {
   readonly sink: LogStore
   readonly opened: OpenedStore
   readonly notices: StoreNotice[]
+  /** Each growth that was told. */
+  readonly grown: LogName[]
   /** What was told to the logger. */
   readonly told: string[]
   /** Appends so many lines, and returns the index of the last. `fields` are added to each. */
@@ -44,14 +46,21 @@ export async function openLog(
     },
   )
   const notices: StoreNotice[] = []
+  const grown: LogName[] = []
   const told: string[] = []
   const logger: Logger = { warn: (_, message) => told.push(message), error: (_, message) => told.push(message) }
-  const opened = await sink.open({ service, clock, random: seededRandom(1), logger }, (notice) => {
-    notices.push(notice)
-    // As the trail does: lines may be missing only if the log tells so.
-    if (['audit.pruned', 'audit.key_rotated'].includes(notice.event))
-      append(notice.log, { event_name: notice.event, log: notice.facts })
-  })
+  const opened = await sink.open(
+    { service, clock, random: seededRandom(1), logger },
+    {
+      grown: (log) => void grown.push(log),
+      notify(notice) {
+        notices.push(notice)
+        // As the trail does: lines may be missing only if the log tells so.
+        if (['audit.pruned', 'audit.key_rotated'].includes(notice.event))
+          append(notice.log, { event_name: notice.event, log: notice.facts })
+      },
+    },
+  )
   const next = {
     traffic: opened.heads.traffic.next,
     security: opened.heads.security.next,
@@ -66,12 +75,17 @@ export async function openLog(
     sink,
     opened,
     notices,
+    grown,
     told,
     write(log, count, fields = {}) {
       for (let i = 0; i < count; i++) if (!append(log, fields)) throw new Error('a line was not taken')
       return next[log] - 1
     },
-    close: () => sink.close(5000),
+    async close() {
+      const closed = await sink.close(5000)
+      await sink.release()
+      return closed
+    },
   }
 }
 

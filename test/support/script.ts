@@ -6,8 +6,8 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { onTestFinished } from 'vitest'
 
 export interface Script {
-  /** What the first match of this pattern in the output captured; rejects if the program ends without one. */
-  said(pattern: RegExp): Promise<string>
+  /** What the first match of this pattern in what it writes captured; rejects if the program ends without one. */
+  said(pattern: RegExp, stream?: 'stdout' | 'stderr'): Promise<string>
   /** Asks it to end, and resolves once it has. */
   stop(): Promise<Ended>
   readonly ended: Promise<Ended>
@@ -38,6 +38,7 @@ export function startScript(
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
+    for (const look of looks) look()
   })
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr }))
   return {
@@ -46,10 +47,10 @@ export function startScript(
       child.kill('SIGTERM')
       return ended
     },
-    said: (pattern) =>
+    said: (pattern, stream = 'stdout') =>
       new Promise((resolve, reject) => {
         const look = (): void => {
-          const match = pattern.exec(stdout)
+          const match = pattern.exec(stream === 'stdout' ? stdout : stderr)
           if (match === null) return
           looks.delete(look)
           resolve(match[1] ?? match[0])

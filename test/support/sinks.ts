@@ -1,6 +1,6 @@
 // Sinks, stores and loggers for tests: real implementations of the contracts, that do as a test tells them.
 import type { Logger } from '../../src/runtime.ts'
-import type { Batch, LogName, LogStore, Sink } from '../../src/sink.ts'
+import type { Batch, LineFeed, LogHead, LogName, LogStore, Sink } from '../../src/sink.ts'
 
 export interface Collected extends Sink {
   readonly batches: Batch[]
@@ -36,6 +36,39 @@ export function collect(name = 'kept', feed: Sink['feed'] = { intervalMs: 1 }): 
   }
 }
 
+/** A feed of lines that are in memory, as one of a store that keeps them on disk. */
+export function feedOf(
+  heads: Readonly<Record<LogName, LogHead>>,
+  lines: Readonly<Record<LogName, string[]>>,
+): LineFeed {
+  const cursors = new Map<string, Record<LogName, number>>()
+  const end = (log: LogName): number => heads[log].next + lines[log].length
+  return {
+    bounds: (log) => ({ origin: heads[log].origin, first: heads[log].next, end: end(log) }),
+    async read(log, from, most) {
+      const found = lines[log].slice(from - heads[log].next, from - heads[log].next + most.lines)
+      return found.length === 0 ? undefined : { lines: found, bytes: 0 }
+    },
+    leaves: async () => [],
+    checkpoint: () => undefined,
+    async cursor(sink) {
+      const places = cursors.get(sink) ?? {
+        traffic: end('traffic'),
+        security: end('security'),
+        control: end('control'),
+      }
+      cursors.set(sink, places)
+      return {
+        next: (log) => places[log],
+        advance(log, next) {
+          places[log] = next
+        },
+      }
+    },
+    bury: async () => false,
+  }
+}
+
 export interface TestStore extends LogStore {
   /** Accepted lines by log. */
   readonly lines: Record<LogName, string[]>
@@ -55,8 +88,12 @@ export interface TestStore extends LogStore {
 /** A log store in memory. */
 export function memoryStore(given: Partial<TestStore> = {}): TestStore {
   const lines: Record<LogName, string[]> = { traffic: [], security: [], control: [] }
+  const head = (log: LogName) => ({ origin: `shop/one/${log}/00`, next: 0 })
+  const heads = { traffic: head('traffic'), security: head('security'), control: head('control') }
+  let grown: (log: LogName) => void = () => undefined
   return {
     name: 'memory',
+    source: feedOf(heads, lines),
     kind: 'store',
     durability: 'group',
     healthy: true,
@@ -66,18 +103,16 @@ export function memoryStore(given: Partial<TestStore> = {}): TestStore {
     closed: 0,
     lines,
     events: (log) => lines[log].map((line) => JSON.parse(line)),
-    async open() {
+    async open(_, hooks) {
       await this.opening()
-      const head = (log: LogName) => ({ origin: `shop/one/${log}/00`, next: 0 })
-      return {
-        instance: 'one',
-        heads: { traffic: head('traffic'), security: head('security'), control: head('control') },
-      }
+      grown = hooks.grown
+      return { instance: 'one', vkey: 'shop/one+00000000+AA==', heads }
     },
     append(log, index, line) {
       if (!this.takes) return false
       if (index !== lines[log].length) throw new Error(`expected line ${lines[log].length}, got ${index}`)
       lines[log].push(line)
+      queueMicrotask(() => grown(log))
       return true
     },
     durable() {
@@ -87,6 +122,7 @@ export function memoryStore(given: Partial<TestStore> = {}): TestStore {
       this.closed++
       return { unwritten: 0 }
     },
+    release: async () => undefined,
     ...given,
   } as TestStore
 }

@@ -26,6 +26,7 @@ const bound = new WeakMap<FastifyRequest, Bound>()
 /** Our record gets Fastify's id of a request, and the lines that Fastify logs from here on get ours. */
 export const correlation = (request: FastifyRequest, reply: FastifyReply) => ({
   appRequestId: request.id,
+  appRequest: request,
   onId(id: string): void {
     // What was watched, and is handed over after all, has another id then.
     const known = bound.get(request)

@@ -1,0 +1,25 @@
+// A balancer in a container without a disk: its log is what the container writes, lines and signed checkpoints.
+// node container.mjs | auditlb verify -
+import { once } from 'node:events'
+import { createBalancer, stdoutSink } from 'auditlb'
+import { createServer } from 'auditlb/node'
+import { startBackends } from './backends.mjs'
+
+const balancer = createBalancer({
+  name: 'edge',
+  backends: await startBackends('b1', 'b2'),
+  // No line is longer than a container's runtime takes whole; longer ones come in chunks, which `verify` puts together.
+  audit: { sinks: [stdoutSink({ format: 'json' })] },
+})
+await balancer.ready()
+
+const server = createServer(balancer).listen(process.env.PORT ?? 0, '127.0.0.1')
+await once(server, 'listening')
+// Standard output is the log: what is said to people goes elsewhere.
+console.error(`listening on http://127.0.0.1:${server.address().port}`)
+
+// The last lines and checkpoints are written before the process ends.
+process.on('SIGTERM', async () => {
+  server.close()
+  await balancer.close()
+})

@@ -1,0 +1,75 @@
+// Handing lines over to a sink: what it refuses for good is narrowed down to single lines.
+import type { Batch, Sink } from '../sink.ts'
+import type { Caller } from './caller.ts'
+
+/** A line and its index in the log. */
+export interface Indexed {
+  readonly index: number
+  readonly line: string
+}
+
+export interface Refused extends Indexed {
+  readonly why: string
+}
+
+/** A stretch of a log, with those of its lines that the sink gets. */
+export interface Portion {
+  readonly origin: string
+  readonly first: number
+  readonly last: number
+  readonly lines: readonly Indexed[]
+}
+
+export interface Handed {
+  /** The lines below this index are accepted, or refused for good. */
+  readonly through: number
+  readonly refused: readonly Refused[]
+  /** The longest pause that a refusal asked for. */
+  readonly retryAfterMs: number
+  /** Why it came to no end: it was given up, or the sink wants to go on elsewhere. */
+  readonly stopped?: 'given-up' | { readonly resumeAt: number }
+}
+
+/**
+ * Writes until each line is accepted or refused for good. A batch that is refused as a whole is cut in halves (bisection): n
+ * lines with one among them that the sink cannot take cost it about 2 log2 n writes.
+ */
+export async function hand(sink: Sink, caller: Caller, portion: Portion): Promise<Handed> {
+  const { first, last, lines } = portion
+  const nothing = { through: first, refused: [], retryAfterMs: 0 }
+  const batch = batchOf(portion)
+  const answer = await caller.call((signal) => sink.write(batch, signal))
+  if (answer === undefined) return { ...nothing, through: last + 1 }
+  if (answer === 'given-up') return { ...nothing, stopped: answer }
+  const { resumeAt, rejected, retryAfterMs, why } = answer
+  if (resumeAt !== undefined) return { ...nothing, stopped: { resumeAt } }
+  const because = (list: readonly Indexed[]): Refused[] => list.map((one) => ({ ...one, why }))
+  const listed = rejected === undefined ? undefined : lines.filter(({ index }) => rejected.includes(index))
+  if (listed !== undefined) return { through: last + 1, refused: because(listed), retryAfterMs }
+  if (lines.length === 1) return { through: last + 1, refused: because(lines), retryAfterMs }
+  const [one, other] = halves(portion)
+  const left = await hand(sink, caller, one)
+  if (left.stopped !== undefined) return left
+  const right = await hand(sink, caller, other)
+  return {
+    ...right,
+    refused: [...left.refused, ...right.refused],
+    retryAfterMs: Math.max(retryAfterMs, left.retryAfterMs, right.retryAfterMs),
+  }
+}
+
+function batchOf({ origin, first, last, lines }: Portion): Batch {
+  const texts = lines.map(({ line }) => line)
+  let bytes = 0
+  for (const line of texts) bytes += Buffer.byteLength(line) + 1
+  return { origin, first, last, lines: texts, bytes }
+}
+
+function halves({ origin, first, last, lines }: Portion): [Portion, Portion] {
+  const middle = lines.length >> 1
+  const border = lines[middle]!.index
+  return [
+    { origin, first, last: border - 1, lines: lines.slice(0, middle) },
+    { origin, first: border, last, lines: lines.slice(middle) },
+  ]
+}

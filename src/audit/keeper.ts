@@ -1,0 +1,137 @@
+// The keeper: where lines go, a log store or memory, and from there to the sinks. It makes no events of its own.
+import { timeLeft, within } from '../clock.ts'
+import { BalancerError } from '../errors.ts'
+import type { AuditEvent, EventFields, Ticket } from '../events.ts'
+import { MemoryStore } from '../log/memory-store.ts'
+import type { LogName, LogStore, OpenedStore, SinkContext } from '../sink.ts'
+import { Deliveries } from './deliveries.ts'
+import { type OpenHandlers, openSinks } from './open.ts'
+import { Recorder } from './recorder.ts'
+
+/** How long a change or a request waits for its line to be on disk. */
+const durableTimeoutMs = 10_000
+
+type GapFields = EventFields<'audit.gap'>['log']
+type Context = Omit<SinkContext, 'instance'>
+
+export interface KeeperOptions {
+  readonly store: LogStore | undefined
+  readonly queueBytes: number
+  /** The writer's name, as far as it is known. */
+  readonly instance: () => string
+  readonly onChanged: (fields: EventFields<'audit.sink_changed'>['log']) => void
+  /** Whether nothing is taken in any more. */
+  readonly closed: () => boolean
+  readonly gapEvent: (log: GapFields) => AuditEvent
+  /** Called once the line of a gap is taken. */
+  readonly gapTold: (event: AuditEvent) => void
+  /** Is told what failed, and why. */
+  readonly onFault: (what: string, error: unknown) => void
+}
+
+export class Keeper {
+  readonly recorder: Recorder
+  readonly deliveries: Deliveries
+  readonly #store: LogStore | undefined
+  readonly #memory: MemoryStore
+  readonly #context: Context
+
+  constructor(context: Context, options: KeeperOptions) {
+    const { clock, random, logger, service } = context
+    const { store, gapEvent, gapTold, onFault, onChanged } = options
+    this.#context = context
+    this.#store = store
+    const onGap = (name: LogName, log: GapFields) =>
+      options.closed() ? undefined : this.recorder.offerGap(gapEvent(log), name)
+    const durable = async ({ log, index }: Ticket) => {
+      if (this.recorder.storeOpen) await store!.durable(log, index!)
+    }
+    this.deliveries = new Deliveries({ clock, random, logger, onChanged, onGap, durable }, () => ({
+      ...context,
+      instance: options.instance(),
+    }))
+    const { grown } = this.deliveries
+    const signs = () => this.deliveries.sign
+    this.#memory = new MemoryStore({ service, clock, maxBytes: options.queueBytes, signs, grown })
+    const hasSinks = () => this.deliveries.any
+    this.recorder = new Recorder({ store, memory: this.#memory, hasSinks, gapEvent, gapTold, onFault })
+  }
+
+  /** Opens the store and the sinks. Rejects with the first fault once all are open or have failed. */
+  open(handlers: OpenHandlers): Promise<void> {
+    return openSinks(this.#store, this.deliveries, this.#context, handlers)
+  }
+
+  /** Where lines begin without a store. */
+  get absent(): OpenedStore {
+    return this.#memory.opened
+  }
+
+  /** From now on lines go to the opened store, or to memory where there is none; and sinks are fed from there. */
+  begin(opened: OpenedStore | undefined): void {
+    this.recorder.open((opened ?? this.absent).heads, opened !== undefined)
+    this.deliveries.attach(opened === undefined ? this.#memory.source : this.#store!.source)
+  }
+
+  /** Whether those who ask for a line to be durable have to wait for it. */
+  get waits(): boolean {
+    return this.#store?.durability === 'group' || this.#store?.durability === 'remote'
+  }
+
+  /** Whether lines can be kept now. Without a log store there is nothing that could refuse them. */
+  get ready(): boolean {
+    return this.#store === undefined || (this.recorder.storeOpen && this.#store.healthy)
+  }
+
+  /** Resolves once the line is on disk; at once if there is no log store. Rejects if it is not recorded, or not in time. */
+  async durable({ log, index }: Ticket): Promise<void> {
+    if (this.#store === undefined) return
+    if (index === undefined || !this.recorder.storeOpen)
+      throw new BalancerError('audit-unavailable', 'the event is not in the log')
+    const { durability, remote } = this.#store
+    const onDisk = this.#store.durable(log, index)
+    const all = durability === 'remote' ? [onDisk, this.deliveries.accepted(remote, log, index)] : [onDisk]
+    const done = Promise.all(all).then(() => true)
+    if (!(await within(this.#context.clock, done, durableTimeoutMs, false))) {
+      const place = durability === 'remote' ? `with ${remote}` : 'on disk'
+      throw new BalancerError('audit-unavailable', `the line was not ${place} within ${durableTimeoutMs} ms`)
+    }
+  }
+
+  /** Resolves once events can get their places, or after a while. */
+  placed(early: Promise<void>): Promise<void> {
+    return within(this.#context.clock, early, durableTimeoutMs, undefined)
+  }
+
+  async rotateKey(): Promise<{ readonly from: string; readonly to: string }> {
+    if (this.#store?.rotateKey === undefined)
+      throw new BalancerError('sink-unavailable', 'rotateKey: there is no file sink whose key could be changed')
+    return this.#store.rotateKey()
+  }
+
+  flushSync(): void {
+    if (this.recorder.storeOpen) this.#store?.flushSync?.()
+  }
+
+  /** Delivers what waits, for so long at most; returns what could not be, by sink. Nothing may be recorded any more. */
+  async close(deadlineMs: number): Promise<Record<string, number>> {
+    const left = timeLeft(this.#context.clock, deadlineMs)
+    const undelivered: Record<string, number> = {}
+    const count = (name: string, lines: number): void => {
+      if (lines > 0) undelivered[name] = lines
+    }
+    // The last lines and checkpoints come from the log: it goes first, but one that hangs must not keep the sinks from theirs.
+    const closing = this.#closeStore(left()).then((lines) => count(this.#store?.name ?? '', lines))
+    await within(this.#context.clock, closing, left() / 2, undefined)
+    await Promise.all([closing, this.deliveries.close(left, count)])
+    if (this.recorder.storeOpen) await this.#store?.release()
+    return undelivered
+  }
+
+  async #closeStore(deadlineMs: number): Promise<number> {
+    await this.#memory.close()
+    if (this.#store === undefined) return 0
+    const { storeOpen, untold, missed } = this.recorder
+    return untold + (storeOpen ? (await this.#store.close(deadlineMs)).unwritten : missed.total)
+  }
+}

@@ -1,0 +1,37 @@
+// A lane: one log store as one sink has it, with the cursor that says how far it got there.
+import { type Cursor, type LineFeed, type LogName, logNames, type SignedCheckpoint } from '../sink.ts'
+
+/** What an auditor misses most goes first. */
+export const lanesOrder: readonly LogName[] = [...logNames].reverse()
+
+export class Lane {
+  readonly feed: LineFeed
+  readonly cursor: Cursor
+  /** Keys by which the feed keeps this sink's place in each log. */
+  readonly readers: Readonly<Record<LogName, object>> = { traffic: {}, security: {}, control: {} }
+  /** Sizes of the checkpoints that the sink has got. Written by the delivery. */
+  readonly checked: Record<LogName, number> = { traffic: 0, security: 0, control: 0 }
+
+  constructor(feed: LineFeed, cursor: Cursor) {
+    this.feed = feed
+    this.cursor = cursor
+  }
+
+  /** Lines that the sink has not got. */
+  get waiting(): number {
+    let sum = 0
+    for (const log of logNames) sum += this.behind(log)
+    return sum
+  }
+
+  behind(log: LogName): number {
+    return Math.max(0, this.feed.bounds(log).end - this.cursor.next(log))
+  }
+
+  /** The newest checkpoint, if the sink has the lines that it covers and has not got it. */
+  checkpoint(log: LogName): SignedCheckpoint | undefined {
+    const newest = this.feed.checkpoint(log)
+    if (newest === undefined || newest.size <= this.checked[log]) return undefined
+    return newest.size <= this.cursor.next(log) ? newest : undefined
+  }
+}

@@ -1,0 +1,165 @@
+// Cursors: how far each sink has got in the logs of a writer, kept on disk so that a restart goes on where it was left.
+import { hash } from 'node:crypto'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock, Timer } from '../clock.ts'
+import { reasonOf } from '../errors.ts'
+import { type Logger, safeName } from '../runtime.ts'
+import { type Cursor, type Feed, type LogName, logNames } from '../sink.ts'
+import { replaceFile } from './replace-file.ts'
+import { orMissing, syncDir } from './segments.ts'
+
+/** How long a cursor may be behind on disk: so many lines at most come twice after a crash. */
+const persistMs = 1000
+
+/** Where a log stands now. */
+export interface Position {
+  readonly origin: string
+  /** The index of the line that comes next. */
+  readonly next: number
+}
+
+type Places = Partial<Record<LogName, { readonly origin: string; readonly next: number }>>
+
+/** A sink's name as a file may be called: names that differ stay apart. */
+const fileName = (sink: string): string =>
+  safeName(sink) === sink && !sink.startsWith('.') && sink.length <= 100
+    ? `${sink}.json`
+    : `${safeName(sink).slice(0, 60)}-${hash('sha256', sink, 'hex').slice(0, 12)}.json`
+
+export class Cursors {
+  private readonly open = new Map<string, FileCursor>()
+  private timer: Timer | undefined
+  private told = false
+  private closed = false
+
+  constructor(
+    private readonly dir: string,
+    private readonly mode: number,
+    private readonly position: (log: LogName) => Position,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+  ) {}
+
+  /** The cursor of a sink, as it was left. Of a log that it has not seen, and of one that began anew, it takes what `from` says. */
+  async of(sink: string, from: Feed['from']): Promise<Cursor> {
+    const known = this.open.get(sink)
+    if (known !== undefined) return known
+    // "Now" is the moment of the call.
+    const now = Object.fromEntries(logNames.map((log) => [log, this.position(log)])) as Record<LogName, Position>
+    const path = join(this.dir, fileName(sink))
+    const kept = await this.read(path)
+    const places = {} as Record<LogName, number>
+    for (const log of logNames) {
+      const { origin, next } = now[log]
+      const place = kept?.[log]
+      if (place?.origin === origin) places[log] = Math.min(place.next, next)
+      // It has followed the log that was here before: all of the new one is new to it.
+      else places[log] = place !== undefined || from === 'oldest' ? 0 : next
+    }
+    const cursor = new FileCursor(path, sink, places, () => this.later())
+    this.open.set(sink, cursor)
+    // From its first moment on: else a crash would make "now" another one.
+    this.later()
+    return cursor
+  }
+
+  /** Every sink has the lines of a log below this index; Infinity if there is no sink. */
+  delivered(log: LogName): number {
+    let least = Infinity
+    for (const cursor of this.open.values()) least = Math.min(least, cursor.next(log))
+    return least
+  }
+
+  /** Resolves once all cursors are on disk as they are now. Must come before lines are deleted that they have passed. */
+  async persist(): Promise<void> {
+    this.timer?.cancel()
+    this.timer = undefined
+    const moved = [...this.open.values()].filter((cursor) => cursor.moved)
+    if (moved.length === 0) return
+    await mkdir(this.dir, { recursive: true, mode: 0o750 })
+    for (const cursor of moved) await cursor.write((log) => this.position(log).origin, this.mode)
+    await syncDir(this.dir)
+  }
+
+  /** Writes them a last time. */
+  async close(): Promise<void> {
+    this.closed = true
+    await this.saved()
+  }
+
+  private later(): void {
+    if (this.closed) return
+    this.timer ??= this.clock.after(persistMs, () => {
+      this.timer = undefined
+      void this.saved()
+    })
+  }
+
+  private async saved(): Promise<void> {
+    try {
+      await this.persist()
+      this.told = false
+    } catch (error) {
+      // A sink gets some lines twice if the process ends now: no more than that.
+      if (!this.told) this.logger.warn({ error: reasonOf(error) }, 'the cursors of the audit sinks cannot be written')
+      this.told = true
+      this.later()
+    }
+  }
+
+  /** What is no cursor, such as a file that a power loss emptied, counts as none. */
+  private async read(path: string): Promise<Places | undefined> {
+    const text = await orMissing(readFile(path, 'utf8'), undefined)
+    if (text === undefined) return undefined
+    try {
+      const { logs } = JSON.parse(text) as { logs: Places }
+      const valid = (log: LogName): boolean => {
+        const place = logs[log]
+        return place === undefined || (Number.isSafeInteger(place.next) && place.next >= 0)
+      }
+      return logNames.every(valid) ? logs : undefined
+    } catch {
+      return undefined
+    }
+  }
+}
+
+class FileCursor implements Cursor {
+  moved = true
+  private writing: Promise<void> = Promise.resolve()
+
+  constructor(
+    private readonly path: string,
+    private readonly sink: string,
+    private readonly places: Record<LogName, number>,
+    private readonly onMoved: () => void,
+  ) {}
+
+  next(log: LogName): number {
+    return this.places[log]
+  }
+
+  advance(log: LogName, next: number): void {
+    this.places[log] = next
+    this.moved = true
+    this.onMoved()
+  }
+
+  /** One at a time: a file may be replaced by one only. */
+  write(origin: (log: LogName) => string, mode: number): Promise<void> {
+    const write = async (): Promise<void> => {
+      if (!this.moved) return
+      this.moved = false
+      const logs = Object.fromEntries(logNames.map((log) => [log, { next: this.places[log], origin: origin(log) }]))
+      try {
+        await replaceFile(this.path, `${JSON.stringify({ logs, sink: this.sink })}\n`, mode)
+      } catch (error) {
+        this.moved = true
+        throw error
+      }
+    }
+    this.writing = this.writing.then(write, write)
+    return this.writing
+  }
+}

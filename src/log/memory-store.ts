@@ -1,0 +1,153 @@
+// The log of a trail that has no folder: lines wait in memory, shared by all sinks, until each has them.
+import { generateKeyPairSync } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { randomHex } from '../random.ts'
+import { host, pid } from '../runtime.ts'
+import {
+  type Cursor,
+  type Feed,
+  type LineFeed,
+  type LogName,
+  type LogStore,
+  logNames,
+  type OpenedStore,
+  type SignedCheckpoint,
+  type Stretch,
+} from '../sink.ts'
+import { Alarm } from './alarm.ts'
+import { MemoryLog } from './memory-log.ts'
+import { type KeySigner, signerOf } from './note.ts'
+
+const checkpointMs = 1000
+
+export interface MemoryOptions {
+  readonly service: string
+  readonly clock: Clock
+  /** How many bytes of lines wait at most. */
+  readonly maxBytes: number
+  /** Whether some sink wants checkpoints. */
+  readonly signs: () => boolean
+  /** There is more to deliver. */
+  readonly grown: () => void
+}
+
+/**
+ * Its origins live as long as the process, and so does its key. What is over the bound goes, the oldest traffic first, then
+ * security, then control: a sink that had not got it is told by its feed.
+ */
+export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
+  readonly name = 'memory'
+  readonly kind = 'store'
+  readonly durability = 'none'
+  readonly healthy = true
+  readonly source = this
+  private readonly options: MemoryOptions
+  private readonly logs: Readonly<Record<LogName, MemoryLog>>
+  private readonly cursors = new Map<string, MemoryCursor>()
+  private readonly signer: KeySigner
+  private readonly instance = `${host()}.${pid}`
+  private readonly signing: Alarm
+
+  constructor(options: MemoryOptions) {
+    this.options = options
+    const { service } = options
+    const key = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+    this.signer = signerOf(`${service}/${this.instance}`, key)
+    const log = (name: LogName) => new MemoryLog(`${service}/${this.instance}/${name}/${randomHex(8)}`)
+    this.logs = { traffic: log('traffic'), security: log('security'), control: log('control') }
+    this.signing = new Alarm(options.clock, checkpointMs, () => this.sign())
+  }
+
+  /** Where it stands now, without opening: it is always open. */
+  get opened(): OpenedStore {
+    const head = (log: LogName) => ({ origin: this.logs[log].origin, next: this.logs[log].end })
+    const heads = { traffic: head('traffic'), security: head('security'), control: head('control') }
+    return { instance: this.instance, vkey: this.signer.vkey, heads }
+  }
+
+  append(log: LogName, index: number, line: string): boolean {
+    this.logs[log].push(index, line, this.options.signs())
+    this.trim(log)
+    for (let over = this.bytes - this.options.maxBytes; over > 0; over = this.bytes - this.options.maxBytes) {
+      // One that is longer than all of the room stays: it is the newest.
+      const oldest = logNames.find((name) => this.logs[name].count > (name === log ? 1 : 0))
+      if (oldest === undefined) break
+      this.logs[oldest].drop(1)
+    }
+    if (this.options.signs()) this.signing.arm()
+    this.options.grown()
+    return true
+  }
+
+  async durable(): Promise<void> {}
+
+  /** Signs a last time. The lines stay until `release`. */
+  async close(): Promise<{ readonly unwritten: number }> {
+    if (this.options.signs()) this.sign()
+    this.signing.clear()
+    return { unwritten: 0 }
+  }
+
+  async release(): Promise<void> {}
+
+  bounds(log: LogName): { origin: string; first: number; end: number } {
+    const { origin, first, end } = this.logs[log]
+    return { origin, first, end }
+  }
+
+  async read(log: LogName, from: number, most: { lines: number; bytes: number }): Promise<Stretch | undefined> {
+    return this.logs[log].read(from, most)
+  }
+
+  async leaves(): Promise<Uint8Array[]> {
+    return []
+  }
+
+  checkpoint(log: LogName): SignedCheckpoint | undefined {
+    return this.logs[log].checkpoint
+  }
+
+  async cursor(sink: string, from: Feed['from']): Promise<Cursor> {
+    const place = (log: LogName) => (from === 'oldest' ? 0 : this.logs[log].end)
+    const places = { traffic: place('traffic'), security: place('security'), control: place('control') }
+    const cursor = this.cursors.get(sink) ?? new MemoryCursor(places, (log) => this.trim(log))
+    this.cursors.set(sink, cursor)
+    return cursor
+  }
+
+  async bury(): Promise<boolean> {
+    return false
+  }
+
+  private get bytes(): number {
+    return this.logs.traffic.bytes + this.logs.security.bytes + this.logs.control.bytes
+  }
+
+  /** Lets go of what every sink has. */
+  private trim(log: LogName): void {
+    let least = this.logs[log].end
+    for (const cursor of this.cursors.values()) least = Math.min(least, cursor.next(log))
+    this.logs[log].drop(least - this.logs[log].first)
+  }
+
+  private sign(): void {
+    this.signing.clear()
+    for (const log of logNames) if (this.logs[log].sign(this.signer)) this.options.grown()
+  }
+}
+
+class MemoryCursor implements Cursor {
+  constructor(
+    private readonly places: Record<LogName, number>,
+    private readonly onMoved: (log: LogName) => void,
+  ) {}
+
+  next(log: LogName): number {
+    return this.places[log]
+  }
+
+  advance(log: LogName, next: number): void {
+    this.places[log] = next
+    this.onMoved(log)
+  }
+}

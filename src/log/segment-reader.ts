@@ -1,0 +1,94 @@
+// Reads the lines of a log from an index on, segment after segment, and keeps its place.
+import type { Stretch } from '../sink.ts'
+import { type Block, LineReader, lineStart } from './lines.ts'
+import { orMissing, type Segment } from './segments.ts'
+
+/**
+ * For one reader of a log that is being written: it reads what is durable, and a segment that was deleted while it was read it
+ * reads to its end. One call at a time.
+ */
+export class SegmentReader {
+  private reader: LineReader | undefined
+  private block: Block | undefined
+  /** The line of the block that comes next, and its index in the log. */
+  private at = 0
+  private index = -1
+
+  /**
+   * Lines from `from` on, at least one and none from `end` on; `through` if those from `from` on are gone for good; undefined if they
+   * should be there and are not: they may be, in a moment.
+   */
+  async read(
+    segments: () => readonly Segment[],
+    from: number,
+    end: number,
+    most: { lines: number; bytes: number },
+  ): Promise<Stretch | undefined> {
+    const stretch = await this.go(from, end, most)
+    if (stretch !== undefined) return stretch
+    // The end of the segment, or another place than the last one.
+    const list = segments()
+    const i = list.findLastIndex((one) => one.first <= from)
+    if (i === -1) return gone(list, end)
+    if (await this.open(list[i]!)) {
+      const again = await this.go(from, end, most)
+      if (again !== undefined) return again
+    } else {
+      const left = segments()
+      // Deleted or compressed in this moment.
+      if (left[0] === undefined || left[0].first > from) return gone(left, end)
+      if (left.some((one) => one.first === list[i]!.first && one.path !== list[i]!.path)) return undefined
+    }
+    // A later segment tells where this one should end.
+    const next = list[i + 1]
+    return next === undefined ? undefined : { through: Math.min(next.first, end), reason: 'lost' }
+  }
+
+  async close(): Promise<void> {
+    const { reader } = this
+    this.reader = undefined
+    await reader?.close().catch(() => {})
+  }
+
+  private async open(segment: Segment): Promise<boolean> {
+    await this.close()
+    this.reader = await orMissing(LineReader.open(segment.path), undefined)
+    this.index = segment.first
+    this.block = undefined
+    return this.reader !== undefined
+  }
+
+  /** Goes on in the open segment; undefined if it has no such line. */
+  private async go(from: number, end: number, most: { lines: number; bytes: number }): Promise<Stretch | undefined> {
+    if (this.reader === undefined || from < this.index) return undefined
+    const lines: string[] = []
+    let bytes = 0
+    while (this.index < end && lines.length < most.lines) {
+      if (this.block === undefined || this.at >= this.block.ends.length) {
+        // What was read must be out of the buffer before it is filled anew: it is, as text.
+        if (lines.length > 0 && bytes >= most.bytes / 2) break
+        this.block = await this.reader.next()
+        this.at = 0
+        if (this.block === undefined) break
+      }
+      const { block } = this
+      if (this.index < from) {
+        const skipped = Math.min(from - this.index, block.ends.length - this.at)
+        this.index += skipped
+        this.at += skipped
+        continue
+      }
+      const [start, stop] = [lineStart(block, this.at), block.ends[this.at]!]
+      if (lines.length > 0 && bytes + stop - start + 1 > most.bytes) break
+      lines.push(block.buffer.toString('utf8', start, stop))
+      bytes += stop - start + 1
+      this.at++
+      this.index++
+    }
+    return lines.length > 0 ? { lines, bytes } : undefined
+  }
+}
+
+/** What is before the first segment. */
+const gone = (list: readonly Segment[], end: number): Stretch | undefined =>
+  list[0] === undefined ? undefined : { through: Math.min(list[0].first, end), reason: 'retention' }

@@ -1,0 +1,113 @@
+// What stands in a line of a stream: an event, a checkpoint, a part of a long line, or the text of somebody else.
+import { maxLineBytes } from '../sink.ts'
+import { type LoggedEvent, member, parseLine } from './envelope.ts'
+import { type Hash, hashBytes, leafHash, toHash } from './merkle.ts'
+import { fromBase64 } from './proof-file.ts'
+
+export interface EventItem {
+  readonly kind: 'event'
+  readonly origin: string
+  readonly index: number
+  readonly leaf: Hash
+  readonly event: LoggedEvent
+}
+
+/** `{"checkpoint":{"edge":["<base64>"],"note":"…","origin":"…","size":1,"vkey":"…"}}` */
+export interface CheckpointItem {
+  readonly kind: 'checkpoint'
+  readonly note: string
+  readonly origin: string
+  readonly size: number
+  readonly vkey: string
+  /** Roots of the complete subtrees of the tree at this size, the largest first. */
+  readonly edge: readonly Hash[] | undefined
+}
+
+/** `{"chunk":{"of":"<origin>/<index>","part":1,"parts":2,"text":"…"}}` */
+interface Chunk {
+  readonly of: string
+  readonly part: number
+  readonly parts: number
+  readonly text: string
+}
+
+export type StreamItem =
+  | EventItem
+  | CheckpointItem
+  /** A part of a line that others are missing of. */
+  | { readonly kind: 'part' }
+  | { readonly kind: 'fault'; readonly fact: string }
+  | { readonly kind: 'other' }
+
+const other: StreamItem = { kind: 'other' }
+
+// Lines of one log come one after the other, so that few can be incomplete at a time.
+const maxOpen = 16
+const maxParts = 64
+
+/** Reads the lines of a stream, and puts those together that came in parts. */
+export class StreamItems {
+  /** By what they are parts of; the oldest first. */
+  private readonly open = new Map<string, (string | undefined)[]>()
+
+  /** How many lines wait for a part. */
+  get incomplete(): number {
+    return this.open.size
+  }
+
+  read(bytes: Buffer): StreamItem {
+    const event = bytes[0] === 0x7b ? parseLine(bytes.toString('utf8')) : undefined
+    if (event === undefined) return other
+    if (Object.hasOwn(event, 'checkpoint')) return checkpointOf(event)
+    if (Object.hasOwn(event, 'chunk')) return this.part(event)
+    return eventOf(event, () => leafHash(bytes))
+  }
+
+  private part(event: LoggedEvent): StreamItem {
+    const chunk = chunkOf(event)
+    if (chunk === undefined) return other
+    const { of, part, parts, text } = chunk
+    const texts =
+      this.open.get(of)?.length === parts ? this.open.get(of)! : new Array<string | undefined>(parts).fill(undefined)
+    texts[part - 1] = text
+    this.open.set(of, texts)
+    if (texts.includes(undefined)) {
+      if (this.open.size > maxOpen) this.open.delete(this.open.keys().next().value!)
+      return { kind: 'part' }
+    }
+    this.open.delete(of)
+    const line = texts.join('')
+    const item = line.length > maxLineBytes ? other : eventOf(parseLine(line) ?? {}, () => leafHash(line))
+    const named = item.kind === 'event' ? `${item.origin}/${item.index}` : undefined
+    return named === of ? item : { kind: 'fault', fact: `the parts of ${of} do not yield that line` }
+  }
+}
+
+function eventOf(event: LoggedEvent, leaf: () => Hash): StreamItem {
+  const [origin, index] = [member(event, 'audit', 'origin'), member(event, 'audit', 'index')]
+  if (typeof origin !== 'string' || !isIndex(index)) return other
+  return { kind: 'event', origin, index, leaf: leaf(), event }
+}
+
+function checkpointOf(event: LoggedEvent): StreamItem {
+  const [note, origin, size, vkey, edge] = ['note', 'origin', 'size', 'vkey', 'edge'].map((key) =>
+    member(event, 'checkpoint', key),
+  )
+  if (typeof note !== 'string' || typeof origin !== 'string' || typeof vkey !== 'string' || !isIndex(size)) return other
+  return { kind: 'checkpoint', note, origin, size, vkey, edge: edgeOf(edge) }
+}
+
+function edgeOf(value: unknown): Hash[] | undefined {
+  if (!Array.isArray(value)) return undefined
+  const bytes = value.map((one) => (typeof one === 'string' ? fromBase64(one) : undefined))
+  return bytes.every((one) => one?.length === hashBytes) ? bytes.map((one) => toHash(one!)) : undefined
+}
+
+function chunkOf(event: LoggedEvent): Chunk | undefined {
+  const [of, part, parts, text] = ['of', 'part', 'parts', 'text'].map((key) => member(event, 'chunk', key))
+  if (typeof of !== 'string' || typeof text !== 'string' || !isIndex(part) || !isIndex(parts)) return undefined
+  return part >= 1 && part <= parts && parts <= maxParts ? { of, part, parts, text } : undefined
+}
+
+const isIndex = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0

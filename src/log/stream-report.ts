@@ -1,0 +1,101 @@
+// What verification finds out about one log in a stream.
+import { type Gaps, type LogProblem, noGaps } from './log-report.ts'
+
+/** Lines from `first` to `last`, both included. */
+export interface Range {
+  readonly first: number
+  readonly last: number
+}
+
+// The first are what tells; all are counted.
+const maxKept = 100
+
+export class StreamLogReport {
+  /** Different lines that came by. */
+  lines = 0
+  /** Index of the first and of the last of them. */
+  first: number | undefined
+  last: number | undefined
+  /** Lines that a checkpoint in the stream covers, and that are those that it covers. */
+  checked = 0
+  /** The index behind the last of them. */
+  checkedThrough: number | undefined
+  /** The size of the first checkpoint from which on lines could be checked; undefined where they could from line 0 on. */
+  begun: number | undefined
+  /** Lines that nothing in the stream can be held against: those before the first checkpoint where it begins in the middle, or behind a gap. */
+  unchecked = 0
+  /** Lines behind the last checkpoint. */
+  unsigned = 0
+  /** Lines that came more than once. */
+  repeated = 0
+  /** Lines that did not come, and of which a signed line tells so. */
+  told = 0
+  readonly gaps: Gaps = noGaps()
+  /** Name of the key that signed the checkpoints. */
+  signedBy: string | undefined
+  /** The first problems; `problemCount` tells of how many. `file` is `-`, and `line` counts the lines of the stream. */
+  readonly problems: LogProblem[] = []
+  problemCount = 0
+  private readonly missing: Range[] = []
+  private missed = 0
+
+  constructor(readonly origin: string) {}
+
+  /** Called by who reads the stream, as are all below. */
+  line(index: number): void {
+    this.lines++
+    this.first ??= index
+    this.last = index
+  }
+
+  check(count: number, through: number): void {
+    this.checked += Math.max(count, 0)
+    this.checkedThrough = Math.max(this.checkedThrough ?? 0, through)
+  }
+
+  miss(range: Range): void {
+    this.missed++
+    if (this.missing.length < maxKept) this.missing.push(range)
+  }
+
+  /** Whether some of these did not come. */
+  misses({ first, last }: Range): boolean {
+    return this.missing.some((range) => range.first <= last && range.last >= first)
+  }
+
+  add(problem: Omit<LogProblem, 'file'>): undefined {
+    this.problemCount++
+    if (this.problems.length < maxKept) this.problems.push({ file: '-', ...problem })
+  }
+
+  /** Missing lines are no problem where a signed line tells of them. */
+  finish(told: readonly Range[]): void {
+    for (const range of this.missing) {
+      for (const { first, last } of without(range, told)) {
+        this.add({
+          index: first,
+          fact: first === last ? 'the line is missing' : `lines ${first} to ${last} are missing`,
+        })
+        this.told -= last - first + 1
+      }
+      this.told += range.last - range.first + 1
+    }
+    this.problemCount += this.missed - this.missing.length
+    this.problems.sort((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity) || (a.index ?? -1) - (b.index ?? -1))
+  }
+}
+
+function without(range: Range, told: readonly Range[]): Range[] {
+  let left = [range]
+  for (const { first, last } of told) {
+    left = left.flatMap((one) => {
+      if (last < one.first || first > one.last) return [one]
+      const parts = [
+        { first: one.first, last: first - 1 },
+        { first: last + 1, last: one.last },
+      ]
+      return parts.filter((part) => part.first <= part.last)
+    })
+  }
+  return left
+}

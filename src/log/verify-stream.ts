@@ -1,0 +1,79 @@
+// Verifies a stream of lines and checkpoints, as stdoutSink writes them where there is no disk to keep a log on.
+import { BalancerError } from '../errors.ts'
+import { maxLineBytes } from '../sink.ts'
+import type { LogProblem } from './log-report.ts'
+import { StreamItems } from './stream-items.ts'
+import { StreamKeys } from './stream-keys.ts'
+import { splitLines } from './stream-lines.ts'
+import { StreamLog } from './stream-log.ts'
+import type { StreamLogReport } from './stream-report.ts'
+import { parseGiven } from './verify-keys.ts'
+
+// A part of a line holds its text as JSON, in which one byte can take six.
+const maxStreamLine = 6 * maxLineBytes
+
+export interface VerifyStreamOptions {
+  /** Verifier keys, one per line, as kept elsewhere. Without them each log is held against the first key that comes with a checkpoint of it. */
+  readonly vkey?: string | undefined
+  /** Name of the sink that wrote the stream: what a signed `audit.gap` says that it did not get may be missing. Default `stdout`. */
+  readonly sink?: string | undefined
+}
+
+export interface StreamReport {
+  /** Whether there is no problem. */
+  readonly ok: boolean
+  /** Whether keys were given, and one of them, or one that they led to, has signed lines of every log. */
+  readonly authenticated: boolean
+  /** In the order in which they came. */
+  readonly logs: readonly StreamLogReport[]
+  /** Lines that are none of ours, and were passed over. */
+  readonly others: number
+  /** Long lines of which a part did not come. */
+  readonly incomplete: number
+  /** What is wrong with the stream as a whole. */
+  readonly problems: readonly LogProblem[]
+}
+
+/**
+ * Reads a stream once. Memory grows with the number of logs in it, not of lines. Lines of different logs may be mixed, and lines of others between
+ * them; those of one log come in order, and may come again. A stream that begins in the middle is checked from its first checkpoint on. Throws
+ * `log-invalid` if the key is none, and if there is nothing of a log in the stream.
+ */
+export async function verifyStream(
+  input: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>,
+  options: VerifyStreamOptions = {},
+): Promise<StreamReport> {
+  const given = parseGiven(options.vkey, 'the given verifier key').keys
+  const keys = new StreamKeys(given)
+  const items = new StreamItems()
+  const logs = new Map<string, StreamLog>()
+  const problems: LogProblem[] = []
+  const logOf = (origin: string): StreamLog => {
+    const log = logs.get(origin) ?? new StreamLog(origin, keys, options.sink ?? 'stdout')
+    logs.set(origin, log)
+    return log
+  }
+  let at = 0
+  let others = 0
+  for await (const block of splitLines(input, maxStreamLine)) {
+    for (const bytes of block) {
+      at++
+      const item = bytes === undefined ? undefined : items.read(bytes)
+      if (item?.kind === 'event') logOf(item.origin).line(item, at)
+      else if (item?.kind === 'checkpoint') logOf(item.origin).checkpoint(item, at)
+      else if (item?.kind === 'fault') problems.push({ file: '-', line: at, fact: item.fact })
+      else if (item?.kind !== 'part') others++
+    }
+  }
+  if (logs.size === 0) throw new BalancerError('log-invalid', 'the stream has no line and no checkpoint of a log')
+  const reports = [...logs.values()].map((log) => {
+    log.end()
+    return log.report
+  })
+  for (const { name, id } of keys.unused()) {
+    problems.push({ file: '-', fact: `the given key ${name}+${id.toString('hex')} has signed nothing in it` })
+  }
+  const ok = problems.length === 0 && reports.every(({ problemCount }) => problemCount === 0)
+  const authenticated = ok && given !== undefined && reports.every(({ signedBy }) => signedBy !== undefined)
+  return { ok, authenticated, logs: reports, others, incomplete: items.incomplete, problems }
+}

@@ -1,0 +1,50 @@
+// The bulk API of Elasticsearch and OpenSearch: a document for each line, created once.
+import { member, parseLine } from '../../log/envelope.ts'
+import type { LineEvent } from '../../sink.ts'
+import { Refusal } from '../shared/refusal.ts'
+import { intAt, uidOf } from './facts.ts'
+import type { Format } from './format.ts'
+import { type MapOptions, mapper } from './mapping.ts'
+
+/**
+ * Posted to the URL as it is given: `https://…/<index or data stream>/_bulk`. The id of a document is origin and index of
+ * its line, and it is only ever created: one that comes twice is refused as a conflict, which counts as accepted.
+ */
+export function elasticsearch({ map = 'ecs' }: MapOptions = {}): Format {
+  const text = mapper(map)
+  return ({ lines }) => {
+    const events = lines.map((line) => JSON.parse(line) as LineEvent)
+    const actions = lines.map((line, i) => `{"create":{"_id":${JSON.stringify(uidOf(events[i]!))}}}\n${text(line)}\n`)
+    return {
+      contentType: 'application/x-ndjson',
+      body: actions.join(''),
+      accepted: ({ body }) => judge(body, events),
+    }
+  }
+}
+
+/** Each item has a status of its own, in the order of the actions. */
+function judge(body: string, events: readonly LineEvent[]): undefined {
+  const answer = parseLine(body)
+  if (answer === undefined) throw new Refusal('the answer to a bulk request is no JSON object of at most 4 MiB')
+  if (answer.errors !== true) return
+  const items = Array.isArray(answer.items) ? answer.items : []
+  if (items.length !== events.length)
+    throw new Refusal(`the answer to a bulk request has ${items.length} items, expected ${events.length}`)
+  const statuses = items.map((item) => Number(member(item as LineEvent, 'create', 'status')))
+  const wrong = (status: number): boolean => !(status >= 200 && status < 300) && status !== 409
+  const first = statuses.findIndex((status) => wrong(status) && status !== 400 && status !== 413)
+  // All of the batch comes again: what was created is a conflict then.
+  if (first !== -1) throw new Refusal(`an item of a bulk request was answered ${statuses[first]}${why(items[first])}`)
+  const bad = statuses.flatMap((status, i) => (wrong(status) ? [i] : []))
+  if (bad.length === 0) return
+  throw new Refusal(`${bad.length} of ${events.length} items of a bulk request were refused${why(items[bad[0]!])}`, {
+    rejected: bad.flatMap((i) => intAt(events[i]!, 'audit.index') ?? []),
+  })
+}
+
+// The type is one of the server's own words; its reason can hold anything.
+function why(item: unknown): string {
+  const type = member(item as LineEvent, 'create', 'error', 'type')
+  return typeof type === 'string' && /^[a-z_]{1,64}$/.test(type) ? `: ${type}` : ''
+}

@@ -1,0 +1,41 @@
+// The push API of Grafana Loki, in JSON.
+
+import { z } from 'zod'
+import { parseOptions } from '../../parse.ts'
+import type { LineEvent } from '../../sink.ts'
+import { logOf, textAt, timeOf } from './facts.ts'
+import type { Format } from './format.ts'
+import { type MapOptions, mapper } from './mapping.ts'
+
+const labelsSchema = z.record(
+  z.string().regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/, 'expected a name of the characters A-Z a-z 0-9 _'),
+  z.string(),
+)
+
+export interface LokiOptions extends MapOptions {
+  /** Labels of every stream, besides `service_name` and `log`: such as where it runs. Default none. */
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+/**
+ * Posted to the URL as it is given: `https://…/loki/api/v1/push`. A stream for each service and log, and no label that grows with
+ * traffic. A line that comes twice has the same time and text, and is kept once. Throws `config-invalid` for labels that are none.
+ */
+export function loki({ map = 'line', labels = {} }: LokiOptions = {}): Format {
+  const fixed = parseOptions(labelsSchema, labels, 'labels of loki')
+  const text = mapper(map)
+  return ({ origin, lines }) => {
+    const streams = new Map<string, { stream: object; values: [string, string][] }>()
+    for (const line of lines) {
+      const event = JSON.parse(line) as LineEvent
+      const service = textAt(event, 'service.name') ?? ''
+      const stream = streams.get(service) ?? {
+        stream: { ...fixed, service_name: service, log: logOf(origin) },
+        values: [],
+      }
+      streams.set(service, stream)
+      stream.values.push([`${timeOf(event)}000000`, text(line)])
+    }
+    return { contentType: 'application/json', body: JSON.stringify({ streams: [...streams.values()] }) }
+  }
+}

@@ -1,0 +1,49 @@
+// OTLP/HTTP in JSON: an ExportLogsServiceRequest of the OpenTelemetry protocol 1.x.
+import { member, parseLine } from '../../log/envelope.ts'
+import { printable } from '../../log/summary.ts'
+import type { LineEvent } from '../../sink.ts'
+import { Refusal } from '../shared/refusal.ts'
+import { intAt } from './facts.ts'
+import type { Format } from './format.ts'
+import { type KeyValue, recordOf, resourceLogs, resourceOf } from './otel.ts'
+
+/** Posted to the URL as it is given, which for most collectors ends with `/v1/logs`. */
+export const otlp = (): Format => (batch) => {
+  const events = batch.lines.map((line) => JSON.parse(line) as LineEvent)
+  const groups = new Map<string, { attributes: KeyValue[]; records: object[] }>()
+  events.forEach((event, i) => {
+    const attributes = resourceOf(event)
+    const key = JSON.stringify(attributes)
+    const group = groups.get(key) ?? { attributes, records: [] }
+    groups.set(key, group)
+    group.records.push(recordOf(event, batch.lines[i]!))
+  })
+  return {
+    contentType: 'application/json',
+    body: JSON.stringify({
+      resourceLogs: [...groups.values()].map(({ attributes, records }) => resourceLogs(attributes, records)),
+    }),
+    accepted: ({ body }) => partial(body, events),
+  }
+}
+
+/** Longest message of a collector that is told on. */
+const mostMessage = 256
+
+// A client must not send again what was accepted in part, and is not told which records were not (OTLP 1.x, "Partial
+// success"). So what is refused is told, and is exact only where it is all.
+function partial(body: string, events: readonly LineEvent[]): string | undefined {
+  const success = member(parseLine(body) ?? {}, 'partialSuccess')
+  if (typeof success !== 'object' || success === null) return undefined
+  const { rejectedLogRecords = 0, errorMessage = '' } = success as Record<string, unknown>
+  const said = errorMessage === '' ? '' : `: ${printable(String(errorMessage).slice(0, mostMessage).toWellFormed())}`
+  // An int64, which is text in the JSON of protobuf.
+  const refused = Number(rejectedLogRecords)
+  if (refused > 0 && refused >= events.length)
+    throw new Refusal(`the collector refused all ${events.length} log records${said}`, {
+      rejected: events.flatMap((event) => intAt(event, 'audit.index') ?? []),
+    })
+  if (refused > 0)
+    return `the collector refused ${refused} of ${events.length} log records, and does not say which${said}`
+  return said === '' ? undefined : `the collector warns${said}`
+}

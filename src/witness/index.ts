@@ -1,0 +1,10 @@
+// The public names of the central place. No logic.
+export type { OriginState } from './catalogue.ts'
+export type { Authorize, TokenGrant, Wish } from './guard.ts'
+export type { WitnessKeyOption } from './key.ts'
+export type { Accept } from './keys.ts'
+export type { WitnessOptions, WitnessTrail } from './options.ts'
+export type { Refused, WitnessEvents } from './reports.ts'
+export type { OriginChange, Roster, RosterEntry } from './roster.ts'
+export { createServer } from './server.ts'
+export { createWitness, type Witness } from './witness.ts'

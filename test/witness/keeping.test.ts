@@ -1,0 +1,89 @@
+// What a witness deletes: what is too old or too much, by whole segments, and in a way that verifies.
+import { readdirSync, utimesSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { verifyLog } from '../../src/log/verify.ts'
+import type { LogName } from '../../src/sink.ts'
+import { fakeClock } from '../support/fake-clock.ts'
+import { tempFolder } from '../support/folder.ts'
+import { SentLog, startWitness } from '../support/witness.ts'
+
+const segmentsOf = (dir: string, log: LogName = 'traffic'): string[] =>
+  readdirSync(join(dir, 'shop', 'host.0', log, 'segments')).sort()
+const day = 86_400_000
+
+describe('what is too old', () => {
+  it('goes by whole segments, also the last of a writer that is gone, and the rest verifies', async () => {
+    const clock = fakeClock()
+    const { url, dir, vkey, witness } = await startWitness({ dir: tempFolder(), clock, segment: { maxBytes: 65_536 } })
+    const [traffic, control] = [new SentLog(url).make(2000), new SentLog(url, 'control')]
+    control.signer = traffic.signer
+    control.make(10)
+    for (let at = 0; at < 2000; at += 250) expect((await traffic.send(at, at + 250)).status).toBe(200)
+    await control.send()
+    for (const log of [traffic, control]) expect((await log.checkpoint()).status).toBe(200)
+    const before = segmentsOf(dir)
+    expect(before.length).toBeGreaterThan(3)
+    const date = (name: string, ms: number) =>
+      utimesSync(join(dir, 'shop', 'host.0', 'traffic', 'segments', name), ms / 1000, ms / 1000)
+    for (const name of before) date(name, clock.now())
+    date(before[0]!, clock.now() - 91 * day)
+    date(before[1]!, clock.now() - 91 * day)
+    clock.advance(3_600_000)
+    await expect.poll(() => segmentsOf(dir)).toEqual(before.slice(2))
+    const keys = `${traffic.signer.vkey}\n${vkey}`
+    const first = Number(before[2]!.slice(0, 16))
+    expect(await verifyLog(dir, { vkey: keys })).toMatchObject({
+      ok: true,
+      instances: [
+        {
+          logs: [
+            { pruned: first, signed: 2000 },
+            { signed: 10, pruned: 0 },
+          ],
+        },
+      ],
+    })
+    // Months later.
+    clock.advance(100 * day)
+    for (const name of before.slice(2)) date(name, clock.now() - 95 * day)
+    const anHourLater = () => {
+      clock.advance(3_600_000)
+      return segmentsOf(dir)
+    }
+    await expect.poll(anHourLater).toEqual(['0000000000002000.jsonl'])
+    expect(await verifyLog(dir, { vkey: keys })).toMatchObject({
+      ok: true,
+      instances: [{ logs: [{ pruned: 2000, lines: 0 }, {}] }],
+    })
+    expect((await verifyLog(dir, { vkey: traffic.signer.vkey })).ok).toBe(false)
+    // It goes on where it ended, and what was there is still compared.
+    traffic.make(5)
+    expect((await traffic.send(1990)).json).toEqual({ size: 2005 })
+    expect((await traffic.checkpoint()).status).toBe(200)
+    expect(witness.roster().origins[traffic.origin]).toMatchObject({ size: 2005 })
+    expect(await verifyLog(dir, { vkey: keys })).toMatchObject({ ok: true })
+  })
+})
+
+describe('what is too much', () => {
+  it('goes from the oldest traffic on, whoever sent it, and never makes a sender fail', async () => {
+    const { url, dir } = await startWitness({ dir: tempFolder(), maxBytes: 16 << 20, segment: { maxBytes: 1 << 20 } })
+    const text = 'x'.repeat(6000)
+    const control = new SentLog(url, 'control', 'shop/host.1').make(20)
+    await control.send()
+    await control.checkpoint()
+    const logs = [0, 1].map((i) =>
+      new SentLog(url, 'traffic', `shop/host.${i}`, '00aa', i === 1 ? control.signer : undefined).make(2000, { text }),
+    )
+    for (let at = 0; at < 2000; at += 100)
+      for (const log of logs)
+        await expect.poll(async () => (await log.send(at, at + 100)).status, { timeout: 10_000 }).toBe(200)
+    for (const log of logs) expect((await log.checkpoint()).status).toBe(200)
+    const report = await verifyLog(dir)
+    expect(report.instances.flatMap(({ logs: all }) => all.flatMap(({ problems }) => problems))).toEqual([])
+    const kept = report.instances.flatMap(({ logs: all }) => all)
+    expect(kept.filter(({ log }) => log === 'traffic').every(({ pruned }) => pruned > 500)).toBe(true)
+    expect(kept.find(({ log }) => log === 'control')).toMatchObject({ pruned: 0, lines: 20 })
+  }, 60_000)
+})
