@@ -13,25 +13,7 @@ import { auditlb } from '../support/cli.ts'
 import { tempFolder } from '../support/folder.ts'
 import { openLog } from '../support/log.ts'
 
-<<<<<<< .merge_file_SYDAtp
-async function prune(dir: string) {
-  let out = ''
-  let err = ''
-  const add = (text: string, to: 'out' | 'err') => {
-    if (to === 'out') out += text
-    else err += text
-    return Promise.resolve(true)
-  }
-  const code = await run(['prune', dir], {
-    in: Readable.from([]),
-    out: (text) => add(text, 'out'),
-    err: (text) => add(text, 'err'),
-  })
-  return { code, out, err }
-}
-=======
 const prune = (dir: string) => auditlb('prune', dir)
->>>>>>> .merge_file_qNLs7S
 
 const dayMs = 86_400_000
 const folder = (dir: string, instance = 'a') => join(dir, instance, 'traffic/segments')
