@@ -8,7 +8,7 @@ import { orMissing, type Segment, syncDir } from './segments.ts'
 
 const pattern = /^\d{16}$/
 
-const handOverDir = (logDir: string): string => join(logDir, 'keys')
+export const handOverDir = (logDir: string): string => join(logDir, 'keys')
 
 /**
  * Keeps a checkpoint of `size` lines, whose last line is the `audit.key_rotated` that names the next key. Durable when it

@@ -2,7 +2,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { pruneLog } from '../../src/audit/prune.ts'
 import { placeHold } from '../../src/log/holds.ts'

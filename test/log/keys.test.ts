@@ -185,6 +185,7 @@ describe('a function that', () => {
     await log.sink.durable('traffic', 9)
     ill = true
     expect(await log.sink.close(3_600_000)).toEqual({ unwritten: 0 })
+    await log.sink.release()
     ill = false
     const again = await openLog({ dir, instance: 'a', key })
     expect(again.opened.heads.traffic.next).toBe(10)
