@@ -26,10 +26,23 @@ export async function signedOf(
   keys: Keyring,
 ): Promise<Signed | Fault> {
   const verifiers = keys.known.flatMap((vkey) => verifierOf(vkey) ?? [])
-  const published = open(note, verifiers)
-  if ('fault' in published) return published
   const handOver = await lastHandOver(dir)
   const kept = handOver && open(handOver.note, verifiers)
+  /** The key that a known one has handed the log to. */
+  const next = async (): Promise<string | undefined> => {
+    if (handOver === undefined || kept === undefined || 'fault' in kept) return undefined
+    const event = await eventAt(segments, handOver.size - 1)
+    const to = event && member(event, 'event_name') === 'audit.key_rotated' ? member(event, 'log', 'to') : undefined
+    return typeof to === 'string' ? to : undefined
+  }
+  let published = open(note, verifiers)
+  if ('fault' in published) {
+    // A start that was broken off has handed over this log, and not yet published the key.
+    const fresh = verifierOf((await next()) ?? '')
+    const again = fresh === undefined ? published : open(note, [fresh])
+    if ('fault' in again) return published
+    published = again
+  }
   // The next key signs the same size as soon as the first one has signed its last.
   const taken = handOver !== undefined && handOver.size <= published.checkpoint.size && !handOver.note.equals(note)
   if (handOver === undefined || kept === undefined || taken) {
@@ -38,10 +51,9 @@ export async function signedOf(
   }
   if ('fault' in kept) return kept
   const unpublished = handOver.size > published.checkpoint.size ? handOver.note : undefined
-  const event = await eventAt(segments, handOver.size - 1)
-  const next = event && member(event, 'event_name') === 'audit.key_rotated' ? member(event, 'log', 'to') : undefined
-  if (typeof next !== 'string') return { fault: 'the line that names the next key is missing' }
-  return stand(kept.checkpoint, next, kept.vkey, unpublished)
+  const to = await next()
+  if (to === undefined) return { fault: 'the line that names the next key is missing' }
+  return stand(kept.checkpoint, to, kept.vkey, unpublished)
 
   function stand(checkpoint: Checkpoint, vkey: string, by: string | undefined, late: Buffer | undefined) {
     const standing = keys.standing(vkey, by)

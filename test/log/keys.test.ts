@@ -185,6 +185,7 @@ describe('a function that', () => {
     await log.sink.durable('traffic', 9)
     ill = true
     expect(await log.sink.close(3_600_000)).toEqual({ unwritten: 0 })
+    await log.sink.release()
     ill = false
     const again = await openLog({ dir, instance: 'a', key })
     expect(again.opened.heads.traffic.next).toBe(10)
@@ -356,6 +357,20 @@ describe('a key that certifies', () => {
     })
     await log.close()
     expect(follow(dir, 'traffic', one.opened.vkey!).steps).toEqual(['boot', 'boot'])
+  })
+
+  it('goes on after starts that were broken off, wherever they were', async () => {
+    const dir = tempFolder()
+    const { key } = certifying()
+    const origins = new Set<string>()
+    for (let round = 0; round < 12; round++) {
+      const log = await openLog({ dir, instance: 'a', key })
+      origins.add(log.opened.heads.traffic.origin)
+      log.write('control', 1)
+      for (let turn = 0; turn < 4 * round; turn++) await new Promise(setImmediate)
+      await log.close()
+    }
+    expect(origins.size).toBe(1)
   })
 
   it('follows one beside the log, and makes another key of this start on request', async () => {
