@@ -5,6 +5,7 @@ export type { Listener } from './audit/bus.ts'
 export { createAudit } from './audit/create.ts'
 export type { Enrich, Enrichment } from './audit/enrich.ts'
 export type { AuditOptions } from './audit/options.ts'
+export { type PrunedRange, type PruneOptions, type PruneReport, pruneLog } from './audit/prune.ts'
 export type { Denial, Reading } from './audit/record.ts'
 export type { Backend, BackendOptions, BackendState } from './backend.ts'
 export { createBalancer } from './balancer.ts'
@@ -30,6 +31,7 @@ export type { Actor } from './event-parts.ts'
 export { type AuditEvent, type EventName, eventSchema, type RequestFacts } from './events.ts'
 export type { Balancer } from './face.ts'
 export type { LogFilters } from './log/filters.ts'
+export { type Hold, type HoldOptions, liftHold, listHolds, placeHold } from './log/holds.ts'
 export type { Gaps, LogProblem, LogReport } from './log/log-report.ts'
 export { proveLine } from './log/prove.ts'
 export { queryLog } from './log/query.ts'
@@ -46,7 +48,19 @@ export { type RecordedDecision, replay } from './replay.ts'
 export type { PickRequest } from './request.ts'
 export type { BackendSnapshot, BalancerSnapshot } from './routing/snapshot.ts'
 export type { Logger } from './runtime.ts'
-export type { AnySink, Batch, Feed, LogName, LogStore, Sink, SinkContext } from './sink.ts'
+export type {
+  AnySink,
+  Batch,
+  Feed,
+  LineEvent,
+  LogName,
+  LogStore,
+  MissingLines,
+  SignedCheckpoint,
+  Sink,
+  SinkContext,
+  SinkFilter,
+} from './sink.ts'
 export * from './sinks/index.ts'
 export type { StrategyOptions } from './strategies/index.ts'
 export type { Draft, Observation, Strategy, Tracer } from './strategy.ts'

@@ -150,8 +150,8 @@ export interface StoreNotice {
 export interface OpenedStore {
   /** The writer's name: `<host>.0` or the one that was given. */
   readonly instance: string
-  /** The verifier key of its checkpoints. */
-  readonly vkey: string
+  /** The verifier key to keep elsewhere: of who signs the checkpoints, or certifies who does. None without checkpoints. */
+  readonly vkey?: string
   readonly heads: Readonly<Record<LogName, LogHead>>
 }
 

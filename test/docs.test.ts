@@ -9,6 +9,7 @@ import { trustSchema } from '../src/access/trust.ts'
 import { auditSchema } from '../src/audit/options.ts'
 import { policySchema } from '../src/audit/policy.ts'
 import { backendSchema } from '../src/backend.ts'
+import { canonical } from '../src/canonical.ts'
 import { exclusionReasons, pickReasons, stickyVerdicts } from '../src/decision.ts'
 import { discoverySchema } from '../src/discovery/options.ts'
 import { discoveryCauses } from '../src/discovery.ts'
@@ -32,12 +33,20 @@ import { slowStartSchema } from '../src/routing/ramp.ts'
 import { retrySchema } from '../src/routing/retry.ts'
 import { queueSchema } from '../src/routing/waiting.ts'
 import { fileSinkSchema } from '../src/sinks/file.ts'
+import { type FormatName, formatNames, type MapOptions, named } from '../src/sinks/formats/index.ts'
+import { mappings } from '../src/sinks/formats/mapping.ts'
+import { httpSinkSchema } from '../src/sinks/shared/http-options.ts'
+import { filterSchema } from '../src/sinks/shared/options.ts'
 import { witnessSinkSchema } from '../src/sinks/shared/witness-options.ts'
+import { stdoutSinkSchema } from '../src/sinks/stdout.ts'
+import { syslogSinkSchema } from '../src/sinks/syslog/options.ts'
 import { strategies } from '../src/strategies/index.ts'
 import { tlsSchema } from '../src/tls.ts'
 import { connectionsSchema } from '../src/transports/pool.ts'
 import { timeoutsSchema } from '../src/transports/settings.ts'
+import { version } from '../src/version.ts'
 import { witnessSchema } from '../src/witness/options.ts'
+import { printed } from './support/print-json.ts'
 
 const root = join(import.meta.dirname, '..')
 const read = (name: string): string => readFileSync(join(root, name), 'utf8')
@@ -249,8 +258,52 @@ describe('docs/sinks.md', () => {
     expect(sorted(rows(section(text, '## fileSink').split('### ')[0]!))).toEqual(sorted(leaves))
   })
 
-  it.each(['http', 'stdout'])('has every option of the %s sink, and no other', (name) => {
-    expect(sorted(rows(section(text, `## ${name}Sink`)))).toEqual(sorted(keysIn(`src/sinks/${name}.ts`, 'schema')))
+  it.each([
+    ['http', httpSinkSchema],
+    ['syslog', syslogSinkSchema],
+    ['stdout', stdoutSinkSchema],
+  ])('has every option of the %s sink, and no other', (name, schema) => {
+    // Members of `tls` and `filter` are told once, elsewhere.
+    const names = places(jsonSchema(schema)).filter((place) => !place.includes('.'))
+    expect(sorted(rows(section(text, `## ${name}Sink`)))).toEqual(sorted(names))
+  })
+
+  it('has every member of a filter, and no other', () => {
+    expect(sorted(rows(section(text, '## Filters')))).toEqual(sorted(places(jsonSchema(filterSchema))))
+  })
+
+  it('has every format and every mapping, and no other', () => {
+    const told = (heading: string): string[] => rows(section(text, heading).split('### ')[0]!)
+    expect(sorted(told('## Formats'))).toEqual(sorted(formatNames))
+    expect(sorted(told('## Mappings'))).toEqual(sorted(Object.keys(mappings)))
+    const defaults = section(text, '## Formats').match(/^\| `[^`]+` +\| `[^`]+`/gm)!
+    for (const row of defaults) {
+      const [name, map] = [...row.matchAll(/`([^`]+)`/g)].map(([, word]) => word!) as [FormatName, string]
+      expect(printedBodies(name, {})).toEqual(printedBodies(name, { map: map as 'line' }))
+    }
+  })
+
+  const jsonIn = (heading: string): string => /```json\n([\s\S]*?)```/.exec(section(text, heading))![1]!
+  const line = canonical(JSON.parse(jsonIn('## Formats')))
+  const origin: string = JSON.parse(line).audit.origin
+  const batch = { origin, first: 41, last: 41, lines: [line], bytes: line.length + 1 }
+  function printedBodies(name: FormatName, options: MapOptions): string {
+    const { body } = named[name].make(options)(batch)
+    const shown = (key: string, value: unknown): unknown =>
+      value === line ? '<the line>' : key === 'version' && value === version ? '<version>' : value
+    return body
+      .trimEnd()
+      .split('\n')
+      .map((one) => `${printed(JSON.parse(one, shown))}\n`)
+      .join('')
+  }
+
+  it.each(['elasticsearch', 'loki', 'splunk-hec', 'datadog'] as const)('shows what %s makes of the line', (name) => {
+    expect(jsonIn(`### ${name}`)).toBe(printedBodies(name, {}))
+  })
+
+  it.each(['ocsf', 'otel'] as const)('shows what the line is in the words of %s', (map) => {
+    expect(jsonIn(`### ${map}`)).toBe(printedBodies('ndjson', { map }))
   })
 
   it('has every value of durability, and no other', () => {

@@ -6,8 +6,8 @@ const maybe = /\d[\d %+\-bBdD]{12,}/
 /**
  * The text with `[card*1234]` in the place of each number of a payment card: 13 to 19 digits, with or without single spaces
  * or dashes between them, of an issuer's range and with the right check digit (ISO/IEC 7812-1). Digits and separators may be
- * escaped as in a URL. Left alone is what is part of a longer number, of a word of hexadecimal digits, of a UUID or of a
- * `traceparent`. Linear in the length of the text; text without such a number is returned as it is.
+ * escaped as in a URL. Left alone is what is part of a longer number, of a word of 24 hexadecimal digits or more, of a UUID or
+ * of a `traceparent`. Linear in the length of the text; text without such a number is returned as it is.
  */
 export const withoutCards = (text: string): string => (maybe.test(text) ? masked(text) : text)
 
@@ -86,7 +86,7 @@ class Chain {
     const text = this.#text
     const [start, end] = [this.starts[first]!, this.ends[last]!]
     const word = around(text, start, end, /[0-9A-Za-z]/)
-    if ((word.from < start || word.to > end) && /^[0-9A-Fa-f]+$/.test(text.slice(word.from, word.to))) return false
+    if (word.to - word.from >= leastHash && /^[0-9A-Fa-f]+$/.test(text.slice(word.from, word.to))) return false
     const { from, to } = around(text, start, end, /[0-9A-Za-z-]/)
     return !identifiers.test(text.slice(from, to))
   }
@@ -174,6 +174,9 @@ function followsEscape(text: string, at: number): boolean {
   while (text.startsWith('25', from - 2)) from -= 2
   return from > 0 && text[from - 1] === '%'
 }
+
+/** As long as the ids of MongoDB, and longer than a card number with a short word before or behind it. */
+const leastHash = 24
 
 /** The longest of the {@link identifiers}, and more: what reaches farther is none of them. */
 const mostWord = 64

@@ -3,12 +3,13 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { BalancerError, reasonOf } from '../errors.ts'
 import { printable } from '../log/summary.ts'
 import { prove } from './prove.ts'
+import { prune } from './prune.ts'
 import { query } from './query.ts'
 import { type ExitCode, type Terminal, UsageError, type Verb } from './verb.ts'
 import { verify } from './verify.ts'
 import { verifyProofVerb } from './verify-proof.ts'
 
-const verbs: readonly Verb[] = [verify, query, prove, verifyProofVerb]
+const verbs: readonly Verb[] = [verify, query, prove, verifyProofVerb, prune]
 
 const usage = `Usage: auditlb <verb> [arguments]
 

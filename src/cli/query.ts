@@ -20,7 +20,7 @@ export const query: Verb = {
   --until T       before: as --since
   --backend B     id of a backend that was chosen, tried, or is what the event is about
   --status S      503, or a class: 5xx
-  --client C      address, or network: 10.0.0.0/8
+  --client C      address, or network: 10.0.0.0/8; or a pseudonym
   --path P        path, or its beginning with a * behind
   --actor A       id of who made a change
   --request-id R  id of a request

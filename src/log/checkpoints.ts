@@ -25,6 +25,8 @@ interface Handing extends HandOver {
   readonly size: number
   /** The checkpoint of that size, once the tree has it. */
   draft?: Draft
+  /** Whether the first key has signed its last, and the next one has to show that it signs. */
+  handed?: boolean
   readonly resolve: () => void
   readonly reject: (error: Error) => void
 }
@@ -70,7 +72,7 @@ export class Checkpoints {
 
   /** No line from here on may get into the tree before `grown` was called. */
   get limit(): number {
-    return this.handing?.draft === undefined && this.handing !== undefined ? this.handing.size : Infinity
+    return this.handing === undefined || this.handing.draft !== undefined ? Infinity : this.handing.size
   }
 
   /** Must be called when the tree has grown to `limit`. */
@@ -78,23 +80,17 @@ export class Checkpoints {
     if (this.limit === this.options.tiles.size) this.handing!.draft = this.format()
   }
 
-  /** Whether `publish` has something to do that cannot wait for more lines. */
+  /** Whether `publish` has something to do that does not wait for its time. */
   get urgent(): boolean {
     return this.ready !== undefined || (this.handing?.draft !== undefined && this.free)
   }
 
-  /** Whether `publish` would make or publish a checkpoint now. */
+  /** Whether `publish` would sign or publish a checkpoint now. */
   get possible(): boolean {
-    if (this.urgent) return true
-    return (
-      this.handing?.draft === undefined &&
-      this.signing !== undefined &&
-      this.size < this.options.tiles.size &&
-      this.free
-    )
+    return this.urgent || (this.signing !== undefined && this.size < this.options.tiles.size && this.free)
   }
 
-  /** Resolves once `next` signs. The line that tells of it must be the last that the log has taken, the `size`th. */
+  /** Resolves once the next key signs. The line that tells of it must be the last that the log has taken, the `size`th. */
   handOver(next: HandOver, size: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.handing = { ...next, size, resolve, reject }
@@ -125,8 +121,10 @@ export class Checkpoints {
     if (handing !== undefined) {
       this.signing = handing.to
       this.handOvers = [...this.handOvers, note]
+      handing.handed = true
+    } else if (this.handing?.handed === true) {
+      this.handing.resolve()
       this.handing = undefined
-      handing.resolve()
     }
     await tiles.tidy()
   }
@@ -155,7 +153,7 @@ export class Checkpoints {
   }
 
   private ask(): void {
-    const handing = this.handing?.draft === undefined ? undefined : this.handing
+    const handing = this.handing?.draft === undefined || this.handing.handed === true ? undefined : this.handing
     const { text, size, edge } = handing?.draft ?? this.format()
     const signing = handing?.from ?? this.signing!
     const { vkey } = signing

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { BalancerError } from '../errors.ts'
 import { parseCheckpoint } from './checkpoint.ts'
 import { parseLine } from './envelope.ts'
+import { handOverDir } from './hand-over.ts'
 import { type KeyChange, keyChangeMark, keyChangeOf } from './key-line.ts'
 import { LineReader, lineStart } from './lines.ts'
 import { inclusionProof } from './log-proof.ts'
@@ -11,9 +12,6 @@ import { type Hash, leafHash } from './merkle.ts'
 import { openNote, textOfNote } from './note.ts'
 import { verifyInclusion } from './proof.ts'
 import { listSegments, orMissing, type Segment } from './segments.ts'
-
-/** `<log>/keys/<size, 16 digits>`. */
-export const keptNotesDir = (logDir: string): string => join(logDir, 'keys')
 
 export interface KeptNote {
   readonly file: string
@@ -32,7 +30,7 @@ type FoundChange = KeyChange & { readonly leaf: Hash }
 
 /** The kept checkpoints of a log, the smallest first. What cannot be read of the folder is thrown. */
 export async function readKeptNotes(logDir: string): Promise<KeptNote[]> {
-  const dir = keptNotesDir(logDir)
+  const dir = handOverDir(logDir)
   // One that is just being written has an ending of its own.
   const names = (await orMissing(readdir(dir), [])).filter((name) => !name.endsWith('.tmp')).sort()
   if (names.length === 0) return []

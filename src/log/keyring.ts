@@ -42,7 +42,7 @@ export class Keyring {
   private constructor(
     private readonly options: KeyringOptions,
     /** Who signs the checkpoints. Written by rotation. */
-    public target: Signing,
+    private target: Signing,
     /** Who certifies the target, if it is not to be trusted by itself. */
     private readonly certifier: Signing | undefined,
     /** Keys beside the log that may have signed so far. */

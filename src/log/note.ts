@@ -39,7 +39,7 @@ const keyId = (name: string, raw: Buffer): Buffer =>
 
 // The last 32 bytes of an Ed25519 SubjectPublicKeyInfo are the key itself (RFC 8410 section 4).
 const rawKey = (key: KeyObject): Buffer =>
-  createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-keyBytes)
+  (key.type === 'public' ? key : createPublicKey(key)).export({ type: 'spki', format: 'der' }).subarray(-keyBytes)
 
 /** A signer from a private key, a KeyObject or PKCS #8 PEM. Throws when it is none, or not of Ed25519. */
 export function signerOf(name: string, given: string | KeyObject): KeySigner {

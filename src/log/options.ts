@@ -24,30 +24,32 @@ const keySchema = z
     }
   })
 
-const signerSchema = z.union([
-  z.strictObject({
+type Sign = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
+
+const signerSchema = z
+  .strictObject({
     /** Path of a private Ed25519 key in PKCS #8 PEM. It is read at the start, and by `rotateKey()`. */
-    file: z.string().min(1),
-  }),
-  z.strictObject({
+    file: z.string().min(1).optional(),
     /** The public key that `sign` signs for: PEM, a KeyObject, or its 32 bytes. Ed25519. */
-    publicKey: keySchema,
+    publicKey: keySchema.optional(),
     /**
      * Signs these bytes by Ed25519, and returns the 64 bytes of the signature, also as a promise: a key of a KMS or HSM. Each
      * signature is checked before it is published. One that fails, or takes longer than 10 s, is asked for again; lines are
      * written meanwhile.
      */
-    sign: z.custom<(bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>>(
-      (value) => typeof value === 'function',
-      'expected a function',
-    ),
+    sign: z.custom<Sign>((value) => typeof value === 'function', 'expected a function').optional(),
     /**
      * Whether the key only certifies, once for each log at each start, a key that is made at the start, lives in memory, and
      * signs the checkpoints. @default false
      */
     certify: z.boolean().default(false),
-  }),
-])
+  })
+  .transform(({ file, publicKey, sign, certify }, context) => {
+    if (file !== undefined && publicKey === undefined && sign === undefined && !certify) return { file }
+    if (file === undefined && publicKey !== undefined && sign !== undefined) return { publicKey, sign, certify }
+    context.addIssue({ code: 'custom', message: 'expected either `file`, or `publicKey` and `sign`' })
+    return z.NEVER
+  })
 
 const limits = (maxAgeMs: number) =>
   z

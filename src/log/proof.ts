@@ -29,7 +29,7 @@ function splitOf(n: number): number {
 }
 
 /** The complete subtrees that a range is made of, the largest first. */
-export function subtreesOf({ from, to }: Range): Subtree[] {
+function subtreesOf({ from, to }: Range): Subtree[] {
   const found: Subtree[] = []
   for (let at = from; at < to; ) {
     let height = 0

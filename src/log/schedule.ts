@@ -224,7 +224,9 @@ export class Schedule {
     if (segments.file.bytes === 0) return
     await this.sync()
     if (checkpoints.possible) await this.publish()
-    const { first, bytes } = await segments.rotate(checkpoints.size === tiles.size)
+    const closed = await segments.rotate(checkpoints.size === tiles.size)
+    if (closed === undefined) return
+    const { first, bytes } = closed
     this.tell('audit.rotated', { segment: segmentName(first), first, last: tiles.size - 1, bytes })
   }
 

@@ -98,11 +98,15 @@ export class SegmentWriter {
     return this.file.sync()
   }
 
-  /** Closes the segment, whose lines must be fsynced, and begins the next one. `published`: so is the tree. */
-  async rotate(published: boolean): Promise<Segment> {
+  /**
+   * Closes the segment, whose lines must be fsynced, and begins the next one. `published`: so is the tree. Undefined if
+   * `flushSync` came in between: what it has written belongs to this segment.
+   */
+  async rotate(published: boolean): Promise<Segment | undefined> {
     const { tiles, dir, mode, clock } = this.options
     await tiles.save()
     await tiles.sync(published)
+    if (tiles.size < this.pinned) return undefined
     this.coming = tiles.size
     const old = this.file
     try {

@@ -158,7 +158,7 @@ export class Store {
       const logs = { traffic, security, control }
       feed = new StoreFeed(dir, mode, logs, clock, logger)
       const parts = { instance, retention, reserve, keys: change, watch, compressor }
-      return new Store({ instance: instance.name, vkey: keys.target.vkey, heads }, logs, feed, parts)
+      return new Store({ instance: instance.name, vkey: keys.first.vkey, heads }, logs, feed, parts)
     } catch (error) {
       reserve.stop()
       // Opening is tried again and again: each time would else leave files open.

@@ -1,8 +1,9 @@
 // Holds a log that was read against what else is known of it: its kept checkpoints, and what was seen from outside.
 import type { Checkpoint } from './checkpoint.ts'
 import { checkpointPath } from './checkpoint-file.ts'
+import { handOverDir } from './hand-over.ts'
 import type { HashAudit } from './hash-audit.ts'
-import { type KeptNote, keptNotesDir } from './kept-notes.ts'
+import type { KeptNote } from './kept-notes.ts'
 import type { LogReport } from './log-report.ts'
 import { openNote, type Verifier } from './note.ts'
 import type { Pin } from './pins.ts'
@@ -32,7 +33,7 @@ export function holdKept(
       size > index && (fault !== undefined || change?.from.vkey === from.vkey)
     if (keys.signer.vkey === from.vkey || kept.some(leads)) continue
     const fact = 'the line names a new key, and the checkpoint that the old one signed with it is missing'
-    log.report.add({ file: keptNotesDir(logDir), index, fact })
+    log.report.add({ file: handOverDir(logDir), index, fact })
   }
 }
 

@@ -64,7 +64,7 @@ async function verifyInto(
   const start = await look(dir, report)
   // A witness has lines before it has the first checkpoint of them.
   const begins = start.note === undefined && statement !== undefined
-  const opened = begins ? undefined : await openCheckpoint(dir, start.note, signers, report)
+  const opened = begins ? undefined : lastSigned(await openCheckpoint(dir, start.note, signers, report), kept)
   const checkpoint = opened?.checkpoint
   report.origin = checkpoint?.origin ?? (begins ? statement.origin : undefined)
   if (checkpoint !== undefined && statement !== undefined && statement.origin !== checkpoint.origin)
@@ -166,12 +166,25 @@ async function look(dir: string, report: LogReport): Promise<{ note: Buffer | un
   }
 }
 
+interface Opened {
+  readonly checkpoint: Checkpoint
+  readonly signer: Verifier
+}
+
+/** A checkpoint that hands over to another key is kept before it is published: a crash can leave it at that. */
+function lastSigned(opened: Opened | undefined, kept: readonly KeptNote[]): Opened | undefined {
+  const last = kept.at(-1)
+  if (opened === undefined || last?.change === undefined || last.size <= opened.checkpoint.size) return opened
+  if (last.origin !== opened.checkpoint.origin) return opened
+  return { checkpoint: { origin: last.origin, size: last.size, root: last.root! }, signer: last.change.from }
+}
+
 async function openCheckpoint(
   dir: string,
   note: Buffer | undefined,
   { keys, renew, instance, used }: Signers,
   report: LogReport,
-): Promise<{ checkpoint: Checkpoint; signer: Verifier } | undefined> {
+): Promise<Opened | undefined> {
   const file = checkpointPath(dir)
   if (note === undefined) {
     report.add({ file, fact: 'the checkpoint is missing' })

@@ -113,8 +113,7 @@ function unwritten({ first, lines }: Batch, last: number | undefined): readonly 
 }
 
 function whole(line: string, most: number | false): string {
-  // A UTF-16 code unit is at most 3 bytes.
-  if (most === false || line.length * 3 <= most) return line
+  if (most === false || Buffer.byteLength(line) <= most) return line
   const audit = member(parseLine(line) ?? {}, 'audit') as LoggedEvent | undefined
   return chunked(line, `${audit?.origin}/${audit?.index}`, most).join('\n')
 }

@@ -2,7 +2,8 @@
 import { access, mkdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseCheckpoint } from '../log/checkpoint.ts'
-import { keptNotesDir, readKeptNotes } from '../log/kept-notes.ts'
+import { handOverDir } from '../log/hand-over.ts'
+import { readKeptNotes } from '../log/kept-notes.ts'
 import { followKeys, type KeyChange } from '../log/key-line.ts'
 import { parseVkey, type Verifier } from '../log/note.ts'
 import { replaceFile } from '../log/replace-file.ts'
@@ -12,7 +13,7 @@ import type { HeldLog } from './held-log.ts'
 
 /** Keeps the checkpoint that covers a change, where verification looks for it; one that covers none is not kept. */
 export async function keepHandover(dir: string, size: number, note: string, mode: number): Promise<void> {
-  const folder = keptNotesDir(dir)
+  const folder = handOverDir(dir)
   const path = join(folder, String(size).padStart(16, '0'))
   const there = await orMissing(
     access(path).then(() => true),

@@ -156,7 +156,7 @@ describe('a key', () => {
     const wrong = [
       'too short',
       Buffer.alloc(15),
-      5,
+      [],
       () => 'too short',
       async () => key,
       () => (undefined as never as { x: string }).x,

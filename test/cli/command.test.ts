@@ -1,32 +1,11 @@
 // The verbs, their exit codes, and what they print.
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
-import { run } from '../../src/cli/command.ts'
+import { auditlb } from '../support/cli.ts'
 import { tempFolder } from '../support/folder.ts'
 import { openLog } from '../support/log.ts'
-
-const auditlb = (...args: string[]) => auditlbOf('', ...args)
-
-/** With this on standard input. */
-async function auditlbOf(input: string, ...args: string[]) {
-  let out = ''
-  let err = ''
-  const code = await run(args, {
-    in: Readable.from([Buffer.from(input)]),
-    out: async (text) => {
-      out += text
-      return true
-    },
-    err: async (text) => {
-      err += text
-      return true
-    },
-  })
-  return { code, out, err }
-}
 
 async function folder(fields: Record<string, unknown> = {}): Promise<string> {
   const dir = tempFolder()
@@ -40,11 +19,11 @@ describe('help', () => {
   it('names each verb', async () => {
     const { code, out } = await auditlb('--help')
     expect(code).toBe(0)
-    expect(out).toContain('verify')
-    expect(out).toContain('query')
+    for (const verb of ['verify', 'query', 'prove', 'verify-proof', 'prune'])
+      expect(out).toMatch(new RegExp(`^  ${verb} +\\S`, 'm'))
   })
 
-  it.each(['verify', 'query'])('of %s', async (verb) => {
+  it.each(['verify', 'query', 'prove', 'prune'])('of %s', async (verb) => {
     expect(await auditlb(verb, '--help')).toMatchObject({
       code: 0,
       out: expect.stringContaining(`Usage: auditlb ${verb} DIR`),
@@ -65,6 +44,17 @@ describe('unusable arguments and input', () => {
     [['verify', 'a', '--nope'], "Unknown option '--nope'"],
     [['verify', '/no/such/folder'], 'read /no/such/folder: ENOENT'],
     [['verify', '.', '--vkey', '/no/such/file'], 'read the verifier key /no/such/file: ENOENT'],
+    [['verify', '.', '--roster', '/no/such/file'], 'read the roster /no/such/file: ENOENT'],
+    [['verify', '.', '--checkpoint', '/no/such/file'], 'read the checkpoint /no/such/file: ENOENT'],
+    [['verify', '.', '--sink', 'x'], '--sink is for a stream, not for a folder'],
+    [['verify', '-', '--roster', 'x'], '--roster is for a folder, not for a stream'],
+    [['verify', '-'], 'the stream has no line and no checkpoint of a log'],
+    [['prove', '.', 'x'], 'prove: the index is missing'],
+    [['prove', '.', 'x', '-1'], "Unknown option '-1'"],
+    [['prove', '.', 'x', '1.5'], 'INDEX: expected a whole number, got "1.5"'],
+    [['verify-proof'], 'verify-proof: the file is missing'],
+    [['verify-proof', '/no/such/file'], 'read the proof /no/such/file: ENOENT'],
+    [['verify-proof', 'package.json'], 'the proof: it has no empty line before its checkpoint'],
     [['query', '.', '--limit', 'x'], '--limit: expected a whole number, got "x"'],
     [['query', '.', '--since', 'x'], 'since: expected a time'],
     [['query', '/no/such/folder'], 'read /no/such/folder: ENOENT'],

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { consistencyProof } from '../../src/log/log-proof.ts'
 import { fromHash } from '../../src/log/merkle.ts'
-import { openNote, parseVkey, type Signer, signerOf } from '../../src/log/note.ts'
+import { type KeySigner, openNote, parseVkey, signerOf } from '../../src/log/note.ts'
 import { proveLine } from '../../src/log/prove.ts'
 import { openLog } from '../support/log.ts'
 
@@ -118,7 +118,7 @@ describe.runIf(present || required)('golang.org/x/mod', () => {
 })
 
 /** A key of ours in the form in which Go keeps one: its seed behind the type, under the same name and id. */
-function newKey(name: string): { signer: Signer; skey: string } {
+function newKey(name: string): { signer: KeySigner; skey: string } {
   const { privateKey } = generateKeyPairSync('ed25519')
   const signer = signerOf(name, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string)
   const seed = Buffer.from(privateKey.export({ format: 'jwk' }).d!, 'base64url')

@@ -116,6 +116,17 @@ it('a denial tells the rule and that it was blocked, in the class of its phase',
   expect(denied({ phase: 'admin' }, { actor: { id: 'a', type: 'user' }, client: undefined })).toBe(3004)
 })
 
+it('tells whom the host knows the client to be', () => {
+  const event = sample('request.completed')
+  event.app = { principal: { id: 'u1', type: 'user', plan: 'gold' }, tenant: 't1' }
+  const told = ocsf(event)
+  expect(told).toMatchObject({
+    actor: { user: { uid: 'u1', type_id: 1 } },
+    metadata: { profiles: ['load_balancer', 'host'] },
+  })
+  expect(told.unmapped.app).toEqual({ principal: { plan: 'gold' }, tenant: 't1' })
+})
+
 it('keeps what has no attribute, and the line', () => {
   const event = { ...sample('request.completed'), app: { principal: 'u1' } } as Sample
   const line = '{"as":"it stands"}'

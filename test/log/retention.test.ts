@@ -1,10 +1,13 @@
 // The folder keeps its budget, and what is left still verifies.
-import { readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
 import { systemClock } from '../../src/clock.ts'
+import { fromHash, Tree, toHash } from '../../src/log/merkle.ts'
+import { Store } from '../../src/log/store.ts'
+import { readTile } from '../../src/log/tiles.ts'
 import { verifyLog } from '../../src/log/verify.ts'
 import { seededRandom } from '../../src/random.ts'
 import { stderrLogger } from '../../src/runtime.ts'
@@ -169,4 +172,163 @@ it('with a trail that closes at any moment, each missing line has its record', a
     expect(ok).toBe(true)
   }
   expect(firstOf(dir, 'traffic')).toBeGreaterThan(0)
+})
+
+describe('by age', () => {
+  const hourMs = 3_600_000
+  const dayMs = 24 * hourMs
+  const retention = { traffic: { maxAgeMs: 10 * dayMs }, security: { maxAgeMs: 20 * dayMs } }
+  const segment = { maxBytes: 1e6, maxAgeMs: dayMs }
+
+  it('each log keeps its lines to a day, at the start, at each rotation, and each hour', async () => {
+    const dir = tempFolder()
+    const clock = fakeClock()
+    const options = { dir, instance: 'a', retention, segment }
+    const log = await openLog(options, { clock })
+    const day = async (): Promise<void> => {
+      for (const name of ['traffic', 'security', 'control'] as const)
+        await log.sink.durable(name, log.write(name, 10, { text: 'x'.repeat(50) }))
+      clock.advance(dayMs)
+    }
+    for (let days = 0; days < 30; days++) await day()
+    await until(() => {
+      clock.advance(1000)
+      return firstOf(dir, 'traffic') > 0 && firstOf(dir, 'security') > 0
+    })
+    const pruned = () => log.notices.filter(({ event }) => event === 'audit.pruned')
+    await until(() => {
+      clock.advance(1000)
+      return firstOf(dir, 'traffic') >= 190 && firstOf(dir, 'security') >= 90
+    })
+    expect(pruned().every(({ facts }) => facts.reason === 'age')).toBe(true)
+    expect(firstOf(dir, 'traffic')).toBeLessThan(215)
+    expect(firstOf(dir, 'security')).toBeLessThan(115)
+    expect(firstOf(dir, 'control')).toBe(0)
+    // Nothing is written any more: the last lines grow old as well, without a rotation that would come of itself.
+    for (let hours = 0; hours < 12 * 24; hours++) {
+      clock.advance(hourMs)
+      await new Promise(setImmediate)
+    }
+    await until(() => {
+      clock.advance(hourMs)
+      return firstOf(dir, 'traffic') >= 300
+    })
+    await log.close()
+    const report = await verifyLog(dir)
+    expect(report.instances[0]!.logs.flatMap(({ problems }) => problems)).toEqual([])
+  })
+
+  it('a step of the clock makes nothing old', async () => {
+    const dir = tempFolder()
+    const clock = fakeClock()
+    const log = await openLog({ dir, instance: 'a', retention, segment: { maxBytes: 3000 } }, { clock })
+    await log.sink.durable('traffic', log.write('traffic', 200))
+    clock.step(3650 * dayMs)
+    for (let hours = 0; hours < 5; hours++) {
+      clock.advance(hourMs)
+      await new Promise(setImmediate)
+    }
+    await log.close()
+    expect(firstOf(dir, 'traffic')).toBe(0)
+  })
+})
+
+it('a log keeps a size of its own, whatever is left of the budget', async () => {
+  const dir = tempFolder()
+  const config = fileSinkSchema.parse({ dir, instance: 'a' })
+  const control = { maxAgeMs: 1e12, maxBytes: 40_000 }
+  const log = await openLog(
+    { dir, instance: 'a' },
+    { config: { ...config, retention: { ...config.retention, control } } },
+  )
+  for (let round = 0; round < 20; round++) {
+    await log.sink.durable('control', log.write('control', 50))
+    await log.sink.durable('traffic', log.write('traffic', 50))
+  }
+  await until(() => firstOf(dir, 'control') > 500)
+  await log.close()
+  expect(firstOf(dir, 'traffic')).toBe(0)
+  expect(statSync(join(dir, 'a/control/segments')).isDirectory()).toBe(true)
+  const kept = readdirSync(join(dir, 'a/control/segments')).reduce(
+    (sum, name) => sum + statSync(join(dir, 'a/control/segments', name)).size,
+    0,
+  )
+  expect(kept).toBeLessThanOrEqual(40_000 + 10_000)
+  expect(log.notices.find(({ event }) => event === 'audit.pruned')).toMatchObject({ facts: { reason: 'size' } })
+  expect(await verifyLog(dir)).toMatchObject({ ok: true })
+})
+
+it('of 90 % of the traffic leaves what verifies, and every proof that was made before', async () => {
+  const dir = tempFolder()
+  const log = await openLog({ dir, instance: 'a', segment: { maxBytes: 10_000 } })
+  await log.sink.durable('traffic', log.write('traffic', 3000))
+  await log.close()
+  const before = new Map<string, Buffer>()
+  const tiles = join(dir, 'a/traffic/tile')
+  for (const name of readdirSync(tiles, { recursive: true, encoding: 'utf8' }))
+    if (!name.includes('.p') && statSync(join(tiles, name)).isFile()) before.set(name, readFileSync(join(tiles, name)))
+  const note = readFileSync(join(dir, 'a/traffic/checkpoint'))
+  const again = await openLog({ dir, instance: 'a', maxBytes: 75_000, segment: { maxBytes: 10_000 } })
+  await until(() => firstOf(dir, 'traffic') >= 2700)
+  await again.close()
+  expect(await verifyLog(dir)).toMatchObject({ ok: true })
+  // What proofs are made of: the full tiles, and a checkpoint that the new one contains.
+  expect(before.size).toBeGreaterThan(10)
+  for (const [name, bytes] of before) expect(readFileSync(join(tiles, name))).toEqual(bytes)
+  const [, size, root] = note.toString().split('\n')
+  const tree = new Tree()
+  for (const [name, bytes] of [...before].filter(([name]) => name.startsWith('0/')).sort())
+    for (let at = 0; at < bytes.length; at += 32) {
+      expect(name).toMatch(/^0\//)
+      if (tree.size < Number(size)) tree.push(toHash(bytes, at))
+    }
+  for (const hash of (await readTile(join(dir, 'a/traffic'), 0, Math.floor(3000 / 256), 3000 % 256)) ?? [])
+    tree.push(hash)
+  expect(fromHash(tree.root()).toString('base64')).toBe(root)
+})
+
+describe('what sinks have not got', () => {
+  it('is told, and goes only after they know', async () => {
+    const dir = tempFolder()
+    const config = fileSinkSchema.parse({ dir, instance: 'a' })
+    const notices: StoreNotice[] = []
+    const known: string[] = []
+    let next = 0
+    const store = await Store.open(
+      {
+        ...config,
+        maxBytes: 50_000,
+        segment: { maxBytes: 10_000, maxAgeMs: 1e9, compress: 'none' },
+      },
+      sinkContext,
+      {
+        grown: () => undefined,
+        notify(notice) {
+          notices.push(notice)
+          if (notice.event !== 'audit.pruned') return
+          const path = join(dir, 'a/cursors/behind.json')
+          if (existsSync(path)) known.push(readFileSync(path, 'utf8'))
+          const line = lineAt(store.opened.heads.traffic.origin, next, { event_name: notice.event, log: notice.facts })
+          if (store.writers.traffic.append(next, line)) next++
+        },
+      },
+    )
+    const cursor = await store.source.cursor('behind', 'oldest')
+    cursor.advance('traffic', 100)
+    const { origin } = store.opened.heads.traffic
+    for (let i = 0; i < 1500; i++, next++) store.writers.traffic.append(next, lineAt(origin, next))
+    await store.writers.traffic.durable(next - 1)
+    await store.prune()
+    await store.close(5000)
+    await store.release()
+    const facts = notices.filter(({ event }) => event === 'audit.pruned').map((notice) => notice.facts)
+    expect(facts[0]).toMatchObject({ first: 0, reason: 'budget' })
+    for (const { first, last, undelivered } of facts)
+      expect(undelivered).toBe(Math.max(0, Number(last) + 1 - Math.max(100, Number(first))))
+    expect(Number(facts.at(-1)!.undelivered)).toBeGreaterThan(0)
+    // Once one deletion was made, the cursor is on disk.
+    expect(known.length).toBeGreaterThan(0)
+    for (const text of known) expect(JSON.parse(text).logs.traffic.next).toBe(100)
+    expect(await verifyLog(dir)).toMatchObject({ ok: true })
+  })
 })

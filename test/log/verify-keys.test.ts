@@ -1,4 +1,5 @@
 // A key that was kept leads to those that replaced it, and to no other.
+import { generateKeyPairSync } from 'node:crypto'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +8,7 @@ import { signNote } from '../../src/log/note.ts'
 import { verifyLog } from '../../src/log/verify.ts'
 import { tempFolder } from '../support/folder.ts'
 import { HandLog, newSigner } from '../support/hand-log.ts'
+import { openLog } from '../support/log.ts'
 
 /** A signed note without its signatures. */
 const bodyOf = (note: string): string => note.slice(0, note.indexOf('\n\n') + 1)
@@ -136,4 +138,46 @@ describe('a kept checkpoint', () => {
       'the line is not the one that was signed',
     ])
   })
+})
+
+it('a hand-over that a crash has kept from being published is what the log has signed last', async () => {
+  const instance = join(tempFolder(), 'a')
+  const logs: HandLog[] = []
+  for (const name of ['traffic', 'security', 'control']) {
+    const log = await HandLog.begin(instance, name, keys[0]!)
+    log.write(5)
+    await log.sign()
+    logs.push(log)
+  }
+  const path = join(instance, 'traffic/checkpoint')
+  const before = readFileSync(path)
+  await logs[0]!.rotate(keys[1]!)
+  writeFileSync(path, before)
+  const report = await verifyLog(instance, { vkey: vkeys[0] })
+  expect(report).toMatchObject({ ok: true, authenticated: true })
+  expect(report.instances[0]!.logs[0]).toMatchObject({ signed: 6, unsigned: 0 })
+})
+
+it('what the writer itself has handed over is followed from the first key on', async () => {
+  const dir = tempFolder()
+  const file = join(tempFolder(), 'key.pem')
+  const newKey = () =>
+    writeFileSync(file, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string)
+  const vkeyOf = () => readFileSync(join(dir, 'a/vkey'), 'utf8')
+  newKey()
+  const log = await openLog({ dir, instance: 'a', key: { file }, segment: { maxBytes: 4_000 } })
+  log.write('traffic', 100)
+  await log.sink.durable('traffic', 99)
+  const first = vkeyOf()
+  for (let round = 0; round < 3; round++) {
+    newKey()
+    await log.sink.rotateKey!()
+    log.write('traffic', 100)
+    expect(await factsIn(dir, first)).toMatchObject({ ok: true, facts: [] })
+  }
+  await log.close()
+  expect(vkeyOf()).not.toBe(first)
+  for (const vkey of [undefined, first, vkeyOf()]) {
+    expect(await factsIn(dir, vkey)).toMatchObject({ ok: true, authenticated: vkey !== undefined, facts: [] })
+  }
 })

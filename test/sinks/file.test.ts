@@ -46,6 +46,26 @@ describe('options', () => {
     ])
   })
 
+  it('name the sink that `remote` waits for, and only for that', () => {
+    expect(fileSink({ dir: 'x', durability: 'remote', remote: 'siem' })).toMatchObject({
+      durability: 'remote',
+      remote: 'siem',
+    })
+    expect(() => fileSink({ dir: 'x', durability: 'remote' })).toThrow('remote: expected the name of a sink')
+    expect(() => fileSink({ dir: 'x', remote: 'siem' })).toThrow(
+      "remote: expected nothing, without durability 'remote'",
+    )
+  })
+
+  it('refuse the name of the folder of holds for an instance', () => {
+    expect(() => fileSink({ dir: 'x', instance: 'holds' })).toThrow('instance: expected another name')
+  })
+
+  it('ask for one kind of key', () => {
+    for (const key of [{}, { file: 'x', certify: true }, { certify: true }, { sign: () => Buffer.alloc(64) }])
+      expect(() => fileSink({ dir: 'x', key })).toThrow('key: expected either `file`, or `publicKey` and `sign`')
+  })
+
   it('have defaults', () => {
     expect(fileSink({ dir: 'x' })).toMatchObject({
       name: 'file',

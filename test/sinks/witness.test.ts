@@ -195,7 +195,6 @@ describe('witnessSink', () => {
       .toBe(3)
     await two.audit.close()
     expect(first).not.toBe(last)
-    console.log("DBG", JSON.stringify(await verifyLog(test.dir, { vkey: `${first}${test.vkey}` })))
     expect(await verifyLog(test.dir, { vkey: `${first}${test.vkey}` })).toMatchObject({ ok: true, authenticated: true })
   })
 

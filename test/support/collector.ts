@@ -57,7 +57,7 @@ export interface Fed {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a rejection can be anything.
-export type Rejection = any
+type Rejection = any
 
 /** A sink that was opened. */
 export async function fed(sink: Sink): Promise<Fed> {

@@ -1,9 +1,10 @@
 // A log that a test writes by hand, line by line, where the file sink would not make what the test needs.
 import { generateKeyPairSync } from 'node:crypto'
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatCheckpoint } from '../../src/log/checkpoint.ts'
-import { checkpointPath, publishCheckpoint } from '../../src/log/checkpoint-file.ts'
+import { publishCheckpoint } from '../../src/log/checkpoint-file.ts'
+import { keepHandOver } from '../../src/log/hand-over.ts'
 import { leafHash } from '../../src/log/merkle.ts'
 import { type KeySigner, signerOf, signNote } from '../../src/log/note.ts'
 import { segmentName, segmentsDir } from '../../src/log/segments.ts'
@@ -65,19 +66,18 @@ export class HandLog {
   /** Signs all lines; returns the note. */
   async sign(): Promise<string> {
     await this.tiles.save()
-    const text = formatCheckpoint({ origin: this.origin, size: this.tiles.size, root: this.tiles.root() })
-    await publishCheckpoint(this.dir, signNote(text, this.signer), 0o640)
+    const { size } = this.tiles
+    const note = signNote(formatCheckpoint({ origin: this.origin, size, root: this.tiles.root() }), this.signer)
+    await publishCheckpoint(this.dir, note, 0o640)
     await this.tiles.tidy()
-    return readFileSync(checkpointPath(this.dir), 'utf8')
+    return note
   }
 
   /** Goes over to another key as the writer does: a line that names it, a checkpoint by the old one that is kept, and one by the new. */
   async rotate(to: KeySigner): Promise<void> {
     this.write(1, { event_name: 'audit.key_rotated', log: { from: this.signer.vkey, reason: 'asked', to: to.vkey } })
     const note = await this.sign()
-    const kept = join(this.dir, 'keys')
-    mkdirSync(kept, { recursive: true })
-    writeFileSync(join(kept, String(this.lines.length).padStart(16, '0')), note)
+    await keepHandOver(this.dir, this.lines.length, note, 0o640)
     this.signer = to
     writeFileSync(join(this.instanceDir, 'vkey'), `${to.vkey}\n`)
     await this.sign()

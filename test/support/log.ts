@@ -1,6 +1,7 @@
 // Logs for tests: opens a file sink, and writes lines that fit their place.
 import { canonical } from '../../src/canonical.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
+import type { FileSinkConfig } from '../../src/log/options.ts'
 import { seededRandom } from '../../src/random.ts'
 import type { Logger } from '../../src/runtime.ts'
 import type { LogName, LogStore, OpenedStore, StoreNotice } from '../../src/sink.ts'
@@ -19,22 +20,31 @@ export interface TestLog {
   close(): Promise<{ readonly unwritten: number }>
 }
 
+export interface OpenOptions {
+  readonly clock?: Clock
+  readonly service?: string
+  /** In the place of the options, taken as it is. */
+  readonly config?: FileSinkConfig
+}
+
 export async function openLog(
   options: FileSinkOptions,
-  { clock = systemClock, service = 'shop' }: { clock?: Clock; service?: string } = {},
+  { clock = systemClock, service = 'shop', config: given }: OpenOptions = {},
 ): Promise<TestLog> {
   const { maxBytes, segment, ...others } = options
   const config = fileSinkSchema.parse(others)
   // Below what the schema allows: what is small is soon full.
-  const sink = fileStore({
-    ...config,
-    maxBytes: maxBytes ?? config.maxBytes,
-    segment: {
-      maxBytes: segment?.maxBytes ?? config.segment.maxBytes,
-      maxAgeMs: segment?.maxAgeMs ?? config.segment.maxAgeMs,
-      compress: segment?.compress ?? 'none',
+  const sink = fileStore(
+    given ?? {
+      ...config,
+      maxBytes: maxBytes ?? config.maxBytes,
+      segment: {
+        maxBytes: segment?.maxBytes ?? config.segment.maxBytes,
+        maxAgeMs: segment?.maxAgeMs ?? config.segment.maxAgeMs,
+        compress: segment?.compress ?? 'none',
+      },
     },
-  })
+  )
   const notices: StoreNotice[] = []
   const grown: LogName[] = []
   const told: string[] = []

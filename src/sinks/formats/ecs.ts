@@ -4,27 +4,27 @@ import { summary } from '../../log/summary.ts'
 import type { LineEvent } from '../../sink.ts'
 import { headerOf, intAt, ipOf, lineOf, logOf, present, queryOf, severityText, textAt, uidOf } from './facts.ts'
 
-/** Categories and types that ECS allows, by the beginning of an event's name; the first that fits. */
-const kinds: readonly (readonly [beginning: string, category: string, ...types: string[]])[] = [
-  ['request.', 'web', 'access'],
-  ['access.denied', 'network', 'denied'],
-  ['tunnel.', 'network', 'connection', 'start'],
-  ['route.picked', 'network', 'connection', 'start'],
-  ['route.released', 'network', 'connection', 'end'],
-  ['config.', 'configuration', 'change'],
-  ['audit.key_rotated', 'configuration', 'change'],
-  ['audit.hold_changed', 'configuration', 'change'],
-  ['audit.pruned', 'configuration', 'deletion'],
-  ['audit.', 'configuration', 'info'],
-  ['balancer.started', 'process', 'start'],
-  ['balancer.stopped', 'process', 'end'],
-  ['balancer.', 'process', 'change'],
-  ['backend.health_changed', 'host', 'change'],
-  ['topology.', 'host', 'change'],
-  ['pool.', 'host', 'change'],
-  ['backend.', 'host', 'info'],
-  ['health.', 'host', 'info'],
-  ['discovery.', 'host', 'info'],
+/** Category and types that ECS allows, by the beginning of an event's name; the first that fits. */
+const kinds: readonly (readonly [beginning: string, words: string])[] = [
+  ['request.', 'web access'],
+  ['access.denied', 'network denied'],
+  ['tunnel.', 'network connection start'],
+  ['route.picked', 'network connection start'],
+  ['route.released', 'network connection end'],
+  ['config.', 'configuration change'],
+  ['audit.key_rotated', 'configuration change'],
+  ['audit.hold_changed', 'configuration change'],
+  ['audit.pruned', 'configuration deletion'],
+  ['audit.', 'configuration info'],
+  ['balancer.started', 'process start'],
+  ['balancer.stopped', 'process end'],
+  ['balancer.', 'process change'],
+  ['backend.health_changed', 'host change'],
+  ['topology.', 'host change'],
+  ['pool.', 'host change'],
+  ['backend.', 'host info'],
+  ['health.', 'host info'],
+  ['discovery.', 'host info'],
 ]
 
 /**
@@ -34,7 +34,7 @@ const kinds: readonly (readonly [beginning: string, category: string, ...types: 
 export function toEcs(event: LineEvent, line: string = lineOf(event)): object {
   const name = textAt(event, 'event_name') ?? ''
   const origin = textAt(event, 'audit.origin')
-  const [, category, ...types] = kinds.find(([beginning]) => name.startsWith(beginning)) ?? []
+  const [category, ...types] = kinds.find(([beginning]) => name.startsWith(beginning))?.[1].split(' ') ?? []
   const durationUs = intAt(event, 'lb.timing.total_us') ?? intAt(event, 'lb.duration_us')
   return parts({
     '@timestamp': textAt(event, 'time'),
@@ -93,7 +93,7 @@ export function toEcs(event: LineEvent, line: string = lineOf(event)): object {
     },
     trace: { id: textAt(event, 'trace_id') },
     url: { path: textAt(event, 'url.path'), query: queryOf(event), original: textAt(event, 'url.original_path') },
-    user: { id: textAt(event, 'actor.id') },
+    user: { id: textAt(event, 'actor.id') ?? textAt(event, 'app.principal.id') },
     user_agent: { original: headerOf(event, 'user-agent') },
   })
 }

@@ -4,7 +4,7 @@ import type { LineEvent } from '../../sink.ts'
 import { version } from '../../version.ts'
 import { lineOf, queryOf, redacted, severityOf, severityText, textAt, timeOf, uidOf } from './facts.ts'
 
-export type AnyValue =
+type AnyValue =
   | Record<string, never>
   | { readonly stringValue: string }
   | { readonly boolValue: boolean }
@@ -110,6 +110,7 @@ const closed: ReadonlySet<string> = new Set([
   'discovery.after',
   'discovery.before',
   'lb.decision.trace',
+  'url.path_params',
 ])
 
 function flat(value: unknown, place = ''): KeyValue[] {

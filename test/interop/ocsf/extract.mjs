@@ -16,7 +16,7 @@ const classes = {
   'events/application/application_lifecycle': 'application_lifecycle',
   'events/system/event_log_activity': 'event_log_activity',
 }
-const profiles = ['load_balancer', 'security_control', 'trace']
+const profiles = ['host', 'load_balancer', 'security_control', 'trace']
 const objects = [
   'actor',
   'application',

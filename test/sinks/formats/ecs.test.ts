@@ -9,6 +9,7 @@ it('tells a request by the fields of ECS, and ours under their own names', () =>
   const event = sample('request.completed')
   event.url.query = { page: ['2'], token: { length: 12 } }
   event.trace_id = 'a'.repeat(32)
+  event.app = { principal: { id: 'u1' } }
   const told = ecs(event)
   expect(told).toMatchObject({
     '@timestamp': event.time,
@@ -37,6 +38,7 @@ it('tells a request by the fields of ECS, and ours under their own names', () =>
     source: { ip: '10.0.0.7' },
     trace: { id: event.trace_id },
     url: { path: '/orders/17', query: 'page=2&token=REDACTED' },
+    user: { id: 'u1' },
     user_agent: { original: 'demo-client' },
   })
   expect(told.message).toContain('GET /orders/17 200')

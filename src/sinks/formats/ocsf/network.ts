@@ -25,12 +25,15 @@ export function request(fields: Fields): Told {
   const activity = activities[String(method)] ?? other
   const status = fields.int('http.response.status_code')
   const trace = fields.text('trace_id')
+  // Whom the host knows the client to be.
+  const who = actor(fields, 'app.principal')
   const [version, cipher] = [fields.text('tls.protocol.version'), fields.look('tls.cipher')]
   return {
     class: http,
     activity,
-    profiles: ['load_balancer', ...(trace === undefined ? [] : ['trace'])],
+    profiles: ['load_balancer', ...hosted(who), ...(trace === undefined ? [] : ['trace'])],
     attributes: present({
+      ...who,
       src_endpoint: source(fields),
       dst_endpoint: itself(fields),
       duration: fields.ms('lb.timing.total_us'),
@@ -63,6 +66,9 @@ export function request(fields: Fields): Told {
     }),
   }
 }
+
+/** An actor has a place in these classes by that profile alone. */
+const hosted = (who: object): string[] => ('actor' in who ? ['host'] : [])
 
 function urlOf(fields: Fields): object | undefined {
   const path = fields.text('url.path')
@@ -112,12 +118,18 @@ export function denied(fields: Fields): Told {
     status_detail: fields.text('access.detail'),
   })
   const asked = id === undefined ? {} : { http_request: { uid: id } }
-  const profiles = ['security_control']
+  const who = actor(fields)
   if (phase === 'admin') {
     const entity = { name: fields.look('lb.pool') ?? fields.look('service.name') ?? 'auditlb', type: 'Configuration' }
-    return { class: 3004, activity: 3, profiles, attributes: { ...common, ...actor(fields), ...asked, entity } }
+    return {
+      class: 3004,
+      activity: 3,
+      profiles: ['security_control'],
+      attributes: { ...common, ...who, ...asked, entity },
+    }
   }
-  const attributes = { ...common, dst_endpoint: itself(fields) }
+  const attributes = { ...common, ...who, dst_endpoint: itself(fields) }
+  const profiles = ['security_control', ...hosted(who)]
   return phase === 'request' && id !== undefined
     ? { class: http, activity: 0, profiles, attributes: { ...attributes, ...asked } }
     : { class: network, activity: 5, profiles, attributes }

@@ -53,9 +53,9 @@ export const itself = (fields: Fields): object =>
 /** `type_id` of a user, by the type of an actor. */
 const userTypes: Readonly<Record<string, number>> = { user: 1, system: 3, service: 4 }
 
-/** Who acted, where the event says so. */
-export function actor(fields: Fields): object {
-  const [id, type] = [fields.text('actor.id'), fields.text('actor.type')]
+/** Who acted, where the event says so: a member of it that has an id and perhaps a type. */
+export function actor(fields: Fields, place = 'actor'): object {
+  const [id, type] = [fields.text(`${place}.id`), fields.text(`${place}.type`)]
   if (id === undefined) return {}
   return { actor: { user: present({ name: id, uid: id, type, type_id: userTypes[type ?? ''] ?? 0 }) } }
 }

@@ -1,0 +1,114 @@
+// Applies the retention policy of writers that are not running: each deletion is recorded in their logs, and signed.
+import { dirname } from 'node:path'
+import { type Clock, systemClock } from '../clock.ts'
+import { BalancerError, reasonOf } from '../errors.ts'
+import type { EventFields } from '../events.ts'
+import { findInstances, type InstanceFolder } from '../log/folder.ts'
+import { readKey, readVkey } from '../log/key.ts'
+import { fileSinkSchema } from '../log/options.ts'
+import { readPolicy } from '../log/policy-file.ts'
+import { Store } from '../log/store.ts'
+import { systemRandom } from '../random.ts'
+import { type Logger, stderrLogger } from '../runtime.ts'
+import type { LogName, StoreNotice } from '../sink.ts'
+import { Envelope } from './envelope.ts'
+import { Sealer } from './seal.ts'
+
+/** How long its last checkpoints may take. */
+const closeMs = 10_000
+
+export interface PrunedRange {
+  readonly log: LogName
+  /** Indices of the first and the last line that are gone. */
+  readonly first: number
+  readonly last: number
+  readonly bytes: number
+}
+
+export interface PruneReport {
+  readonly instance: string
+  readonly pruned: readonly PrunedRange[]
+  /** Who writes there: a writer that runs prunes by itself. */
+  readonly heldBy?: string
+  /** Why nothing could be deleted. */
+  readonly fault?: string
+}
+
+export interface PruneOptions {
+  /** Is told of faults. Default: JSON lines to stderr. */
+  readonly logger?: Logger
+  /** Time, for tests. */
+  readonly clock?: Clock
+}
+
+/**
+ * Deletes what the policy of each writer below `dir` does not keep any more, as its `retention.json` tells it. Only for writers
+ * whose name is free, and whose own key lies beside the log: the record of a deletion must be signed. Throws `log-invalid` if
+ * `dir` holds no log.
+ */
+export async function pruneLog(dir: string, options: PruneOptions = {}): Promise<PruneReport[]> {
+  const reports: PruneReport[] = []
+  for (const folder of await findInstances(dir)) {
+    try {
+      reports.push({ instance: folder.name, pruned: await pruneInstance(folder, options) })
+    } catch (error) {
+      if (!(error instanceof Error && ('syscall' in error || error instanceof BalancerError))) throw error
+      const held = error instanceof BalancerError && error.code === 'instance-held'
+      reports.push({ instance: folder.name, pruned: [], [held ? 'heldBy' : 'fault']: reasonOf(error) })
+    }
+  }
+  return reports
+}
+
+async function pruneInstance(
+  { dir, name }: InstanceFolder,
+  { logger = stderrLogger, clock = systemClock }: PruneOptions,
+): Promise<PrunedRange[]> {
+  const service = await ownService(dir, name)
+  const { segmentBytes, ...policy } = (await readPolicy(dir)) ?? { segmentBytes: undefined }
+  const config = fileSinkSchema.parse({ dir: dirname(dir), instance: name, reserveBytes: 0 })
+  const segment = { ...config.segment, maxBytes: segmentBytes ?? config.segment.maxBytes }
+  const envelope = new Envelope(clock, service, undefined)
+  envelope.instance(name)
+  const pruned: PrunedRange[] = []
+  let store: Store | undefined
+  let sealer: Sealer | undefined
+  // Before it is open nothing can be recorded; what recovery tells then, the writer's own next start would tell as well.
+  const early: StoreNotice[] = []
+  const record = (notice: StoreNotice): void => {
+    if (store === undefined || sealer === undefined) return void early.push(notice)
+    const { event, log, facts } = notice
+    const fields = { log: { ...facts } } as EventFields<'audit.recovered'>
+    const made = envelope.wrap(event as 'audit.recovered', fields)
+    if (!store.writers[log].append(sealer.head(log).next, sealer.line(log, made))) return
+    sealer.place(log, made)
+    if (event !== 'audit.pruned') return
+    const { first, last, bytes } = facts as unknown as PrunedRange
+    pruned.push({ log, first, last, bytes })
+  }
+  store = await Store.open(
+    { ...config, ...policy, segment, strict: true },
+    { service, clock, random: systemRandom, logger },
+    { notify: record, grown: () => undefined },
+  )
+  try {
+    sealer = new Sealer(store.opened.heads)
+    for (const notice of early) record(notice)
+    await store.prune()
+  } finally {
+    await store.close(closeMs)
+    await store.release()
+  }
+  return pruned
+}
+
+/** The service that an instance belongs to. Throws `log-invalid` if it is not signed by a key of its own. */
+async function ownService(dir: string, name: string): Promise<string> {
+  const vkey = (await readVkey(dir))?.trim()
+  const service = vkey?.slice(0, vkey.indexOf('/'))
+  const key = service === undefined ? undefined : await readKey(`${dir}/key`, `${service}/${name}`)
+  if (service === undefined || key?.vkey !== vkey) {
+    throw new BalancerError('log-invalid', `the key that signs for ${name} does not lie beside its log`)
+  }
+  return service
+}

@@ -1,0 +1,117 @@
+// `auditlb prune` applies what each writer has kept of its policy, and records it in the writer's own logs.
+import { generateKeyPairSync } from 'node:crypto'
+import { readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { expect, it } from 'vitest'
+import { pruneLog } from '../../src/audit/prune.ts'
+import { run } from '../../src/cli/command.ts'
+import { placeHold } from '../../src/log/holds.ts'
+import { queryLog } from '../../src/log/query.ts'
+import { verifyLog } from '../../src/log/verify.ts'
+import type { FileSinkOptions } from '../../src/sinks/file.ts'
+import { tempFolder } from '../support/folder.ts'
+import { openLog } from '../support/log.ts'
+
+async function prune(dir: string) {
+  let out = ''
+  let err = ''
+  const add = (text: string, to: 'out' | 'err') => {
+    if (to === 'out') out += text
+    else err += text
+    return Promise.resolve(true)
+  }
+  const code = await run(['prune', dir], {
+    in: Readable.from([]),
+    out: (text) => add(text, 'out'),
+    err: (text) => add(text, 'err'),
+  })
+  return { code, out, err }
+}
+
+const dayMs = 86_400_000
+const folder = (dir: string, instance = 'a') => join(dir, instance, 'traffic/segments')
+const firstOf = (dir: string) => Number(readdirSync(folder(dir)).sort()[0]!.slice(0, 16))
+
+/** A closed log of 400 lines, all but the last segment of them as old as that. */
+async function old(days: number, options: Partial<FileSinkOptions> = {}, dir = tempFolder()): Promise<string> {
+  const instance = options.instance ?? 'a'
+  const log = await openLog({ dir, instance, segment: { maxBytes: 10_000 }, ...options })
+  log.write('traffic', 400)
+  await log.close()
+  const then = Date.now() / 1000 - (days * dayMs) / 1000
+  for (const name of readdirSync(folder(dir, instance)).sort().slice(0, -1))
+    utimesSync(join(folder(dir, instance), name), then, then)
+  return dir
+}
+
+it('deletes what is older than the writer keeps it, and says what', async () => {
+  const dir = await old(91)
+  const { code, out, err } = await prune(dir)
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(out).toMatch(/^a\/traffic: lines 0 to \d+ deleted, \d+ bytes\n$/)
+  const first = firstOf(dir)
+  expect(first).toBeGreaterThan(300)
+  expect(await verifyLog(dir)).toMatchObject({ ok: true })
+  const told = []
+  for await (const event of queryLog(dir, { type: 'audit.pruned' })) told.push(event)
+  expect(told).toMatchObject([
+    { service: { name: 'shop', instance: { id: 'a' } }, log: { first: 0, last: first - 1, reason: 'age' } },
+  ])
+  expect(await prune(dir)).toMatchObject({ code: 0, out: 'a: nothing to delete\n' })
+  const again = await openLog({ dir, instance: 'a' })
+  expect(again.notices).toEqual([])
+  await again.close()
+})
+
+it('goes by the policy that the writer had', async () => {
+  const dir = await old(5, { retention: { traffic: { maxAgeMs: 3 * dayMs } } })
+  expect(await pruneLog(dir)).toMatchObject([{ instance: 'a', pruned: [{ log: 'traffic', first: 0 }] }])
+  const kept = await old(5)
+  expect(await pruneLog(kept)).toEqual([{ instance: 'a', pruned: [] }])
+})
+
+it('works on one instance, and on many of which one is being written', async () => {
+  const dir = await old(91)
+  expect((await prune(join(dir, 'a'))).out).toContain('a/traffic: lines 0 to')
+  await old(91, { instance: 'b' }, dir)
+  const log = await openLog({ dir, instance: 'c' })
+  const { code, out } = await prune(dir)
+  expect(code).toBe(0)
+  expect(out).toMatch(/^a: nothing to delete\nb\/traffic: lines .*\nc: prunes by itself: .*process \d+.*\n$/)
+  await log.close()
+})
+
+it('keeps what is held', async () => {
+  const dir = await old(91)
+  await placeHold(dir, { name: 'x', by: 'legal', reason: 'r' })
+  expect(await prune(dir)).toMatchObject({ code: 0, out: 'a: nothing to delete\n' })
+  expect(firstOf(dir)).toBe(0)
+})
+
+it('ends with 1 and changes nothing where the record could not be signed, or the log is not whole', async () => {
+  const file = join(tempFolder(), 'key.pem')
+  writeFileSync(file, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const elsewhere = await old(91, { key: { file } })
+  expect(await prune(elsewhere)).toEqual({
+    code: 1,
+    out: expect.stringContaining('a: cannot be pruned: the log cannot be read: the key that signs for a does not lie'),
+    err: '',
+  })
+  expect(readdirSync(join(elsewhere, 'a'))).not.toContain('key')
+  const cut = await old(91)
+  const last = readdirSync(folder(cut)).sort().at(-1)!
+  truncateSync(join(folder(cut), last), 0)
+  const before = readdirSync(join(cut, 'a'))
+  expect(await prune(cut)).toMatchObject({ code: 1, out: expect.stringContaining('missing') })
+  expect(readdirSync(join(cut, 'a'))).toEqual(before)
+  const odd = await old(91)
+  writeFileSync(join(odd, 'a/retention.json'), '{"maxBytes":"all"}')
+  expect(await prune(odd)).toMatchObject({ code: 1, out: expect.stringContaining('is no retention policy') })
+  expect(firstOf(odd)).toBe(0)
+  expect(readFileSync(join(odd, 'a/retention.json'), 'utf8')).toBe('{"maxBytes":"all"}')
+})
+
+it('ends with 2 where there is no log', async () => {
+  expect(await prune('/no/such/folder')).toMatchObject({ code: 2, out: '' })
+})

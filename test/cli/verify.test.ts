@@ -1,0 +1,141 @@
+// The verbs that verify: what they print, and how they end.
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { auditlb, auditlbOf } from '../support/cli.ts'
+import { tempFolder } from '../support/folder.ts'
+import { HandLog, newSigner } from '../support/hand-log.ts'
+import { StreamSource } from '../support/stream.ts'
+
+const signer = newSigner('shop/a')
+
+/** A folder with one instance of three logs, and a place for files beside it. */
+async function folder() {
+  const dir = tempFolder()
+  const file = (name: string, text: string): string => {
+    const path = join(dir, name)
+    writeFileSync(path, text)
+    return path
+  }
+  const audit = join(dir, 'audit')
+  const logs: HandLog[] = []
+  for (const name of ['traffic', 'security', 'control']) {
+    const log = await HandLog.begin(join(audit, 'a'), name, signer)
+    log.write(20, { url: { path: '/x' } })
+    await log.sign()
+    logs.push(log)
+  }
+  return { audit, file, traffic: logs[0]!, control: logs[2]!, vkey: file('vkey', signer.vkey) }
+}
+
+describe('verify', () => {
+  it('tells what was seen from outside, what is not here, and what the log tells as lost', async () => {
+    const { audit, file, traffic, control } = await folder()
+    control.write(1, { event_name: 'audit.gap', log: { count: 4, reason: 'backlog' } })
+    control.write(1, { event_name: 'audit.gap', log: { count: 5, reason: 'backlog', sink: 'http' } })
+    await control.sign()
+    const [, size, root] = readFileSync(join(traffic.dir, 'checkpoint'), 'utf8').split('\n')
+    const seen = { size: Number(size), root }
+    const roster = file('roster', JSON.stringify({ origins: { [traffic.origin]: seen, 'shop/z/traffic/1': seen } }))
+    const { code, out } = await auditlb('verify', audit, '--roster', roster)
+    expect(code).toBe(0)
+    expect(out).toContain('a/traffic: 20 signed, 20 seen from outside, root ')
+    expect(out).toContain('a/control: 22 signed, 4 events told as lost, 5 lines told as not delivered to http, root ')
+    expect(out).toContain('shop/z/traffic/1: not here\n')
+  })
+
+  it('ends with 1 where a checkpoint that was kept covers more', async () => {
+    const { audit, file, traffic } = await folder()
+    const before = readFileSync(join(traffic.dir, 'checkpoint'))
+    traffic.write(5)
+    const kept = file('kept', await traffic.sign())
+    writeFileSync(join(traffic.dir, 'checkpoint'), before)
+    expect((await auditlb('verify', audit)).code).toBe(0)
+    const { code, out } = await auditlb('verify', audit, '--checkpoint', kept)
+    expect(code).toBe(1)
+    expect(out).toContain('line 20: it covers 20 lines, and the given checkpoint has seen 25')
+    expect(out).toMatch(/does not hold\n$/)
+  })
+
+  it('follows a kept key to the one that replaced it', async () => {
+    const { audit, traffic, vkey } = await folder()
+    const next = newSigner('shop/a')
+    await traffic.rotate(next)
+    // The others are not handed over yet, and the key beside the logs is the next one.
+    expect(await auditlb('verify', audit, '--vkey', vkey)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/a\/traffic: 21 signed.*\nholds, authenticated by the given key\n$/s),
+    })
+    expect((await auditlb('verify', audit)).code).toBe(0)
+  })
+})
+
+describe('verify -', () => {
+  it('tells of each log how far it holds', async () => {
+    const of = new StreamSource('shop/a/traffic/1', signer)
+    const { vkey } = await folder()
+    const lines = [...of.lines(10), 'hello', of.checkpoint(), ...of.lines(2)]
+    expect(await auditlbOf(lines.join('\n'), 'verify', '-', '--vkey', vkey)).toEqual({
+      code: 0,
+      err: '',
+      out: `shop/a/traffic/1: lines 0 to 11, 10 checked, signed up to 10 lines, 2 not yet signed
+1 lines of others passed over
+holds, authenticated by the given key
+`,
+    })
+    const middle = await auditlbOf([...lines.slice(5), of.checkpoint()].join('\n'), 'verify', '-')
+    expect(middle).toMatchObject({
+      code: 0,
+      out: `shop/a/traffic/1: lines 5 to 11, 2 checked, signed up to 12 lines, checked from line 10 on, 5 that nothing here can be held against
+1 lines of others passed over
+holds, self-consistent, not authenticated
+`,
+    })
+    expect(await auditlbOf(lines.toSpliced(3, 1).join('\n'), 'verify', '-')).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('  line 3: the line is missing\n'),
+    })
+  })
+})
+
+describe('prove and verify-proof', () => {
+  it('prove a line, with it or to who has it', async () => {
+    const { audit, file, traffic, vkey } = await folder()
+    const proved = await auditlb('prove', audit, traffic.origin, '7')
+    expect(proved).toMatchObject({ code: 0, err: '' })
+    const proof = file('7.tlog-proof', proved.out)
+    expect(await auditlb('verify-proof', proof, '--vkey', vkey)).toEqual({
+      code: 0,
+      err: '',
+      out: `${traffic.origin}: line 7 of 20 signed
+  2026-01-01T00:00:00.007Z - request.completed /x
+holds, authenticated by the given key
+`,
+    })
+    expect((await auditlb('verify-proof', proof)).out).toMatch(/holds, self-consistent, not authenticated\n$/)
+    const turned = file('line', JSON.stringify(JSON.parse(traffic.lines[7]!), undefined, 1))
+    expect((await auditlb('verify-proof', proof, '--line', turned)).code).toBe(0)
+    const other = file('line', traffic.lines[8]!)
+    expect(await auditlb('verify-proof', proof, '--line', other)).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/the line is not the one at this index of the signed tree\ndoes not hold\n$/),
+    })
+  })
+
+  it('are unusable without the line', async () => {
+    const { audit, file, traffic } = await folder()
+    rmSync(join(traffic.dir, 'segments/0000000000000000.jsonl'))
+    const { code, out } = await auditlb('prove', audit, traffic.origin, '7')
+    expect(code).toBe(0)
+    const proof = file('proof', out)
+    expect(await auditlb('verify-proof', proof)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('must be given'),
+    })
+    expect((await auditlb('verify-proof', proof, '--line', file('line', traffic.lines[7]!))).code).toBe(0)
+    expect(await auditlb('prove', audit, traffic.origin, '20')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('line 20 is not one of the 20 that the checkpoint'),
+    })
+  })
+})

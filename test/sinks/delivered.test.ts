@@ -1,0 +1,154 @@
+// Sinks fed by a real trail, and collectors that fail in their own ways: delivered and gaps are all that was emitted.
+import { createServer as createTcpServer, type Socket } from 'node:net'
+import { expect, it } from 'vitest'
+import { createAudit } from '../../src/audit/create.ts'
+import { fileSink, httpSink, syslogSink } from '../../src/index.ts'
+import { seededRandom } from '../../src/random.ts'
+import type { AnySink } from '../../src/sink.ts'
+import { closeAfterTest, listen } from '../support/closing.ts'
+import { collector, type Post } from '../support/collector.ts'
+import { tempFolder } from '../support/folder.ts'
+import { keepLogger } from '../support/sinks.ts'
+import { until } from '../support/until.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: events of every kind.
+type Event = any
+
+function trail(...sinks: AnySink[]) {
+  const logger = keepLogger()
+  // Draws of 0 make every pause as short as it may be.
+  const audit = createAudit({ sinks, logger, random: { uint32: () => 0 }, service: 'shop' })
+  let i = 0
+  const record = (n: number, more: object = {}): void => {
+    for (const end = i + n; i < end; i++) audit.record('app.x', { i, ...more })
+  }
+  return { audit, logger, record }
+}
+
+const linesIn = (posts: readonly Post[]): Event[] =>
+  posts.flatMap(({ body }) =>
+    body
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line)),
+  )
+const placeOf = ({ audit }: Event): string => `${audit.origin}/${audit.index}`
+const distinct = (events: readonly Event[]): Event[] => [
+  ...new Map(events.map((event) => [placeOf(event), event])).values(),
+]
+const numbers = (events: readonly Event[]): number[] =>
+  events.filter(({ event_name }) => event_name === 'app.x').map(({ app }) => app.i)
+/** As long as a sink lets lines wait for others here. */
+const turn = () => new Promise((resolve) => setTimeout(resolve, 5))
+const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
+
+it('a collector that goes down and comes back: nothing lost, and nothing twice by origin and index', async () => {
+  const chance = seededRandom(4)
+  const answer = (response: Parameters<NonNullable<Parameters<typeof collector>[0]>>[0]): void => {
+    // Some are accepted, but the answer is lost on the way.
+    if (chance.uint32() % 3 === 0) response.destroy()
+    else response.writeHead(200).end()
+  }
+  const first = collector(answer)
+  const port = await listen(first.server)
+  const { audit, record } = trail(httpSink({ url: `http://127.0.0.1:${port}/`, intervalMs: 5, batchLines: 7 }))
+  record(40)
+  await until(() => first.posts.length >= 3)
+  await new Promise<void>((resolve) => {
+    first.server.close(() => resolve())
+    first.server.closeAllConnections()
+  })
+  record(40)
+  const second = collector(answer)
+  await listen(second.server, port)
+  record(40)
+  await until(() => distinct(linesIn([...first.posts, ...second.posts])).length >= 120)
+  expect((await audit.close()).undelivered).toEqual({})
+  const all = linesIn([...first.posts, ...second.posts])
+  expect(all.length).toBeGreaterThan(distinct(all).length)
+  expect(numbers(distinct(all))).toEqual(upTo(120))
+  expect(all.filter(({ event_name }) => event_name === 'audit.gap')).toEqual([])
+})
+
+it('a batch that is too large for a collector comes in parts; what is too large alone becomes a gap', async () => {
+  const { server, posts } = collector((response, _, { body }) =>
+    response.writeHead(body.length > 4000 ? 413 : 200).end(),
+  )
+  const { audit, record } = trail(httpSink({ url: `http://127.0.0.1:${await listen(server)}/`, intervalMs: 5 }))
+  record(30)
+  record(1, { texts: Array.from({ length: 6 }, () => 'x'.repeat(1000)) })
+  record(30)
+  await until(() =>
+    linesIn(posts.filter(({ body }) => body.length <= 4000)).some(({ event_name }) => event_name === 'audit.gap'),
+  )
+  expect((await audit.close()).undelivered).toEqual({})
+  const accepted = linesIn(posts.filter(({ body }) => body.length <= 4000))
+  expect(numbers(distinct(accepted))).toEqual(upTo(61).filter((i) => i !== 30))
+  const gaps = accepted.filter(({ event_name }) => event_name === 'audit.gap').map(({ log }) => log)
+  expect(gaps).toMatchObject([{ sink: 'http', count: 1, reason: 'rejected' }])
+  expect(gaps[0].first).toBe(gaps[0].last)
+})
+
+it('documents that Elasticsearch refuses become a gap, and the others are created once', async () => {
+  const created = new Map<string, Event>()
+  const { server } = collector((response, nth, { body }) => {
+    const rows = body
+      .split('\n')
+      .slice(0, -1)
+      .map((row) => JSON.parse(row))
+    const items = []
+    for (let i = 0; i < rows.length; i += 2) {
+      const event = JSON.parse(rows[i + 1].event.original)
+      const status = nth === 1 ? 429 : event.app?.i % 10 === 7 ? 400 : created.has(rows[i].create._id) ? 409 : 201
+      if (status === 201) created.set(rows[i].create._id, event)
+      items.push({ create: { status } })
+    }
+    response.writeHead(200).end(JSON.stringify({ errors: items.some(({ create }) => create.status > 201), items }))
+  })
+  const url = `http://127.0.0.1:${await listen(server)}/logs/_bulk`
+  const { audit, record } = trail(httpSink({ url, format: 'elasticsearch', intervalMs: 5, batchLines: 10 }))
+  record(40)
+  const gaps = (): Event[] => [...created.values()].filter(({ event_name }) => event_name === 'audit.gap')
+  await until(() => gaps().reduce((sum, { log }) => sum + log.count, 0) === 4)
+  expect((await audit.close()).undelivered).toEqual({})
+  expect(numbers([...created.values()])).toEqual(upTo(40).filter((i) => i % 10 !== 7))
+  for (const [id, event] of created) expect(id).toBe(placeOf(event))
+})
+
+it('a syslog receiver that is killed again and again: every line arrives, and is told apart', async () => {
+  const lines: Event[] = []
+  let taken = 0
+  const serve = (socket: Socket): void => {
+    let rest = ''
+    socket.on('error', () => undefined)
+    socket.setEncoding('utf8').on('data', (part: string) => {
+      rest += part
+      for (;;) {
+        const [head, length] = /^(\d+) /.exec(rest) ?? []
+        if (head === undefined || rest.length < head.length + Number(length)) return
+        lines.push(JSON.parse(rest.slice(head.length, head.length + Number(length)).replace(/^(\S+ ){7}/, '')))
+        rest = rest.slice(head.length + Number(length))
+        // It dies with what it has not read.
+        if (++taken % 50 === 0 && taken <= 300) return void socket.destroy()
+      }
+    })
+  }
+  const server = createTcpServer(serve)
+  closeAfterTest(server)
+  const sink = syslogSink({ host: '127.0.0.1', port: await listen(server), intervalMs: 5, batchLines: 20 })
+  // Only a log on disk still has what was accepted.
+  const { audit, record } = trail(fileSink({ dir: tempFolder() }), sink)
+  const all = () => new Set(numbers(lines).filter((i) => i < 200)).size === 200
+  for (let i = 0; i < 20; i++) {
+    record(10)
+    await turn()
+  }
+  // That a receiver has died of what it was sent is heard, and those lines are asked for, with the next write.
+  while (!all()) {
+    record(1)
+    await turn()
+  }
+  await audit.close()
+  expect(taken).toBeGreaterThan(300)
+  expect(lines.length).toBeGreaterThan(distinct(lines).length)
+})
