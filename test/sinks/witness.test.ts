@@ -190,6 +190,7 @@ describe('witnessSink', () => {
     const two = node(dir, test.url)
     await two.audit.ready()
     two.audit.record('app.thing', {})
+    two.audit.record('access.denied', { rule: 'login' })
     await expect
       .poll(() => originsOf(test).filter(([, { vkey }]) => `${vkey}\n` === last).length, { timeout: 20_000 })
       .toBe(3)
