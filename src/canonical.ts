@@ -3,6 +3,19 @@
 /** What a line may hold. Numbers are integers of at most 2⁵³−1 by contract: ratios are permille, the rest is text. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
 
+/** JSON that is in canonical form already, in the place of the value that it is: it is written as it stands. */
+export class Written {
+  readonly json: string
+
+  constructor(json: string) {
+    this.json = json
+  }
+
+  toJSON(): unknown {
+    return JSON.parse(this.json)
+  }
+}
+
 type Members = { readonly [key: string]: Json | undefined }
 
 /**
@@ -27,6 +40,7 @@ function isOrdered(value: Json | undefined): boolean {
     for (const item of value as readonly Json[]) if (!isOrdered(item)) return false
     return true
   }
+  if (value instanceof Written) return false
   let previous = ''
   for (const key in value) {
     if (key < previous) return false
@@ -47,6 +61,7 @@ function write(value: Json): string {
       break
     case 'object':
       if (value === null) return 'null'
+      if (value instanceof Written) return value.json
       return Array.isArray(value) ? list(value as readonly Json[]) : object(value as Members)
   }
   throw new TypeError(`a ${typeof value} has no canonical JSON form`)

@@ -110,8 +110,8 @@ const poolShape = {
   trustProxy: trustSchema.prefault(false),
   /** How large requests may be. */
   limits: limitsSchema.prefault({}),
-  /** How requests are carried: by undici, by Node's own client, or by HTTP/2. Default `undici`. */
-  transport: transportSchema.default('undici'),
+  /** How requests are carried: over sockets, by undici, by Node's own client, or by HTTP/2. Default `direct`. */
+  transport: transportSchema.default('direct'),
   /** Which client addresses are served. */
   access: accessSchema.prefault({}),
 }

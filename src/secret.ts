@@ -2,13 +2,6 @@
 import { createHash, createHmac, hash, scryptSync } from 'node:crypto'
 import type { Json } from './canonical.ts'
 
-/** A value that is not told: how long it is, and what stands for it where there is a key. */
-export interface Withheld {
-  /** `<key id>:<128 bits as hex>`: equal for equal values under one key. */
-  readonly hmac?: string
-  readonly length: number
-}
-
 /** The shortest key, in bytes: what is shorter can be guessed, and with it every value. */
 export const leastKeyBytes = 16
 

@@ -1,7 +1,10 @@
 // RFC 8785: one form for each value.
+import canonicalize from 'canonicalize'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { canonical, type Json } from '../src/canonical.ts'
+import { canonical, type Json, Written } from '../src/canonical.ts'
+import { arbitraryOf } from './support/arbitrary-event.ts'
+import { shippedSchema } from './support/schemas.ts'
 
 it('orders keys by UTF-16 code units, at every depth (the example of RFC 8785 section 3.2.3)', () => {
   const value = {
@@ -79,3 +82,26 @@ function reversed(value: unknown): unknown {
       .map(([key, member]) => [key, reversed(member)]),
   )
 }
+
+it('is what the canonicalize package makes of any JSON value, and of any event', () => {
+  const value = fc.jsonValue({ maxDepth: 4 }).map((one) => JSON.parse(JSON.stringify(one).toWellFormed()) as Json)
+  fc.assert(
+    fc.property(value, (one) => {
+      expect(canonical(one)).toBe(canonicalize(one))
+    }),
+    { numRuns: 500 },
+  )
+  const events = Object.values(shippedSchema('event').$defs as Record<string, object>)
+  fc.assert(
+    fc.property(fc.oneof(...events.map((schema) => arbitraryOf(schema))), (event) => {
+      expect(canonical(event as Json)).toBe(canonicalize(event))
+    }),
+    { numRuns: 1000 },
+  )
+})
+
+it('takes what is written already as it stands, and others take it for what it says', () => {
+  const value = { b: new Written('{"a":[1]}'), a: 1 } as unknown as Json
+  expect(canonical(value)).toBe('{"a":1,"b":{"a":[1]}}')
+  expect(JSON.parse(JSON.stringify(value))).toEqual({ a: 1, b: { a: [1] } })
+})

@@ -30,28 +30,37 @@ function figuresOf(name) {
   return JSON.parse(stdout)
 }
 
-const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]
+const sorted = (list) => [...list].sort((a, b) => a - b)
+const median = (list) => sorted(list)[Math.floor(list.length / 2)]
 const all = Object.fromEntries(names.map((name) => [name, []]))
 for (let round = 1; round <= rounds; round++) {
   for (const name of names) all[name].push(figuresOf(name))
-  process.stderr.write(
-    `round ${round}/${rounds}  ${names.map((name) => `${name} ${all[name].at(-1).threadUs.toFixed(1)}`).join('  ')}\n`,
-  )
+  const told = names.map((name) => `${name} ${median(all[name].at(-1).windows).toFixed(1)}`)
+  process.stderr.write(`round ${round}/${rounds}  ${told.join('  ')}\n`)
 }
 
-// What a round's events cost beyond what every request costs: a slow spell falls on both.
-const beyond = (name, figure) => all[name].map((figures, i) => figures[figure] - all.nothing[i][figure])
-const rows = names.slice(1).map((name) => {
-  const thread = beyond(name, 'threadUs')
-  return [
+// What an event costs beyond what every request costs. A window is 4,096 events: the quietest of all tells what is left when
+// nobody else uses the machine.
+const beyond = (name, of) => of(name) - of('nothing')
+const quietest = (name) => Math.min(...all[name].flatMap(({ windows }) => windows))
+const usual = (name) => median(all[name].flatMap(({ windows }) => windows))
+const whole = (name) => median(all[name].map((figures) => figures.whole))
+const rows = names
+  .slice(1)
+  .map((name) => [
     name,
-    median(thread).toFixed(1),
-    `${Math.min(...thread).toFixed(1)}-${Math.max(...thread).toFixed(1)}`,
-    median(beyond(name, 'processUs')).toFixed(1),
+    beyond(name, quietest).toFixed(1),
+    beyond(name, usual).toFixed(1),
+    beyond(name, whole).toFixed(1),
     Math.round(median(all[name].map(({ bytes }) => bytes))),
-  ]
-})
-const head = ['', 'main thread, µs/event', 'lowest-highest', 'whole process, µs/event', 'bytes/event']
+  ])
+const head = [
+  '',
+  'main thread, quietest window, µs/event',
+  'main thread, median window, µs/event',
+  'whole process, median, µs/event',
+  'bytes/event',
+]
 console.log(
   `Node ${process.versions.node}, ${cpus()[0]?.model ?? 'an unknown CPU'}; ${count} events, ${rounds} rounds.\n`,
 )

@@ -1,7 +1,6 @@
 // Those that record: each gets requests that are over.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import pino from 'pino'
 import { auditSchema, fileSink, Journal, OpenRequests, systemClock, Trail } from '../.cache/event/subjects.js'
 
@@ -45,10 +44,19 @@ async function ours(dir, sinks) {
     const folder = join(dir, instance, 'traffic', 'segments')
     return readdirSync(folder).map((segment) => join(folder, segment))
   }
+  let ticket
+  trail.on('audit.gap', ({ log }) => {
+    throw new Error(`${log.count} events were lost`)
+  })
   return {
-    record: (request) => void journal(request).completed(200, 0, 1024),
-    settle: () => setTimeout(500),
-    close: () => trail.close(),
+    record(request) {
+      ticket = journal(request).completed(200, 0, 1024)
+    },
+    settle: () => trail.durable(ticket),
+    async close() {
+      const { undelivered } = await trail.close()
+      if (Object.keys(undelivered).length > 0) throw new Error('not all of it was written')
+    },
     files: sinks.length === 0 ? () => [] : segments,
   }
 }
@@ -123,7 +131,7 @@ export const subjects = {
     const journal = journals(trail)
     return {
       record: (request) => journal(request).drop(),
-      settle: () => setTimeout(500),
+      settle: async () => undefined,
       close: () => trail.close(),
       files: () => [],
     }
@@ -140,7 +148,7 @@ export const subjects = {
         journal(request).drop()
         log.info(fieldsOf(request, systemClock.monoUs()))
       },
-      settle: () => setTimeout(500),
+      settle: async () => undefined,
       close: () =>
         new Promise((resolve) => {
           file.once('close', resolve)

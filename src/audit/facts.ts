@@ -24,6 +24,9 @@ const parts = Object.keys(texts)
 const mostText = 1024
 const mostMethod = 64
 
+/** An id that is random (RFC 9562 section 5.4), as ours are: it tells nothing. */
+const random = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/
+
 export class Facts {
   readonly #scrub: ScrubFunction
   readonly #client: ClientMask | undefined
@@ -71,7 +74,7 @@ export class Facts {
     }
     // What the host says of it.
     if (fields.app !== undefined) fields.app = scrubbed(fields.app, this.#scrub)
-    lb.request_id = scrubbedText(lb.request_id, this.#scrub)
+    if (!random.test(lb.request_id)) lb.request_id = scrubbedText(lb.request_id, this.#scrub)
     if (lb.detail !== undefined) lb.detail = this.#words(lb.detail)
     // What was received has none.
     for (const attempt of lb.attempts ?? [])

@@ -1,12 +1,15 @@
 // Redaction of headers: the values of listed names are kept, and the others told by their length.
+import { canonical, type Json, Written } from '../canonical.ts'
 import type { Cookies } from './cookies.ts'
-import type { Mask, Masked, Values } from './mask.ts'
+import type { Mask, Masked } from './mask.ts'
+import { Memories, Memory } from './memory.ts'
 import { type Keep, mostNames, type Name, namesOf } from './names.ts'
 import type { ScrubFunction } from './scrub.ts'
 import type { Urls } from './url.ts'
 
 export interface Redacted {
-  readonly values: Values
+  /** By name: a list of values, or the length of what is not kept. */
+  readonly values: Written
   /** How many were left out. */
   readonly omitted: number
 }
@@ -53,9 +56,10 @@ function kindOf(kind: Kind, names: readonly string[]): Record<string, Kind> {
 interface Slot extends Name {
   readonly kind: Kind
   readonly at: number[]
-  /** The value that was kept last, and how it is told: clients of one kind say the same. Never of what is not kept. */
-  last: string | undefined
-  told: string[]
+  /** What its member follows from: a value that is kept, the length alone, or more than that. */
+  readonly by: 'value' | 'length' | 'more'
+  /** The members that were told last, a comma before each. Never has a value that is not kept. */
+  readonly memory: Memory
 }
 
 /**
@@ -120,6 +124,7 @@ export class Headers {
   readonly #nameOf: (name: string) => Name
   #root = new Shape()
   #shapes = 0
+  readonly #memories = new Memories()
 
   constructor(parts: HeaderParts) {
     this.#parts = parts
@@ -132,14 +137,9 @@ export class Headers {
     let shape = this.#root
     for (let i = 0; i + 1 < raw.length; i += 2) shape = shape.known(raw[i]!) ?? this.#grow(shape, raw[i]!)
     shape.slots ??= this.#slotsOf(shape)
-    const values: Values = {}
-    for (const slot of shape.slots) {
-      const told = this.#told(slot, raw)
-      // A plain assignment to this name would set the prototype.
-      if (slot.safe === '__proto__') Object.defineProperty(values, slot.safe, { value: told, enumerable: true })
-      else values[slot.safe] = told
-    }
-    return { values, omitted: shape.omitted }
+    let json = '{'
+    for (const slot of shape.slots) json += json === '{' ? this.#member(slot, raw).slice(1) : this.#member(slot, raw)
+    return { values: new Written(`${json}}`), omitted: shape.omitted }
   }
 
   #grow(shape: Shape, spelling: string): Shape {
@@ -161,34 +161,46 @@ export class Headers {
       else {
         const kind = kinds[lower] ?? 'text'
         const told = kept && (kind !== 'address' || this.#parts.addresses)
-        slots.set(safe, { safe, kept: told, kind, at: [i * 2 + 1], last: undefined, told: [] })
+        slots.set(safe, this.#slot({ safe, kept: told }, kind, i * 2 + 1))
       }
     })
     return [...slots.values()].sort((a, b) => (a.safe < b.safe ? -1 : 1))
   }
 
+  #slot({ safe, kept }: Name, kind: Kind, at: number): Slot {
+    const { addresses, mask } = this.#parts
+    // A cookie has values in it that are not kept, and a URL may. Any HMAC of an address would outlive the key of its month.
+    const lengthOnly = !kept && (!mask.keyed || (kind === 'address' && !addresses))
+    const by = kept && kind === 'text' ? 'value' : lengthOnly ? 'length' : 'more'
+    const memory = this.#memories.of(`${by} ${safe}`, () => {
+      const name = `,${canonical(safe)}:`
+      return new Memory(
+        (value) => `${name}${canonical([this.#text(value, 'text')])}`,
+        (length) => `${name}{"length":${length}}`,
+      )
+    })
+    return { safe, kept, kind, at: [at], by, memory }
+  }
+
+  /** Its member of the whole, a comma before it. */
+  #member(slot: Slot, raw: readonly string[]): string {
+    const { at, by, memory, safe } = slot
+    if (by === 'value' && at.length === 1) return memory.of(raw[at[0]!]!)
+    if (by !== 'length') return `,${canonical(safe)}:${canonical(this.#told(slot, raw) as unknown as Json)}`
+    let length = 0
+    for (const i of at) length += raw[i]!.length
+    return memory.ofLength(length)
+  }
+
   #told(slot: Slot, raw: readonly string[]): string[] | Masked {
     const { kept, kind, at } = slot
-    if (kept) return at.length === 1 ? this.#remembered(slot, raw[at[0]!]!) : at.map((i) => this.#text(raw[i]!, kind))
-    // Any HMAC of an address would outlive the key of its month.
-    if (kind === 'address' && !this.#parts.addresses) return { length: at.reduce((sum, i) => sum + raw[i]!.length, 0) }
+    if (kept) return at.map((i) => this.#text(raw[i]!, kind))
     const { mask } = this.#parts
     if (at.length === 1) return mask.one(raw[at[0]!]!, 'latin1')
     return mask.values(
       at.map((i) => raw[i]!),
       'latin1',
     )
-  }
-
-  #remembered(slot: Slot, value: string): string[] {
-    if (slot.last === value) return slot.told
-    const told = [this.#text(value, slot.kind)]
-    // A cookie has values in it that are not kept.
-    if (slot.kind === 'text') {
-      slot.last = value
-      slot.told = told
-    }
-    return told
   }
 
   #text(value: string, kind: Kind): string {

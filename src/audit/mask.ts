@@ -20,6 +20,11 @@ export class Mask {
     this.#key = key
   }
 
+  /** Whether more than lengths is told. */
+  get keyed(): boolean {
+    return this.#key !== undefined
+  }
+
   /** The length of all of them together, and the HMAC of them with line feeds in between. */
   values(values: readonly string[], encoding: Encoding): Masked {
     let length = 0

@@ -2,6 +2,7 @@
 import { canonical, type Json } from '../canonical.ts'
 import type { AuditEvent } from '../events.ts'
 import { type LogHead, type LogName, maxLineBytes } from '../sink.ts'
+import { completedLine } from './completed-line.ts'
 
 /** The parts of an event that grow with the pool or with what a client sends. Dropped, in this order, from a line that is too long. */
 const droppable: readonly (readonly string[])[] = [
@@ -34,9 +35,9 @@ export class Sealer {
     const { origin, next } = this.#heads[log]
     event.audit.origin = origin
     event.audit.index = next
-    const line = canonical(event as unknown as Json)
+    const line = lineOf(event)
     // A character is at most three bytes of UTF-8: short lines need no count.
-    return line.length * 3 > maxLineBytes && Buffer.byteLength(line) > maxLineBytes ? shorten(event) : line
+    return line.length * 3 > maxLineBytes && Buffer.byteLength(line) > maxLineBytes ? shorten(line) : line
   }
 
   /** Gives the event the head's place, which is the next one's no more: an index stands for exactly one event. */
@@ -48,9 +49,14 @@ export class Sealer {
   }
 }
 
-function shorten(event: AuditEvent): string {
-  const copy = structuredClone(event) as unknown as Record<string, unknown>
-  copy.audit = { ...event.audit, truncated: true }
+function lineOf(event: AuditEvent): string {
+  const line = event.event_name === 'request.completed' ? completedLine(event) : undefined
+  return line ?? canonical(event as unknown as Json)
+}
+
+function shorten(whole: string): string {
+  const copy = JSON.parse(whole) as { audit: object } & Record<string, unknown>
+  copy.audit = { ...copy.audit, truncated: true }
   for (const path of droppable) {
     drop(copy, path)
     const line = canonical(copy as Json)

@@ -192,8 +192,7 @@ export class Trail implements Audit {
       closing: () => this.#closing !== undefined,
       closed: () => this.#closed,
       // Which facts belong to which event is the store's to know.
-      notice: ({ event, log, facts }) =>
-        void this.emit(event as 'audit.recovered', { log: { ...facts } as EventFields<'audit.recovered'>['log'] }, log),
+      notice: ({ event, log, facts }) => void this.emit(event, { log: { ...facts } } as never, log),
     })
   }
 

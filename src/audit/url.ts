@@ -25,6 +25,9 @@ export interface UrlParts {
   readonly onFault: (error: unknown) => void
 }
 
+/** Parameters of a path (RFC 3986 section 3.3) that tell who somebody is, such as `;jsessionid=…`. */
+const ofSession = /sess|sid|auth|token|key|secret|passw/i
+
 /** How much of a path a function of the user's gets: what it does may take more than linear time. */
 const mostPath = 2048
 
@@ -122,13 +125,13 @@ export class Urls {
     const templated = path === '' ? undefined : this.#template?.(path)
     if (templated !== undefined)
       return origin === '' ? templated : { path: `${origin}${templated.path}`, params: templated.params }
-    return { path: `${origin}${path.includes(';') ? this.#withoutMatrix(path) : path}`, params: [] }
+    return { path: `${origin}${path.includes(';') ? this.#withoutSession(path) : path}`, params: [] }
   }
 
-  // `;jsessionid=…` (RFC 3986 section 3.3).
-  #withoutMatrix(path: string): string {
+  // What an attacker puts there (`/..;p=1/admin`) is to be seen, and so not all are withheld.
+  #withoutSession(path: string): string {
     return path.replace(/;([^;=/]*)=([^;/]*)/g, (written, name: string, value: string) =>
-      this.#nameOf(name).kept ? written : `;${name}=${this.#parts.mask.text(value, 'latin1')}`,
+      this.#nameOf(name).kept || !ofSession.test(name) ? written : `;${name}=${this.#parts.mask.text(value, 'latin1')}`,
     )
   }
 

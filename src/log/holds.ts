@@ -43,7 +43,7 @@ export interface Hold {
   readonly placed: string
 }
 
-export const holdsDir = (dir: string): string => join(dir, 'holds')
+const holdsDir = (dir: string): string => join(dir, 'holds')
 
 /**
  * Places a hold on all instances below `dir`, those that come later too. In force when it resolves: writers look before each

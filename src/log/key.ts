@@ -26,7 +26,7 @@ export async function makeKey(path: string, name: string): Promise<KeySigner> {
   return signerOf(name, privateKey)
 }
 
-export const vkeyPath = (instanceDir: string): string => join(instanceDir, 'vkey')
+const vkeyPath = (instanceDir: string): string => join(instanceDir, 'vkey')
 
 /** The verifier key as it is published. */
 export const readVkey = (instanceDir: string): Promise<string | undefined> =>

@@ -16,7 +16,7 @@ const policySchema = z.strictObject({
 
 export type KeptPolicy = z.output<typeof policySchema>
 
-export const policyPath = (instanceDir: string): string => join(instanceDir, 'retention.json')
+const policyPath = (instanceDir: string): string => join(instanceDir, 'retention.json')
 
 export async function keepPolicy(instanceDir: string, options: FileSinkConfig): Promise<void> {
   const { maxBytes, retention, segment, mode } = options

@@ -85,8 +85,9 @@ export class Schedule {
     this.tiles = tiles
     this.segments = new SegmentWriter({ dir, tiles, mode, ...segment, clock }, file, closed)
     const { signing } = standing
-    const signed = { signing, size: signedSize, handOvers }
-    this.checkpoints = new Checkpoints({ dir, origin, tiles, mode, clock, ...signed, onReady: this.kick })
+    const size = signedSize
+    const facts = { dir, origin, tiles, mode, clock, signing, size, handOvers }
+    this.checkpoints = new Checkpoints({ ...facts, onReady: this.kick })
     this.durableSize = signedSize
     // It holds the process: one that ends by itself still writes its last lines.
     this.flushing = new Alarm(clock, coalesceMs, this.kick, true)

@@ -20,7 +20,8 @@ const framing = new Set(['connection', 'content-length', 'keep-alive', 'trailer'
  */
 export function writeHead(response: ServerResponse, status: number, reason: string, headers: readonly string[]): void {
   if (streamOf(response) !== undefined) return writeHead2(response, status, headers)
-  const phrase = sendable.test(reason) ? reason : (STATUS_CODES[status] ?? '')
+  const usual = STATUS_CODES[status]
+  const phrase = reason === usual || sendable.test(reason) ? reason : (usual ?? '')
   const names = response.getHeaderNames()
   if (names.length === 0 && isPlain(response)) {
     response.writeHead(status, phrase, headers as string[])

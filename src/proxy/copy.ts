@@ -26,8 +26,8 @@ export interface Original {
   readonly length: number | undefined
   /** The body, where it is whole already. */
   readonly given: Buffer | undefined
-  /** Its head as this backend would get it. */
-  headFor(backend: BackendState): Omit<AttemptRequest, 'body'>
+  /** It as this backend would get it, with this body. */
+  requestFor(backend: BackendState, body: Buffer | undefined): AttemptRequest
 }
 
 /** Why a request that was drawn was not copied. */
@@ -65,6 +65,7 @@ export class Copy implements AttemptHandler, Breakable, BodyTap {
   #cancel: Cancel | undefined
   #over = false
   connected: Connected | undefined
+  place = -1
 
   /** `onEnd` is called once. */
   constructor(original: Original, limits: CopyLimits, ports: CopyPorts, onEnd: (end: CopyEnd) => void) {
@@ -115,8 +116,9 @@ export class Copy implements AttemptHandler, Breakable, BodyTap {
     })
     ports.take(backend)
     ports.running.add(this)
-    const head = this.#original.headFor(backend)
-    const cancel = ports.transport().send({ ...head, headers: [...head.headers, ...mark], body }, this)
+    const request = this.#original.requestFor(backend, body)
+    request.headers.push(...mark)
+    const cancel = ports.transport().send(request, this)
     if (!this.#over) this.#cancel = cancel
   }
 

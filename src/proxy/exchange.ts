@@ -16,7 +16,7 @@ import { interimHead, responseHead } from './headers.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
 import type { Outgoing } from './outgoing.ts'
-import type { Outlet } from './outlet.ts'
+import type { Outlet, Source } from './outlet.ts'
 import { onceClosed } from './pipelined.ts'
 import type { Ports } from './ports.ts'
 import { refuse } from './refuse.ts'
@@ -61,6 +61,7 @@ class Exchange implements Outlet {
   start(): void {
     const request = this.#request
     const response = this.#response
+    const incoming = this.#incoming
     this.#ports.opened()
     // Both sockets carry a handler from the first tick on: a reset is told by `close`, and must not end the process.
     request.on('error', ignore)
@@ -70,19 +71,19 @@ class Exchange implements Outlet {
     if (begun) this.#journal.fail('internal', 'the response had begun before the balancer got the request')
     if (begun || response.destroyed || request.socket.destroyed) return this.#closed()
     onceClosed(request, response, () => this.#closed())
-    const rule = this.#ports.denies(this.#incoming.client.address)
+    const rule = this.#ports.denies(incoming.client.address)
     if (rule !== undefined) this.#journal.denied(rule)
     if (rule !== undefined) return this.#refuse('denied', rule)
-    const admitted = look(this.#ports, this.#incoming)
+    const admitted = look(this.#ports, incoming)
     if ('result' in admitted) return this.#refuse(admitted.result, admitted.detail)
     this.#admitted = admitted
-    const facts = { admitted, upgrading: this.#options.upgrading, view: this.#view }
-    const sent = prepare(this.#ports, this.#incoming, facts, (detail) => this.#flooded(detail))
+    const [view, upgrading] = [this.#view, this.#options.upgrading]
+    const sent = prepare(this.#ports, incoming, { admitted, upgrading, view }, (detail) => this.#flooded(detail))
     if ('result' in sent) return this.#refuse(sent.result, sent.detail)
     this.#outgoing = sent
     this.#journal.target = sent.target
     const onBodyFault = this.#onBodyFault
-    this.#sending = new Sending(this.#ports, { ...facts, incoming: this.#incoming, outgoing: sent, onBodyFault })
+    this.#sending = new Sending(this.#ports, { incoming, admitted, outgoing: sent, view, onBodyFault, upgrading })
     if (this.#ports.log.refuses) return void this.#recordThenSend()
     // It may last for days: its record would come too late.
     if (this.once) this.#journal.received()
@@ -122,7 +123,7 @@ class Exchange implements Outlet {
     if (this.#request.httpVersion !== '1.0') writeHints(this.#response, interimHead(headers))
   }
 
-  onHead(...[from, status, reason, headers, resume]: Parameters<Outlet['onHead']>): boolean {
+  onHead(from: Source, status: number, reason: string, headers: string[], resume: () => void): boolean {
     // Somebody else has answered meanwhile: `close` will tell.
     if (this.#response.headersSent) return false
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304

@@ -220,7 +220,8 @@ export function without(raw: readonly string[], name: string): string[] {
 
 /** The first value of a field. */
 export function valueIn(raw: readonly string[], name: string): string | undefined {
-  for (let i = 0; i + 1 < raw.length; i += 2) if (fieldOf(raw[i]!).lower === name) return raw[i + 1]
+  for (let i = 0; i + 1 < raw.length; i += 2)
+    if (raw[i]!.length === name.length && fieldOf(raw[i]!).lower === name) return raw[i + 1]
   return undefined
 }
 

@@ -1,5 +1,6 @@
 // What is known of a request from its first look on: the same for every adapter and every version of HTTP.
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { uniqueId } from '../random.ts'
 import { type Client, type Peer, peerOf } from '../request.ts'
 import { type Encryption, encryptionOf } from './encryption.ts'
@@ -38,19 +39,18 @@ export interface Incoming {
 
 /** `trust` is undefined where nobody is believed. */
 export function incoming(request: IncomingMessage, options: HandleOptions, trust: Trust | undefined): Incoming {
-  const { socket, url = '' } = request
-  const stream = streamOf(request)
+  const { url = '' } = request
   const rawHeaders = headersOf(request)
-  const peer = (stream === undefined ? undefined : peerOfStream(stream)) ?? peerOf(socket)
+  const connection = connectionOf(request)
+  const { peer, encrypted } = connection
   const around = ambient()
   const said = trust?.trusts(peer.address, 0) === true ? saidIn(rawHeaders, trust) : undefined
-  const encrypted = 'encrypted' in socket
   return {
     request,
     options,
     requestId: said?.requestId ?? uniqueId(),
     peer,
-    client: clientOf(peer, said),
+    client: said?.chain[0] === undefined ? connection.client : clientBehind(said.chain[0]),
     said,
     ambient: around,
     trace: around?.span ?? sentTrace(rawHeaders),
@@ -58,11 +58,41 @@ export function incoming(request: IncomingMessage, options: HandleOptions, trust
     target: options.originalTarget ?? url,
     encrypted,
     encryption: encrypted ? encryptionOf(request) : undefined,
-    localPort: socket.localPort,
+    localPort: connection.localPort,
   }
 }
 
-function clientOf(peer: Peer, said: Said | undefined): Client {
-  const first = said?.chain[0]
-  return first === undefined ? { ...peer, source: 'peer' } : { ...first, source: 'forwarded' }
+const clientBehind = ({ address, port }: Peer): Client =>
+  port === undefined ? { address, source: 'forwarded' } : { address, port, source: 'forwarded' }
+
+/** What all requests of a connection have in common. */
+interface Connection {
+  readonly peer: Peer
+  /** The peer, as a client. */
+  readonly client: Client
+  readonly encrypted: boolean
+  readonly localPort: number | undefined
 }
+
+/** Of HTTP/1: there every request comes by the socket itself. */
+const known = new WeakMap<Socket, Connection>()
+
+function connectionOf(request: IncomingMessage): Connection {
+  const { socket } = request
+  const stream = streamOf(request)
+  if (stream !== undefined) return made(socket, peerOfStream(stream) ?? peerOf(socket))
+  let found = known.get(socket)
+  if (found === undefined) {
+    found = made(socket, peerOf(socket))
+    // One that is closed already has no address any more, but may have told it to others before.
+    if (!socket.destroyed) known.set(socket, found)
+  }
+  return found
+}
+
+const made = (socket: Socket, peer: Peer): Connection => ({
+  peer,
+  client: { ...peer, source: 'peer' },
+  encrypted: 'encrypted' in socket,
+  localPort: socket.localPort,
+})

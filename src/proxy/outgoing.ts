@@ -1,7 +1,6 @@
 // A request on its way to the backends: what all of them get, and what differs from one to the next.
 import { authorityOf, type Backend } from '../backend.ts'
 import { reasonOf } from '../errors.ts'
-import type { AttemptRequest } from '../transport.ts'
 import type { Admitted } from './gate.ts'
 import { type RuleFacts, RuleFault, ruled } from './header-rules.ts'
 import { type ResponseHead, strippedHead } from './headers.ts'
@@ -22,8 +21,8 @@ export interface OutgoingFacts {
 export interface Outgoing {
   /** Path and query, as backends are asked. */
   readonly target: string
-  /** The head for one backend. */
-  headFor(backend: Backend): Pick<AttemptRequest, 'backend' | 'method' | 'path' | 'headers' | 'within'>
+  /** The headers for one backend: a list of its own. */
+  headersFor(backend: Backend): string[]
   /** Applies the rules for responses; returns what went wrong, if something did. Never throws. */
   changeResponse(head: ResponseHead, status: number): string | undefined
 }
@@ -69,11 +68,10 @@ class Sent implements Outgoing {
     this.target = view.path
   }
 
-  headFor(backend: Backend): ReturnType<Outgoing['headFor']> {
-    const { request, ambient } = this.#incoming
+  headersFor(backend: Backend): string[] {
     const headers = this.#headers.slice()
     if (headers[1] === '') headers[1] = authorityOf(backend)
-    return { backend, method: request.method ?? 'GET', path: this.target, headers, within: ambient?.within }
+    return headers
   }
 
   changeResponse(head: ResponseHead, status: number): string | undefined {

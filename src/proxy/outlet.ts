@@ -7,7 +7,7 @@ import type { AttemptRequest } from '../transport.ts'
 import type { Tunnel } from './tunnel.ts'
 
 /** The pick that brought a response. */
-interface Source {
+export interface Source {
   readonly backend: BackendState
   readonly decision: Decision
 }

@@ -23,7 +23,8 @@ export function onceClosed(request: IncomingMessage, response: ServerResponse, f
     return
   }
   if (response.socket !== null) {
-    response.once('close', fn)
+    // Node tells it once.
+    response.on('close', fn)
     return
   }
   const all = waitingOn(request.socket)

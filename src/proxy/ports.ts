@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { BackendState } from '../backend.ts'
-import type { Json } from '../canonical.ts'
+import type { Json, Written } from '../canonical.ts'
 import type { Clock } from '../clock.ts'
 import type { Decision, StickyVerdict } from '../decision.ts'
 import type { BalancerError } from '../errors.ts'
@@ -118,7 +118,7 @@ export interface Ports {
   /** The configuration in force, for the record. */
   stamp(): { readonly config_hash: string; readonly config_revision: number; readonly pool: string }
   readonly redactor: {
-    headers(raw: readonly string[]): { values: Values; omitted: number }
+    headers(raw: readonly string[]): { values: Written; omitted: number }
     url(target: string): {
       path: string
       path_params?: Values | undefined

@@ -101,7 +101,9 @@ export const pathIn = (target: string): string => {
 function headersIn(raw: readonly string[] | undefined, ports: Ports): Partial<Completed['http']['request']> {
   if (raw === undefined) return none
   const { values, omitted } = ports.redactor.headers(raw)
-  return { header: values, headers_omitted: omitted === 0 ? undefined : omitted }
+  // It stands for what it says.
+  const header = values as unknown as Completed['http']['request']['header']
+  return { header, headers_omitted: omitted === 0 ? undefined : omitted }
 }
 const none = { header: undefined, headers_omitted: undefined }
 

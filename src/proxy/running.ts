@@ -1,4 +1,4 @@
-// What runs on each backend, so that it can be cut off there.
+// What runs on the backends, so that it can be cut off there.
 import type { BackendState } from '../backend.ts'
 import type { AttemptFailure } from '../outcome.ts'
 import type { Connected } from '../transport.ts'
@@ -8,27 +8,33 @@ export interface Breakable {
   readonly backend: BackendState
   /** Set once the backend may have seen the request. */
   readonly connected: Connected | undefined
+  /** Its place among those that run; -1 while it does not. Written by {@link Running}. */
+  place: number
   fail(failure: AttemptFailure): void
 }
 
 export class Running {
-  readonly #on = new Map<BackendState, Set<Breakable>>()
+  /** In no order: each knows its place, for a set of what comes and goes with every request costs more than the rest of this. */
+  readonly #all: Breakable[] = []
 
   add(one: Breakable): void {
-    const all = this.#on.get(one.backend)
-    if (all === undefined) this.#on.set(one.backend, new Set([one]))
-    else all.add(one)
+    one.place = this.#all.push(one) - 1
   }
 
   /** Must be called when it is over, however it ended. */
   delete(one: Breakable): void {
-    const all = this.#on.get(one.backend)
-    if (all?.delete(one) && all.size === 0) this.#on.delete(one.backend)
+    if (one.place === -1) return
+    const last = this.#all.pop()!
+    if (last !== one) {
+      this.#all[one.place] = last
+      last.place = one.place
+    }
+    one.place = -1
   }
 
   /** Breaks off all that runs on this backend. */
   cut(backend: BackendState): void {
-    for (const one of [...(this.#on.get(backend) ?? [])])
+    for (const one of this.#all.filter((other) => other.backend === backend))
       one.fail({
         result: 'drain-deadline',
         sent: one.connected !== undefined,

@@ -3,7 +3,7 @@ import type { BackendState } from '../backend.ts'
 import type { AttemptRequest } from '../transport.ts'
 import { RequestBody } from './body.ts'
 import type { OnBodyFault } from './body-watch.ts'
-import type { Copy } from './copy.ts'
+import type { Copy, Original } from './copy.ts'
 import type { Admitted } from './gate.ts'
 import type { Incoming } from './incoming.ts'
 import type { Outgoing } from './outgoing.ts'
@@ -52,11 +52,8 @@ export class Sending {
     // Once, however often it is sent on.
     if (!this.#drawn && this.#facts.upgrading?.asked === undefined) this.#copy = this.#mirror()
     this.#drawn = true
-    return {
-      ...this.#headFor(backend),
-      body: this.#facts.incoming.options.body ?? this.#bodyOf(this.#facts.admitted)?.copy(),
-      upgrade: this.#facts.upgrading?.asked,
-    }
+    const body = this.#facts.incoming.options.body ?? this.#bodyOf(this.#facts.admitted)?.copy()
+    return this.#madeFor(backend, body, this.#facts.upgrading?.asked)
   }
 
   /** No attempt will follow: nothing is kept for one any more. */
@@ -75,10 +72,19 @@ export class Sending {
     this.#copy?.abandon()
   }
 
-  #headFor(backend: BackendState): Omit<AttemptRequest, 'body'> {
-    const { admitted, outgoing } = this.#facts
-    const head = outgoing.headFor(backend.config)
-    return { ...head, repeatable: admitted.body === 'none' && this.#ports.further.repeats(head.method) }
+  #madeFor({ config }: BackendState, body: AttemptRequest['body'], upgrade: string | undefined): AttemptRequest {
+    const { admitted, incoming, outgoing } = this.#facts
+    const { method = 'GET' } = incoming.request
+    return {
+      backend: config,
+      method,
+      path: outgoing.target,
+      headers: outgoing.headersFor(config),
+      body,
+      repeatable: admitted.body === 'none' && this.#ports.further.repeats(method),
+      upgrade,
+      within: incoming.ambient?.within,
+    }
   }
 
   #mirror(): Copy | undefined {
@@ -87,7 +93,8 @@ export class Sending {
     const { incoming, admitted, view } = this.#facts
     const { options, requestId } = incoming
     const length = options.body?.length ?? admitted.length
-    return mirrors.copy({ requestId, view, length, given: options.body, headFor: (backend) => this.#headFor(backend) })
+    const requestFor: Original['requestFor'] = (backend, body) => this.#madeFor(backend, body, undefined)
+    return mirrors.copy({ requestId, view, length, given: options.body, requestFor })
   }
 
   #bodyOf({ body, length = 0 }: Admitted): RequestBody | undefined {

@@ -46,6 +46,7 @@ export class Try implements AttemptHandler, AttemptNote {
   result: AttemptResult | undefined
   detail: string | undefined
   endUs = 0
+  place = -1
 
   constructor(course: Course, backend: BackendState, decision: Decision, clock: Clock) {
     this.#course = course

@@ -3,12 +3,21 @@ import type { ServerResponse } from 'node:http'
 import { sendableTrailers } from './trailers.ts'
 import { addTrailers } from './versions.ts'
 
+const settled = Promise.resolve()
+
+/** What is short enough to be made a text of, in bytes. */
+const mostText = 8192
+
 export class ResponseWriter {
   readonly #response: ServerResponse
-  #resume: () => void = () => undefined
+  #resume: (() => void) | undefined
   /** The number of bytes after which the response is complete, where the last of them must wait. */
   #holdAt: number | undefined
+  /** What is not written yet: the last byte, where it must wait, or what came in the same turn as the head. */
   #held: Buffer | undefined
+  #waits = false
+  /** Whether the head was set in this turn. */
+  #fresh = false
   #paused = false
   #watched = false
   #ended = false
@@ -23,23 +32,39 @@ export class ResponseWriter {
   begin(resume: () => void, holdAt: number | undefined, whole: boolean): void {
     this.#resume = resume
     this.#holdAt = holdAt
-    // Node keeps a head until the body begins. What came with it goes out with it; otherwise the head goes alone, for the
-    // body may be long in coming.
-    if (!whole) queueMicrotask(() => this.#flush())
+    if (whole) return
+    // Node keeps a head until the body begins. What comes with it goes out with it, in one write if that is all; otherwise the
+    // head goes alone, for the body may be long in coming. Not `queueMicrotask`, which makes a resource of each.
+    this.#fresh = true
+    void settled.then(() => this.#flush())
   }
 
   #flush(): void {
-    if (this.size === 0 && !this.#ended && !this.#response.destroyed) this.#response.flushHeaders()
+    this.#fresh = false
+    if (this.#ended || this.#response.destroyed) return
+    if (this.size === 0) this.#response.flushHeaders()
+    else if (this.#held !== undefined && !this.#waits) this.#pass()
   }
 
   /** Returns false when the client is slower than the backend: `resume` is called once it has caught up. */
   write(chunk: Buffer): boolean {
+    if (this.#held !== undefined) this.#pass()
     this.size += chunk.length
     // Without a length the end of a chunked body is what completes it, and `end` sends that.
-    if (this.#holdAt !== undefined && this.size >= this.#holdAt) {
-      this.#held = chunk
-      return true
-    }
+    this.#waits = this.#holdAt !== undefined && this.size >= this.#holdAt
+    if (!this.#waits && !this.#fresh) return this.#send(chunk)
+    this.#held = chunk
+    return true
+  }
+
+  #pass(): void {
+    const chunk = this.#held!
+    this.#held = undefined
+    this.#fresh = false
+    this.#send(chunk)
+  }
+
+  #send(chunk: Buffer): boolean {
     if (this.#response.write(chunk)) return true
     this.#paused = true
     if (!this.#watched) {
@@ -47,7 +72,7 @@ export class ResponseWriter {
       this.#response.on('drain', () => {
         if (!this.#paused) return
         this.#paused = false
-        this.#resume()
+        this.#resume?.()
       })
     }
     return false
@@ -56,8 +81,11 @@ export class ResponseWriter {
   end(trailers: readonly string[]): void {
     this.#ended = true
     if (trailers.length > 0) addTrailers(this.#response, sendableTrailers(trailers))
-    if (this.#held === undefined) this.#response.end()
-    else this.#response.end(this.#held)
+    const held = this.#held
+    if (held === undefined) this.#response.end()
+    // As text it goes out with the head as one piece, which costs less than to gather two.
+    else if (held.length <= mostText) this.#response.end(held.toString('latin1'), 'latin1')
+    else this.#response.end(held)
   }
 
   /** A body of our own, whole. */

@@ -1,6 +1,7 @@
 // Foreign error codes, mapped to our results in one place.
 import type { AttemptFailure, FailedResult } from '../outcome.ts'
 import { HandshakeError } from './dial.ts'
+import type { TransportSettings } from './settings.ts'
 
 const byCode: Readonly<Record<string, FailedResult>> = {
   ECONNREFUSED: 'connect-refused',
@@ -86,3 +87,12 @@ function codeOf(error: unknown): string | undefined {
   if (typeof code === 'string') return code === 'UND_ERR_SOCKET' ? (codeOf(cause) ?? code) : code
   return codeOf(cause)
 }
+
+/** Of an attempt whose backend has let its time go by. */
+export const lateFailure = (
+  responded: boolean,
+  { headerMs, bodyIdleMs }: TransportSettings['timeouts'],
+): AttemptFailure =>
+  responded
+    ? { result: 'body-timeout', sent: true, detail: `nothing came for ${bodyIdleMs} ms` }
+    : { result: 'header-timeout', sent: true, detail: `no response within ${headerMs} ms` }

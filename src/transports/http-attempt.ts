@@ -4,8 +4,8 @@ import { Readable } from 'node:stream'
 import { reasonOf } from '../errors.ts'
 import type { AttemptFailure } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel } from '../transport.ts'
-import { failureOf } from './failure.ts'
-import type { HttpLine } from './http-line.ts'
+import { failureOf, lateFailure } from './failure.ts'
+import type { Carried, HttpLine } from './http-line.ts'
 import { abandon, newMessage, switchFault } from './http-message.ts'
 import { idleMsOf } from './idle.ts'
 import { valueIn } from './raw.ts'
@@ -15,7 +15,7 @@ import type { Lines } from './singles.ts'
 import { isStale } from './stale.ts'
 import { Teller } from './teller.ts'
 
-export class HttpAttempt {
+export class HttpAttempt implements Carried {
   readonly #request: AttemptRequest
   readonly #lines: Lines
   readonly #settings: TransportSettings
@@ -33,6 +33,8 @@ export class HttpAttempt {
   /** Connections that turned out to be closed. */
   #stale = 0
   #paused = false
+  /** Whether bytes came that belong to no response: whatever they are, they must not answer the next request. */
+  #spoiled = false
 
   constructor(request: AttemptRequest, handler: AttemptHandler, lines: Lines, settings: TransportSettings) {
     this.#request = request
@@ -85,21 +87,14 @@ export class HttpAttempt {
 
   #carry(line: HttpLine): void {
     const message = this.#message!
-    const socket = line.wake()
-    const reused = line.requests++ > 0
+    const socket = line.take(this)
     this.#carried = true
     this.#readBefore = socket.bytesRead
     this.#listen(message)
     message.onSocket(socket)
-    this.#teller.connected({
-      reused,
-      queueUs: this.#queueUs,
-      connectUs: reused ? 0 : line.connectUs,
-      stale: this.#stale,
-      peerAddress: line.peerAddress,
-    })
+    this.#teller.connected(line.connected(this.#queueUs, this.#stale))
     if (this.#teller.over) return
-    this.#awaitHead()
+    this.#await()
     this.#sendBody(message)
   }
 
@@ -125,25 +120,25 @@ export class HttpAttempt {
     // A backend can answer to the head alone.
     if (body.readableLength === 0) message.flushHeaders()
     message.on('finish', () => {
-      if (this.#response === undefined && !this.#teller.over) this.#awaitHead()
+      if (this.#response === undefined && !this.#teller.over) this.#await()
     })
   }
 
-  #awaitHead(): void {
-    const { headerMs } = this.#settings.timeouts
-    this.#line!.deadline.set(headerMs, () => {
-      // While the client is what it waits for, the backend is not late.
-      if (this.#body?.waitsForClient === true) this.#awaitHead()
-      else this.#fail({ result: 'header-timeout', sent: true, detail: `no response within ${headerMs} ms` })
-    })
+  #await(): void {
+    const { headerMs, bodyIdleMs } = this.#settings.timeouts
+    this.#line!.await(this.#response === undefined ? headerMs : bodyIdleMs)
   }
 
-  #awaitData(): void {
-    const { bodyIdleMs } = this.#settings.timeouts
-    this.#line!.deadline.set(bodyIdleMs, () => {
-      if (this.#paused) this.#awaitData()
-      else this.#fail({ result: 'body-timeout', sent: true, detail: `nothing came for ${bodyIdleMs} ms` })
-    })
+  /** For the connection: called before Node's parser sees the bytes, which may drop those that it has not asked for. */
+  onData(): void {
+    if (this.#response?.complete === true) this.#spoiled = true
+  }
+
+  /** For the connection. */
+  onDue(): void {
+    // While the client is what it waits for, the backend is not late; nor is it while we do not read.
+    if (this.#paused || this.#body?.waitsForClient === true) this.#await()
+    else this.#fail(lateFailure(this.#response !== undefined, this.#settings.timeouts))
   }
 
   #responded(response: IncomingMessage): void {
@@ -151,11 +146,10 @@ export class HttpAttempt {
     // What Node does not take for a switch of protocols lacks the headers of one.
     if (response.statusCode === 101) return this.#invalid('a switch of protocols without its headers')
     this.#response = response
-    this.#line!.response = response
     response.on('error', (error) => this.#failed(error))
     response.on('data', (chunk: Buffer) => {
       if (this.#teller.over) return
-      this.#awaitData()
+      this.#await()
       if (this.#teller.data(chunk)) return
       this.#paused = true
       response.pause()
@@ -164,12 +158,12 @@ export class HttpAttempt {
     response.on('close', () => {
       if (!response.complete) this.#failed(new Error('closed'))
     })
-    this.#awaitData()
+    this.#await()
     const { statusCode = 0, statusMessage = '', rawHeaders } = response
     this.#teller.response(statusCode, statusMessage, rawHeaders, () => {
       if (this.#teller.over || !this.#paused) return
       this.#paused = false
-      this.#awaitData()
+      this.#await()
       response.resume()
     })
   }
@@ -185,7 +179,7 @@ export class HttpAttempt {
     const restMs = stays ? idleMsOf(valueIn(response.rawHeaders, 'keep-alive'), keepAliveMs) : 0
     // From now on it may carry somebody else's request.
     this.#line = undefined
-    if (restMs > 0 && line.isOpen && !line.spoiled) {
+    if (restMs > 0 && line.isOpen && !this.#spoiled) {
       line.rest(restMs)
       this.#lines.release(line, restMs)
     } else this.#lines.discard(line)

@@ -1,30 +1,36 @@
-// One connection of the transport over `node:http`: a socket that carries one request at a time.
-import type { IncomingMessage } from 'node:http'
+// One connection to a backend, without a client around it: a socket that carries one request at a time.
 import type { Socket } from 'node:net'
 import type { Backend } from '../backend.ts'
+import type { Connected } from '../transport.ts'
 import { Deadline } from './deadline.ts'
 import { dial, peerAddressOf } from './dial.ts'
 import type { Line } from './pool.ts'
 import type { TransportSettings } from './settings.ts'
+
+/** Who is told what becomes of the connection while it carries an attempt. */
+export interface Carried {
+  onData(line: HttpLine, chunk: Buffer): void
+  /** It has ended: in order, or with an error. May be called more than once, also when the attempt has left the connection. */
+  onOver?(line: HttpLine, error: Error | undefined): void
+  /** The time that was given to {@link HttpLine.await} is over. */
+  onDue(line: HttpLine): void
+}
 
 export class HttpLine implements Line {
   readonly #backend: Backend
   readonly #settings: TransportSettings
   readonly #onClosed: (line: HttpLine, byBackend: boolean) => void
   /** For the phase that it is in: of the attempt that it carries, or of its rest. */
-  readonly deadline: Deadline
+  readonly #deadline: Deadline
   socket: Socket | undefined
-  connectUs = 0
+  #connectUs = 0
   /** The address of the socket, where the backend is given by a name. */
-  peerAddress: string | undefined
-  /** Requests that it has carried. Written by the attempts. */
+  #peerAddress: string | undefined
+  /** Requests that it has carried. */
   requests = 0
-  /** Of the attempt that it carries. Written by that attempt. */
-  response: IncomingMessage | undefined
-  /** Whether bytes came that belong to no response: whatever they are, they must not answer the next request. */
-  spoiled = false
   /** Whether it was closed by us. */
   closed = false
+  #carries: Carried | undefined
   #idle = false
   #giveUp: (() => void) | undefined
 
@@ -32,7 +38,7 @@ export class HttpLine implements Line {
     this.#backend = backend
     this.#settings = settings
     this.#onClosed = onClosed
-    this.deadline = new Deadline(settings.clock)
+    this.#deadline = new Deadline(settings.clock)
   }
 
   get isOpen(): boolean {
@@ -50,12 +56,12 @@ export class HttpLine implements Line {
         this.#giveUp = undefined
         if (error !== undefined) return settle(error)
         this.socket = socket
-        this.connectUs = clock.monoUs() - beganUs
-        this.peerAddress = peerAddressOf(this.#backend, socket)
+        this.#connectUs = clock.monoUs() - beganUs
+        this.#peerAddress = peerAddressOf(this.#backend, socket)
         socket.on('data', this.#onData)
-        socket.on('end', this.#onOver)
-        socket.on('error', this.#onOver)
-        socket.on('close', this.#onOver)
+        socket.on('end', this.#onEnd)
+        socket.on('error', this.#onError)
+        socket.on('close', this.#onClose)
         settle(undefined)
       },
     )
@@ -65,36 +71,47 @@ export class HttpLine implements Line {
     }
   }
 
-  /** Takes the connection back into use. */
-  wake(): Socket {
+  /** Takes the connection into use. */
+  take(by: Carried): Socket {
     this.#idle = false
-    this.response = undefined
-    this.deadline.clear()
+    this.#carries = by
+    this.#deadline.clear()
     return this.socket!
+  }
+
+  /** Counts one request more; returns what is told of the connection then. */
+  connected(queueUs: number, stale: number): Connected {
+    const reused = this.requests++ > 0
+    return { reused, queueUs, connectUs: reused ? 0 : this.#connectUs, stale, peerAddress: this.#peerAddress }
+  }
+
+  /** Tells who has it in so many ms, in place of what was to be told before. */
+  await(ms: number): void {
+    this.#deadline.set(ms, this.#onDue)
   }
 
   /** Puts the connection aside for at most so long. */
   rest(ms: number): void {
     this.#idle = true
-    this.response = undefined
-    this.deadline.set(ms, () => this.#drop(false))
+    this.#carries = undefined
+    this.#deadline.set(ms, this.#onDue)
   }
 
   /** Hands the socket over to somebody else: it is no line any more. */
   detach(): Socket {
     const socket = this.socket!
-    this.deadline.end()
+    this.#deadline.end()
     socket.off('data', this.#onData)
-    socket.off('end', this.#onOver)
-    socket.off('error', this.#onOver)
-    socket.off('close', this.#onOver)
+    socket.off('end', this.#onEnd)
+    socket.off('error', this.#onError)
+    socket.off('close', this.#onClose)
     this.socket = undefined
     return socket
   }
 
   destroy(): Promise<void> {
     this.closed = true
-    this.deadline.end()
+    this.#deadline.end()
     this.#giveUp?.()
     const { socket } = this
     if (socket === undefined || socket.closed) return Promise.resolve()
@@ -102,19 +119,34 @@ export class HttpLine implements Line {
     return new Promise((resolve) => socket.once('close', () => resolve()))
   }
 
-  // Called before Node's parser sees the bytes: what it has not asked for it may drop without a word.
-  readonly #onData = (): void => {
+  readonly #onData = (chunk: Buffer): void => {
     if (this.#idle) this.#drop(false)
-    else if (this.response?.complete === true) this.spoiled = true
+    else this.#carries?.onData(this, chunk)
   }
 
-  readonly #onOver = (): void => {
+  readonly #onEnd = (): void => {
     if (this.#idle) this.#drop(true)
+    else this.#carries?.onOver?.(this, undefined)
+  }
+
+  readonly #onError = (error: Error): void => {
+    if (this.#idle) this.#drop(true)
+    else this.#carries?.onOver?.(this, error)
+  }
+
+  readonly #onClose = (): void => {
+    if (this.#idle) this.#drop(true)
+    else this.#carries?.onOver?.(this, new Error('closed'))
+  }
+
+  readonly #onDue = (): void => {
+    if (this.#idle) this.#drop(false)
+    else this.#carries?.onDue(this)
   }
 
   #drop(byBackend: boolean): void {
     this.#idle = false
-    this.deadline.end()
+    this.#deadline.end()
     this.socket?.destroy()
     this.#onClosed(this, byBackend)
   }

@@ -8,7 +8,17 @@ const mostMarginMs = 1000
  * setting, which it can only shorten. 0: not at all.
  */
 export function idleMsOf(keepAlive: string | undefined, keepAliveMs: number): number {
-  const seconds = keepAlive === undefined ? undefined : /(?:^|[\s,;])timeout\s*=\s*"?(\d{1,9})/i.exec(keepAlive)?.[1]
+  if (keepAlive === undefined) return keepAliveMs
+  // Backends say the same again and again.
+  if (keepAlive !== last.said || keepAliveMs !== last.keepAliveMs)
+    last = { said: keepAlive, keepAliveMs, ms: read(keepAlive, keepAliveMs) }
+  return last.ms
+}
+
+let last = { said: '', keepAliveMs: 0, ms: 0 }
+
+function read(keepAlive: string, keepAliveMs: number): number {
+  const seconds = /(?:^|[\s,;])timeout\s*=\s*"?(\d{1,9})/i.exec(keepAlive)?.[1]
   if (seconds === undefined) return keepAliveMs
   const hintMs = Number(seconds) * 1000
   return Math.min(keepAliveMs, hintMs - Math.min(mostMarginMs, hintMs / 2))

@@ -34,7 +34,8 @@ type Settle<L> = {
   ready(line: L, queueUs: number): void
   fail(result: 'queue-full' | 'queue-timeout' | 'internal'): void
 }
-interface Waiter<L> extends Settle<L> {
+interface Waiter<L> {
+  readonly settle: Settle<L>
   readonly sinceUs: number
   cancelTimer(): void
 }
@@ -77,11 +78,11 @@ export class Pool<L extends Line> {
     const line = this.#idleOne(wish) ?? (this.#all.size < this.#config.max ? this.#create() : undefined)
     if (line !== undefined) {
       settle.ready(line, 0)
-      return () => undefined
+      return nothing
     }
     if (this.#waiting.length >= this.#config.queue) {
       settle.fail('queue-full')
-      return () => undefined
+      return nothing
     }
     return this.#wait(settle)
   }
@@ -142,7 +143,7 @@ export class Pool<L extends Line> {
     this.#retired = true
     for (const waiter of this.#waiting.splice(0)) {
       waiter.cancelTimer()
-      waiter.fail('internal')
+      waiter.settle.fail('internal')
     }
     await Promise.all([...this.#all.keys()].map((line) => line.destroy()))
     this.#all.clear()
@@ -154,7 +155,7 @@ export class Pool<L extends Line> {
       leave()
       settle.fail('queue-timeout')
     })
-    const waiter: Waiter<L> = { ...settle, sinceUs: this.#clock.monoUs(), cancelTimer: () => timer.cancel() }
+    const waiter: Waiter<L> = { settle, sinceUs: this.#clock.monoUs(), cancelTimer: () => timer.cancel() }
     const leave = (): void => {
       timer.cancel()
       const place = this.#waiting.indexOf(waiter)
@@ -166,7 +167,7 @@ export class Pool<L extends Line> {
 
   #hand(waiter: Waiter<L>, line: L): void {
     waiter.cancelTimer()
-    waiter.ready(line, this.#clock.monoUs() - waiter.sinceUs)
+    waiter.settle.ready(line, this.#clock.monoUs() - waiter.sinceUs)
   }
 
   #pass(line: L): void {
@@ -205,6 +206,8 @@ export class Pool<L extends Line> {
     return line
   }
 }
+
+const nothing = (): void => undefined
 
 /** When a connection that is made now, after so many others, is too old. */
 export function ageLimitUs(maxAgeMs: number, nowUs: number, made: number): number {

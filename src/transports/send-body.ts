@@ -14,9 +14,9 @@ export interface BodySink {
 
 /**
  * Throws where the head says something else of the length than the body, as far as that is there as a whole. The backend would
- * take the next request for what is missing, and what is too much for the next request.
+ * take the next request for what is missing, and what is too much for the next request. Returns the length that the head tells.
  */
-export function checkLength(headers: readonly string[], body: Readable | Buffer | undefined): void {
+export function checkLength(headers: readonly string[], body: Readable | Buffer | undefined): string | undefined {
   let length: string | undefined
   for (let i = 0; i + 1 < headers.length; i += 2) {
     if (headers[i]!.length !== 14 || headers[i]!.toLowerCase() !== 'content-length') continue
@@ -25,6 +25,7 @@ export function checkLength(headers: readonly string[], body: Readable | Buffer 
   }
   const actual = body instanceof Buffer ? body.length : body === undefined ? 0 : undefined
   if (length !== undefined && actual !== undefined && Number(length) !== actual) throw new Error(otherLength)
+  return length
 }
 
 const otherLength = 'a body of another length than its Content-Length'
@@ -36,6 +37,7 @@ export class BodySender {
   /** What is still to come, where the head tells. A body of another length would be taken for a part of the next request. */
   #left: number | undefined
   #stopped = false
+  #ended = false
 
   constructor(body: Readable, headers: readonly string[], sink: BodySink, fail: (failure: AttemptFailure) => void) {
     this.#body = body
@@ -50,6 +52,11 @@ export class BodySender {
     body.on('error', (error) => this.#failed({ result: 'client-gone', sent: true, detail: reasonOf(error) }))
     body.on('end', this.#onEnd)
     body.on('data', this.#onData)
+  }
+
+  /** Whether all of the body is written. */
+  get ended(): boolean {
+    return this.#ended
   }
 
   /** Whether the client is what it waits for, and not the backend. */
@@ -78,6 +85,7 @@ export class BodySender {
     if (this.#left !== undefined && this.#left > 0)
       return this.#failed({ result: 'internal', sent: true, detail: otherLength })
     this.#stopped = true
+    this.#ended = true
     this.#sink.end()
   }
 

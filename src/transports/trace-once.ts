@@ -5,6 +5,9 @@ import type { AttemptRequest } from '../transport.ts'
 /** Where undici shows each request as it is made, so that instrumentation can add headers to it. */
 const created = channel('undici:request:create')
 
+/** Whether somebody looks at requests of undici, as instrumentation does. */
+export const isWatched = ({ upgrade }: AttemptRequest): boolean => created.hasSubscribers && upgrade === undefined
+
 interface Created {
   readonly request: { headers?: unknown }
 }

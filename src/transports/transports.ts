@@ -2,17 +2,19 @@
 import { z } from 'zod'
 import type { Backend } from '../backend.ts'
 import type { Clock } from '../clock.ts'
-import type { Dial, Transport } from '../transport.ts'
+import type { AttemptRequest, Dial, Transport } from '../transport.ts'
 import { dial } from './dial.ts'
+import { directTransport } from './direct.ts'
 import { httpTransport } from './http.ts'
 import { http2Transport } from './http2.ts'
 import { wayOf } from './pools.ts'
 import type { TransportSettings } from './settings.ts'
+import { isWatched } from './trace-once.ts'
 import { undiciTransport } from './undici.ts'
 
-const makers = { undici: undiciTransport, http: httpTransport, http2: http2Transport }
+const makers = { direct: directTransport, undici: undiciTransport, http: httpTransport, http2: http2Transport }
 
-export const transportSchema = z.enum(['undici', 'http', 'http2'])
+export const transportSchema = z.enum(['direct', 'undici', 'http', 'http2'])
 
 interface Settings extends Omit<TransportSettings, 'clock'> {
   readonly backends: readonly Backend[]
@@ -66,19 +68,27 @@ export class Transports {
   #make({ connections, timeouts, tls, transport }: Settings): Transport {
     const settings = { connections, timeouts, tls, clock: this.#clock }
     const main = makers[transport](settings)
-    return transport === 'http' ? main : withUpgrades(main, httpTransport(settings))
+    if (transport === 'http') return main
+    const all = divided(main, httpTransport(settings), ({ upgrade }) => upgrade !== undefined)
+    return transport === 'direct' ? divided(all, undiciTransport(settings), isWatched) : all
   }
 }
 
-/** What asks for another protocol goes by one transport, and everything else by another. */
-const withUpgrades = (main: Transport, upgrades: Transport): Transport => ({
+/**
+ * Two transports as one: what asks for another protocol goes by one that can hand its connection over; and what somebody
+ * traces by the events of undici goes by undici, for nobody would see it elsewhere.
+ */
+const divided = (main: Transport, other: Transport, goesByOther: (request: AttemptRequest) => boolean): Transport => ({
   name: main.name,
-  send: (request, handler) => (request.upgrade === undefined ? main : upgrades).send(request, handler),
-  forget: (backend) => main.forget(backend),
+  send: (request, handler) => (goesByOther(request) ? other : main).send(request, handler),
+  forget: (backend) => {
+    main.forget(backend)
+    other.forget(backend)
+  },
   get isIdle() {
-    return main.isIdle && upgrades.isIdle
+    return main.isIdle && other.isIdle
   },
   close: async () => {
-    await Promise.all([main.close(), upgrades.close()])
+    await Promise.all([main.close(), other.close()])
   },
 })

@@ -31,7 +31,11 @@ type Preset = Readonly<Record<string, string | readonly string[]>>
 const allMethods = METHODS.filter((method) => method !== 'CONNECT')
 
 /** What carries requests to backends: the suite runs over each, and these are the options that choose it. */
-const transports: Readonly<Record<string, Partial<BalancerOptions>>> = { undici: {}, http: { transport: 'http' } }
+const transports: Readonly<Record<string, Partial<BalancerOptions>>> = {
+  direct: {},
+  undici: { transport: 'undici' },
+  http: { transport: 'http' },
+}
 
 /** The headers that a host sets before the balancer gets the request. */
 const preset = { 'set-cookie': 'host=1', 'x-host': ['1', '2'], 'x-theirs': 'host' } as const

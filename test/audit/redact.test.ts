@@ -9,9 +9,16 @@ import { canonical } from '../../src/canonical.ts'
 import { parseOptions } from '../../src/parse.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 
-const redactor = (options: object = {}, onFault: (option: string, error: unknown) => void = () => undefined) =>
-  createRedactor(redactSchema.parse(options), { clock: fakeClock(), onFault })
 const plain = (value: unknown) => JSON.parse(JSON.stringify(value))
+/** One whose headers are told as listeners get them. */
+function redactor(options: object = {}, onFault: (option: string, error: unknown) => void = () => undefined) {
+  const made = createRedactor(redactSchema.parse(options), { clock: fakeClock(), onFault })
+  const headers = (raw: readonly string[]) => {
+    const { values, omitted } = made.headers(raw)
+    return { values: JSON.parse(values.json), omitted }
+  }
+  return { ...made, headers }
+}
 
 it('keeps the values of listed headers, whatever their case, and tells name and length of the others', () => {
   const { values, omitted } = redactor({ headers: { keep: ['X-Keep'] } }).headers([

@@ -2,32 +2,17 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { pruneLog } from '../../src/audit/prune.ts'
-import { run } from '../../src/cli/command.ts'
 import { placeHold } from '../../src/log/holds.ts'
 import { queryLog } from '../../src/log/query.ts'
 import { verifyLog } from '../../src/log/verify.ts'
 import type { FileSinkOptions } from '../../src/sinks/file.ts'
+import { auditlb } from '../support/cli.ts'
 import { tempFolder } from '../support/folder.ts'
 import { openLog } from '../support/log.ts'
 
-async function prune(dir: string) {
-  let out = ''
-  let err = ''
-  const add = (text: string, to: 'out' | 'err') => {
-    if (to === 'out') out += text
-    else err += text
-    return Promise.resolve(true)
-  }
-  const code = await run(['prune', dir], {
-    in: Readable.from([]),
-    out: (text) => add(text, 'out'),
-    err: (text) => add(text, 'err'),
-  })
-  return { code, out, err }
-}
+const prune = (dir: string) => auditlb('prune', dir)
 
 const dayMs = 86_400_000
 const folder = (dir: string, instance = 'a') => join(dir, instance, 'traffic/segments')

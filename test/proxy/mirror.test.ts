@@ -127,7 +127,14 @@ function alone(given: Partial<MirrorConfig> = {}) {
       view: {},
       length: 0,
       given: undefined,
-      headFor: ({ config: at }) => ({ backend: at, method: 'GET', path: '/', headers: [], repeatable: true }),
+      requestFor: ({ config: at }, body) => ({
+        backend: at,
+        method: 'GET',
+        path: '/',
+        headers: [],
+        body,
+        repeatable: true,
+      }),
     })
   return { mirrors, clock, sent, told, copy, backend }
 }

@@ -1,4 +1,4 @@
-// The same hop over `node:http`: what a client and the log see is that of undici.
+// The same hop over `node:http`: what a client and the log see is the same.
 import { useTransport } from '../support/edge.ts'
 import './aborts.test.ts'
 import './body.test.ts'

@@ -62,7 +62,8 @@ async function strictBackend2(): Promise<StrictBackend> {
 
 /** The ways to a backend that it holds for. */
 const transports: Readonly<Record<string, Partial<BalancerOptions>>> = {
-  undici: {},
+  direct: {},
+  undici: { transport: 'undici' },
   http: { transport: 'http' },
   http2: { transport: 'http2' },
 }

@@ -83,7 +83,9 @@ describe('within its body', () => {
   it('is not what a client does that waits for a slow backend', async () => {
     const clock = fakeClock()
     const stalled = await rawBackend((socket) => void socket.pause())
-    const { port, balancer, completions } = await edge([stalled], { clock })
+    // How long the backend may take is another matter.
+    const timeouts = { headerMs: 3_600_000 }
+    const { port, balancer, completions } = await edge([stalled], { clock, timeouts })
     const client = await rawClient(port, head('Content-Length: 50000000'))
     let sent = 0
     let quiet = 0

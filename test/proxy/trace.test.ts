@@ -185,7 +185,7 @@ describe('whatever is registered as OpenTelemetry', () => {
 
   it('of several that a client sends the first goes on, and is in the record', async () => {
     const other = sent.replace(sentId, 'b'.repeat(32))
-    for (const transport of ['undici', 'http'] as const) {
+    for (const transport of ['direct', 'undici', 'http'] as const) {
       const backend = await answering()
       const { port, one } = await edge([backend], { transport })
       await send(port, { headers: ['TraceParent', sent, 'traceparent', other, 'tracestate', 'a=1'] })

@@ -37,7 +37,7 @@ interface Declared {
 }
 type Given = Omit<BalancerOptions, 'backends'> & { backends: readonly (Declared | string)[] }
 
-let usual: BalancerOptions['transport'] = 'undici'
+let usual: BalancerOptions['transport'] = 'direct'
 
 /** The transport of every balancer of this file of tests that is not given one. */
 export const useTransport = (transport: BalancerOptions['transport']): void => {

@@ -25,7 +25,11 @@ const balancer = createBalancer({
   health: { active: { path: `/?probe=${secret}`, headers: { authorization: `Bearer ${secret}` } } },
   audit: {
     redact,
-    sinks: [fileSink({ dir, instance: 'one', maxBytes: 64 * 1024 ** 3 }), stdoutSink({ format: 'json' })],
+    sinks: [
+      fileSink({ dir, instance: 'one', maxBytes: 64 * 1024 ** 3 }),
+      httpSink({ url: collector }),
+      stdoutSink({ format: 'json' }),
+    ],
   },
 })
 await balancer.ready()

@@ -1,7 +1,7 @@
 // The transports that what holds for one must hold for all of.
 import type { BalancerOptions } from '../../src/config.ts'
 
-export const transports = ['undici', 'http'] as const
+export const transports = ['direct', 'undici', 'http'] as const
 type Tested = (typeof transports)[number]
 
 /** The option of a balancer that chooses one. */

@@ -7,6 +7,7 @@ import { systemClock } from '../../src/clock.ts'
 import type { AttemptFailure } from '../../src/outcome.ts'
 import { tlsSchema } from '../../src/tls.ts'
 import type { AttemptRequest, Connected, Transport } from '../../src/transport.ts'
+import { directTransport } from '../../src/transports/direct.ts'
 import { httpTransport } from '../../src/transports/http.ts'
 import { connectionsSchema } from '../../src/transports/pool.ts'
 import { timeoutsSchema } from '../../src/transports/settings.ts'
@@ -339,7 +340,7 @@ const refusedByUndici: readonly Partial<AttemptRequest>[] = [
   { headers: ['Connection', 'a b'] },
   { headers: ['Expect', '100-continue'] },
 ]
-const makers = { undici: undiciTransport, http: httpTransport }
+const makers = { direct: directTransport, undici: undiciTransport, http: httpTransport }
 
 describe.each(transports)('what %s refuses', (name) => {
   const poison: readonly Partial<AttemptRequest>[] = [...refusedByAll, ...(name === 'undici' ? refusedByUndici : [])]

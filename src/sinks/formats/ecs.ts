@@ -2,7 +2,7 @@
 import { member } from '../../log/envelope.ts'
 import { summary } from '../../log/summary.ts'
 import type { LineEvent } from '../../sink.ts'
-import { headerOf, intAt, ipOf, lineOf, logOf, present, queryOf, severityText, textAt, uidOf } from './facts.ts'
+import { headerOf, intAt, ipOf, lineOf, logOf, queryOf, severityText, textAt, uidOf } from './facts.ts'
 
 /** Category and types that ECS allows, by the beginning of an event's name; the first that fits. */
 const kinds: readonly (readonly [beginning: string, words: string])[] = [
@@ -36,7 +36,7 @@ export function toEcs(event: LineEvent, line: string = lineOf(event)): object {
   const origin = textAt(event, 'audit.origin')
   const [category, ...types] = kinds.find(([beginning]) => name.startsWith(beginning))?.[1].split(' ') ?? []
   const durationUs = intAt(event, 'lb.timing.total_us') ?? intAt(event, 'lb.duration_us')
-  return parts({
+  return filled({
     '@timestamp': textAt(event, 'time'),
     actor: member(event, 'actor'),
     audit: { ...(member(event, 'audit') as object | undefined), log: facts(member(event, 'log')) },
@@ -95,7 +95,7 @@ export function toEcs(event: LineEvent, line: string = lineOf(event)): object {
     url: { path: textAt(event, 'url.path'), query: queryOf(event), original: textAt(event, 'url.original_path') },
     user: { id: textAt(event, 'actor.id') ?? textAt(event, 'app.principal.id') },
     user_agent: { original: headerOf(event, 'user-agent') },
-  })
+  })!
 }
 
 const endpoint = (event: LineEvent, place: string): object => ({
@@ -121,12 +121,14 @@ function withoutTrace(lb: unknown): object {
 }
 
 /** Without members that have no value, and objects that have no members. */
-function parts(value: object): object {
-  const kept = Object.entries(value).map(([key, inner]): [string, unknown] => [
-    key,
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? parts(inner) : inner,
-  ])
-  const filled = (inner: unknown): boolean =>
-    typeof inner !== 'object' || inner === null || Array.isArray(inner) || Object.keys(inner).length > 0
-  return present(Object.fromEntries(kept.filter(([, inner]) => filled(inner))))
+function filled(value: object): Record<string, unknown> | undefined {
+  const kept: Record<string, unknown> = {}
+  let some = false
+  for (const [key, given] of Object.entries(value)) {
+    const inner = typeof given === 'object' && given !== null && !Array.isArray(given) ? filled(given) : given
+    if (inner === undefined) continue
+    kept[key] = inner
+    some = true
+  }
+  return some ? kept : undefined
 }

@@ -4,15 +4,27 @@ import { canonical, type Json } from '../../canonical.ts'
 import { member } from '../../log/envelope.ts'
 import type { LineEvent } from '../../sink.ts'
 
+/** Places are few, and asked for with each event. */
+const keysOf = new Map<string, readonly string[]>()
+
+/** The value at a place such as `http.request.method`; undefined where there is none. */
+export function valueAt(event: LineEvent, place: string): unknown {
+  const known = keysOf.get(place)
+  if (known !== undefined) return member(event, ...known)
+  const keys = place.split('.')
+  keysOf.set(place, keys)
+  return member(event, ...keys)
+}
+
 /** The text at a place such as `http.request.method`; undefined where there is none. */
 export function textAt(event: LineEvent, place: string): string | undefined {
-  const value = member(event, ...place.split('.'))
+  const value = valueAt(event, place)
   return typeof value === 'string' ? value : undefined
 }
 
 /** The integer at a place; undefined where there is none. */
 export function intAt(event: LineEvent, place: string): number | undefined {
-  const value = member(event, ...place.split('.'))
+  const value = valueAt(event, place)
   return Number.isSafeInteger(value) ? (value as number) : undefined
 }
 
@@ -38,8 +50,11 @@ export const ipOf = (address: string | undefined): string | undefined =>
   address !== undefined && isIP(address) !== 0 ? address : undefined
 
 /** The members that have a value. */
-export const present = <T extends object>(members: T): T =>
-  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T
+export function present<T extends object>(members: T): T {
+  const kept = {} as T
+  for (const key in members) if (members[key] !== undefined) kept[key] = members[key]
+  return kept
+}
 
 /** The first value of a header that was kept. */
 export function headerOf(event: LineEvent, name: string): string | undefined {

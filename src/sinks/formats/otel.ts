@@ -1,5 +1,4 @@
 // The words of OpenTelemetry: an event as LogsData of OTLP 1.x in JSON, one log record with flat attributes.
-import { member } from '../../log/envelope.ts'
 import type { LineEvent } from '../../sink.ts'
 import { version } from '../../version.ts'
 import { lineOf, queryOf, redacted, severityOf, severityText, textAt, timeOf, uidOf } from './facts.ts'
@@ -43,7 +42,12 @@ export const resourceLogs = (attributes: readonly KeyValue[], logRecords: readon
 })
 
 /** Who tells it: the part that many events share. */
-export const resourceOf = (event: LineEvent): KeyValue[] => flat({ service: event.service, cloud: event.cloud })
+export function resourceOf(event: LineEvent): KeyValue[] {
+  const out: KeyValue[] = []
+  flat(event.service, 'service', out)
+  flat(event.cloud, 'cloud', out)
+  return out
+}
 
 export function recordOf(event: LineEvent, line: string): object {
   const [severity, nanos] = [severityOf(event), `${timeOf(event)}000000`]
@@ -64,36 +68,44 @@ export function recordOf(event: LineEvent, line: string): object {
 /** The methods that the semantic conventions know; any other is `_OTHER`, and told beside. */
 const methods = new Set(['CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE'])
 
+/** Members that a log record has a place of its own for, and those that are told otherwise. */
+const placed: ReadonlySet<string> = new Set([
+  'cloud',
+  'event_name',
+  'http',
+  'log',
+  'service',
+  'severity',
+  'span_id',
+  'time',
+  'trace_id',
+  'url',
+])
+
 function attributesOf(event: LineEvent): KeyValue[] {
-  const { time, severity, event_name, trace_id, span_id, service, cloud, log, url, http, ...rest } = event
-  const method = textAt(event, 'http.request.method')
-  return [
-    ...flat(rest),
-    ...flat({ audit: { log } }),
-    ...flat({ url: { ...(url as object | undefined), query: queryOf(event) } }),
-    ...(http === undefined ? [] : flat({ http: headersOf(http as object) })),
-    ...(method !== undefined && !methods.has(method) ? flat({ http: { request: { method_original: method } } }) : []),
-    ...flat({ log: { record: { uid: uidOf(event) } } }),
-  ]
+  const out: KeyValue[] = []
+  for (const key in event) if (!placed.has(key)) flat(event[key], key, out)
+  flat(event.log, 'audit.log', out)
+  const { query, ...url } = Object(event.url) as { query?: unknown }
+  flat(url, 'url', out)
+  if (query !== undefined) flat(queryOf(event), 'url.query', out)
+  http(event, out)
+  flat(uidOf(event), 'log.record.uid', out)
+  return out
 }
 
-function headersOf(http: object): object {
-  const side = (name: 'request' | 'response'): object | undefined => {
-    const part = member(http as LineEvent, name) as Record<string, unknown> | undefined
-    if (part === undefined) return undefined
-    const { header, method, ...rest } = part
-    return {
-      ...rest,
-      method: typeof method === 'string' && !methods.has(method) ? '_OTHER' : method,
-      header: Object.fromEntries(
-        Object.entries((header ?? {}) as object).map(([key, value]) => [
-          key,
-          Array.isArray(value) ? value : [redacted],
-        ]),
-      ),
-    }
+function http(event: LineEvent, out: KeyValue[]): void {
+  const { request, response, ...rest } = Object(event.http) as Record<string, Record<string, unknown> | undefined>
+  flat(rest, 'http', out)
+  for (const [side, given] of Object.entries({ request, response })) {
+    const { header, method, ...others } = Object(given) as Record<string, unknown>
+    flat(others, `http.${side}`, out)
+    for (const [name, values] of Object.entries(Object(header) as object))
+      flat(Array.isArray(values) ? values : [redacted], `http.${side}.header.${name}`, out)
+    if (typeof method !== 'string') continue
+    flat(methods.has(method) ? method : '_OTHER', 'http.request.method', out)
+    if (!methods.has(method)) flat(method, 'http.request.method_original', out)
   }
-  return { ...http, request: side('request'), response: side('response') }
 }
 
 /** What the host, or a configuration, has given names to stays one value: nobody knows how many there are. */
@@ -113,11 +125,11 @@ const closed: ReadonlySet<string> = new Set([
   'url.path_params',
 ])
 
-function flat(value: unknown, place = ''): KeyValue[] {
-  if (value === undefined) return []
+function flat(value: unknown, place: string, out: KeyValue[]): void {
+  if (value === undefined) return
   if (typeof value !== 'object' || value === null || Array.isArray(value) || closed.has(place))
-    return [{ key: place, value: anyValue(value) }]
-  return Object.entries(value).flatMap(([key, inner]) => flat(inner, place === '' ? key : `${place}.${key}`))
+    out.push({ key: place, value: anyValue(value) })
+  else for (const [key, inner] of Object.entries(value)) flat(inner, `${place}.${key}`, out)
 }
 
 function anyValue(value: unknown): AnyValue {

@@ -1,7 +1,6 @@
 // The members of an event, as a mapping takes them: what none has taken is left over, and not lost.
-import { member } from '../../../log/envelope.ts'
 import type { LineEvent } from '../../../sink.ts'
-import { intAt, textAt } from '../facts.ts'
+import { intAt, textAt, valueAt } from '../facts.ts'
 
 export class Fields {
   readonly event: LineEvent
@@ -33,7 +32,7 @@ export class Fields {
 
   /** The same without taking it. */
   look(place: string): unknown {
-    return member(this.event, ...place.split('.'))
+    return valueAt(this.event, place)
   }
 
   /** All that was not taken; undefined if nothing is left. */
@@ -49,9 +48,14 @@ export class Fields {
   #rest(value: unknown, place: string): unknown {
     if (this.#taken.has(place)) return undefined
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-    const kept = Object.entries(value)
-      .map(([key, inner]): [string, unknown] => [key, this.#rest(inner, place === '' ? key : `${place}.${key}`)])
-      .filter(([, inner]) => inner !== undefined)
-    return kept.length === 0 ? undefined : Object.fromEntries(kept)
+    const kept: Record<string, unknown> = {}
+    let some = false
+    for (const [key, inner] of Object.entries(value)) {
+      const left = this.#rest(inner, place === '' ? key : `${place}.${key}`)
+      if (left === undefined) continue
+      kept[key] = left
+      some = true
+    }
+    return some ? kept : undefined
   }
 }
