@@ -53,9 +53,12 @@ export function checkSecurity({ url: given, tls, serverName }: Secured, problem:
 
 type Problem = (part: string, message: string) => void
 
+const { url: address, ...posted } = postShape
+
 export const httpSinkSchema = z
   .strictObject({
-    ...postShape,
+    // The order is that in which problems are told.
+    url: address,
     /** The sink's name in faults, gaps and cursors. Default `http`. */
     name: nameSchema.default('http'),
     /** What a batch becomes: a format by name, or a function of your own, `(batch) => ({ contentType, body })`. Default `ndjson`. */
@@ -73,6 +76,7 @@ export const httpSinkSchema = z
         error: `expected ${Object.keys(mappings).join(' or ')}, or a function`,
       })
       .optional(),
+    ...posted,
     ...feedShape,
   })
   .superRefine(({ format, map, batchLines, batchBytes, ...others }, context) => {
