@@ -190,12 +190,12 @@ describe('witnessSink', () => {
     const two = node(dir, test.url)
     await two.audit.ready()
     two.audit.record('app.thing', {})
+    two.audit.record('access.denied', { rule: 'login' })
     await expect
       .poll(() => originsOf(test).filter(([, { vkey }]) => `${vkey}\n` === last).length, { timeout: 20_000 })
       .toBe(3)
     await two.audit.close()
     expect(first).not.toBe(last)
-    console.log('DBG', JSON.stringify(await verifyLog(test.dir, { vkey: `${first}${test.vkey}` })))
     expect(await verifyLog(test.dir, { vkey: `${first}${test.vkey}` })).toMatchObject({ ok: true, authenticated: true })
   })
 
