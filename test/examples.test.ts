@@ -310,6 +310,13 @@ describe('the demo', () => {
     expect(outputs[2]!.match(/"event_name":"access\.denied"/g)).toHaveLength(3)
   })
 
+  it('refuse has both lines of a request on disk when its response is complete', async () => {
+    const dir = join(tempFolder(), 'audit')
+    const { code, stdout } = await example('refuse', { AUDIT_DIR: dir }).ended
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '200 request.received request.completed\n' })
+    expect(await verifyLog(dir)).toMatchObject({ ok: true })
+  })
+
   it('witness names a folder that was rolled back', async () => {
     const dir = join(tempFolder(), 'work')
     const script = example('witness', { AUDIT_DIR: dir })
