@@ -175,7 +175,9 @@ export class Trail implements Audit {
     const { skipped } = this.extent
     for (const log of logNames) {
       const next = this.#recorder.next(log) + 1
-      const facts = { next, emitted: this.#emitted + 1, gaps: gaps.total + missed.total, skipped }
+      // Only what could be in this log was left out of it.
+      const left = log === 'traffic' ? { skipped } : {}
+      const facts = { next, emitted: this.#emitted + 1, gaps: gaps.total + missed.total, ...left }
       this.emit('audit.heartbeat', { log: facts }, log)
     }
   }
