@@ -2,7 +2,7 @@
 // state: it still verifies by itself, and the witness names it.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -43,14 +43,18 @@ async function beNode() {
   await run(audit, url, vkey, 'ordered a book')
   cpSync(audit, older, { recursive: true })
   await run(audit, url, vkey, 'moved a million')
-  say('the folder of the node', verify(audit, '--roster', join(central, 'roster.json')))
+  // What the witness has seen of all nodes, kept where this node cannot change it.
+  const seen = join(work, 'roster.json')
+  const answer = await fetch(`${url}/roster`, { headers: { authorization: `Bearer ${token}` } })
+  writeFileSync(seen, await answer.text())
+  say('the folder of the node', verify(audit, '--roster', seen))
   say('the folder of the witness', verify(central))
 
   // Somebody wants the second run undone.
   rmSync(audit, { recursive: true })
   cpSync(older, audit, { recursive: true })
   say('rolled back, by itself', verify(audit))
-  say('rolled back, with the roster', verify(audit, '--roster', join(central, 'roster.json')))
+  say('rolled back, with the roster', verify(audit, '--roster', seen))
 
   child.kill('SIGTERM')
   await once(child, 'exit')
