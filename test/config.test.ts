@@ -106,7 +106,7 @@ it('lists every problem at once, each with its place and what was expected', () 
       '  audit.sinks[0]: expected a sink: an object with `name` and a function `write`, got an object',
       '  audit.redact.headers.keep[0]: expected text, got 5',
       '  audit.lvl: unknown option',
-      "  audit.whenUnavailable: 'refuse' needs a file sink with durability 'group'",
+      "  audit.whenUnavailable: 'refuse' needs a file sink with durability 'group' or 'remote'",
       '  loglevel: unknown option',
     ].map((line) => line.replace('23 problems', `${error.problems.length} problems`)),
   )
