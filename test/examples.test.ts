@@ -67,6 +67,7 @@ describe('the examples', () => {
       'mounts',
       'node-http',
       'pick-any-protocol',
+      'refuse',
       'shared-trail',
       'sticky-canary',
       'tls-backend',

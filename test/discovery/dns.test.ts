@@ -117,9 +117,10 @@ it.each([
   const p = await pool({ [`A ${name}`]: { records: ['10.0.0.1'], ttl } }, { record: 'A', ...bounds })
   await p.balancer.ready()
   for (let round = 1; round <= 8; round++) {
-    await until(() => p.clock.timers > 0)
+    // One is the pulse of the log.
+    await until(() => p.clock.timers > 1)
     const before = p.clock.now()
-    while (p.clock.timers > 0) p.clock.advance(1)
+    while (p.clock.timers > 1) p.clock.advance(1)
     waits.add(p.clock.now() - before)
     await until(() => p.dns.asked.length > round)
   }

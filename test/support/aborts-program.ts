@@ -77,7 +77,7 @@ const sockets = (): number => process.getActiveResourcesInfo().filter((name) => 
 
 const settled = async (): Promise<void> => {
   const deadline = Date.now() + 20_000
-  while ((balancer.snapshot().inFlight > 0 || sockets() > 0 || clock.timers > 0) && Date.now() < deadline)
+  while ((balancer.snapshot().inFlight > 0 || sockets() > 0 || clock.timers > 1) && Date.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
