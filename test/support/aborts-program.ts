@@ -19,7 +19,7 @@ const collect = (globalThis as { gc?: () => void }).gc!
 const backend = createHttpServer((request, response) => {
   request.on('error', () => undefined)
   request.resume()
-  const fate = below(random, 4)
+  const fate = request.url === '/served' ? 0 : below(random, 4)
   if (fate === 0) response.end('ok')
   else if (fate === 1) response.write('some')
   else if (fate === 2) setTimeout(() => response.end('late'), below(random, 10))
@@ -97,6 +97,11 @@ const heap = async (): Promise<number> => {
   }
   return process.memoryUsage().heapUsed
 }
+
+// One client waits for its answer: the others leave when chance says so.
+const patient = connect(port, '127.0.0.1').resume()
+patient.write('GET /served HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+await once(patient, 'close')
 
 // What is allocated once, whatever comes, does not count.
 await round(1000)
