@@ -3,7 +3,7 @@
 import { canonical, type Json, Written } from '../canonical.ts'
 import type { AuditEvent } from '../events.ts'
 import { lbText } from './lb-line.ts'
-import { after, before, each, inOnePiece, last, lastOf, number, quoted, type Some } from './line-parts.ts'
+import { after, before, each, last, lastOf, number, quoted, type Some } from './line-parts.ts'
 
 type Completed = AuditEvent<'request.completed'>
 
@@ -53,7 +53,7 @@ export function completedLine(event: Completed): string | undefined {
   text += service(event.service, event.outcome, event.severity, event.span_id) + time(event.time)
   if (event.tls !== undefined) text += after('tls', event.tls)
   if (event.trace_id !== undefined) text += after('trace_id', event.trace_id)
-  return inOnePiece(`${text},"url":${place(url)}}`)
+  return `${text},"url":${place(url)}}`
 }
 
 const methodText = (text: string): string => `"method":${quoted(text)}},"response":{"body":{"size":`

@@ -43,18 +43,6 @@ export const after = (name: string, value: Some): string =>
 export const before = (name: string, value: Some): string =>
   value === undefined ? '' : `"${name}":${canonical(value)},`
 
-/** Kept, so that looking is not left out as of no use. */
-const looked = { at: 0 }
-
-/**
- * The same text, in one piece: V8 keeps what was put together as a tree until somebody looks into it, and a tree that waits to
- * be written costs the garbage collector more than the text.
- */
-export function inOnePiece(text: string): string {
-  looked.at = text.charCodeAt(text.length - 1)
-  return text
-}
-
 /** Remembers the last text that was made, by what it was made of. */
 export function last<A>(make: (a: A) => string): (a: A) => string {
   let [of, made]: [A | undefined, string] = [undefined, '']

@@ -1,47 +1,125 @@
-// Lines that were taken and are in no batch yet: a bounded queue.
+// Lines on their way to the disk: a bounded queue of bytes. They are encoded at once, for texts that wait would be moved about
+// by the garbage collector, at a higher price than that of writing them.
+import { type Hash, leafHashIn } from './merkle.ts'
 
-// What waits when the disk stalls: at most 64 MiB of text, about a second of the heaviest traffic that one process serves.
-const maxLines = 100_000
-const maxChars = 64 * 1_048_576
+// One write of this size costs no more per line than a larger one, and the longest line has room in it.
+const chunkBytes = 262_144
+// What waits when the disk stalls: at most 64 MiB, about a second of the heaviest traffic that one process serves.
+const mostLines = 100_000
+const mostBytes = 64 * 1_048_576
 
-export class PendingLines {
-  private lines: string[] = []
-  /** Lines before it were taken. */
-  private head = 0
-  private size = 0
+/** Buffers that are free again, for all logs. */
+const spare: Buffer[] = []
+const mostSpare = 8
 
-  get count(): number {
-    return this.lines.length - this.head
+/** Lines that go out in one write, unless that would be too much for the segment. */
+class Chunk {
+  readonly buffer: Buffer
+  /** Where each line ends, behind its line end. */
+  readonly ends: number[] = []
+  // The first byte is not data: it stands before the first line, for leafHashIn.
+  end = 1
+  /** Where the first line begins that is not written. */
+  from = 1
+  /** The first line that is not in the tree. */
+  next = 0
+
+  constructor(bytes: number) {
+    this.buffer =
+      bytes > chunkBytes ? Buffer.allocUnsafeSlow(bytes) : (spare.pop() ?? Buffer.allocUnsafeSlow(chunkBytes))
   }
 
-  /** Their length in UTF-16 units. */
-  get chars(): number {
-    return this.size
-  }
-
-  /** Returns false, and does not take the line, when too much waits. */
+  /** Returns whether there was room for the line. */
   push(line: string): boolean {
-    if (this.count >= maxLines || this.size + line.length > maxChars) return false
-    this.lines.push(line)
-    this.size += line.length
+    // No UTF-16 unit takes more than 3 bytes in UTF-8.
+    const { buffer, end } = this
+    const room = buffer.length - 1 - end
+    if (line.length * 3 > room && Buffer.byteLength(line) > room) return false
+    const last = end + buffer.write(line, end, 'utf8')
+    buffer[last] = 0x0a
+    this.end = last + 1
+    this.ends.push(this.end)
     return true
   }
 
-  /** The lines, as they will be written. */
-  get all(): readonly string[] {
-    return this.lines.slice(this.head)
+  /** Behind the last line that is in the tree. */
+  get treeEnd(): number {
+    return this.next === 0 ? 1 : this.ends[this.next - 1]!
+  }
+}
+
+/** Lines go in at one end, into the tree in the middle, and leave at the other end once they are written. */
+export class PendingLines {
+  private chunks: Chunk[] = []
+  /** The chunk that still takes lines: the last one, or none. What is on its way to the disk takes none. */
+  private open: Chunk | undefined
+  /** How much memory they take. */
+  private held = 0
+  /** How many lines wait to get into the tree, and their size. */
+  count = 0
+  bytes = 0
+  /** How many lines are in the tree and not yet written. */
+  taken = 0
+
+  /** Returns false, and does not take the line, when too much waits. */
+  push(line: string): boolean {
+    if (this.count >= mostLines) return false
+    let before = this.open?.end
+    if (this.open?.push(line) !== true) {
+      if (this.held >= mostBytes) return false
+      this.open = new Chunk(Buffer.byteLength(line) + 2)
+      this.chunks.push(this.open)
+      this.held += this.open.buffer.length
+      before = this.open.end
+      this.open.push(line)
+    }
+    this.bytes += this.open.end - before!
+    this.count++
+    return true
   }
 
-  /** Hands lines to `take`, which returns how many it took from the given index on; returns that as well. */
-  drain(take: (lines: readonly string[], from: number) => number): number {
-    const taken = take(this.lines, this.head)
-    for (let i = this.head; i < this.head + taken; i++) this.size -= this.lines[i]!.length
-    this.head += taken
-    // Once half of the array is taken, so that each line is moved once at most.
-    if (2 * this.head >= this.lines.length) {
-      this.lines = this.lines.slice(this.head)
-      this.head = 0
+  /**
+   * Takes at most `most` lines, all of one chunk, tells the leaf of each, and returns how many it took. It stops before a line
+   * with which they would be larger than `room`; the first line is always taken when `mustTake` is true.
+   */
+  take(most: number, room: number, mustTake: boolean, onLeaf: (leaf: Hash) => void): number {
+    const [chunk] = this.chunks
+    if (chunk === undefined) return 0
+    if (chunk === this.open) this.open = undefined
+    const { buffer, ends, from, next } = chunk
+    const last = Math.min(ends.length, next + most)
+    let start = chunk.treeEnd
+    for (; chunk.next < last; chunk.next++) {
+      const end = ends[chunk.next]!
+      if (end - from > room && !(mustTake && chunk.next === next)) break
+      onLeaf(leafHashIn(buffer, start, end - 1))
+      this.bytes -= end - start
+      start = end
     }
-    return taken
+    this.taken = chunk.next - next
+    this.count -= this.taken
+    return this.taken
+  }
+
+  /** The lines that are in the tree and not yet written, a line end after each. Valid until `written`. */
+  get batch(): Buffer {
+    const { buffer, from, treeEnd } = this.chunks[0]!
+    return buffer.subarray(from, treeEnd)
+  }
+
+  /** The batch is written. */
+  written(): void {
+    const chunk = this.chunks[0]!
+    this.taken = 0
+    chunk.from = chunk.treeEnd
+    if (chunk.next < chunk.ends.length) return
+    this.chunks.shift()
+    this.held -= chunk.buffer.length
+    if (spare.length < mostSpare && chunk.buffer.length === chunkBytes) spare.push(chunk.buffer)
+  }
+
+  /** All that is not written, in the order of the log. */
+  get all(): readonly Buffer[] {
+    return this.chunks.map(({ buffer, from, end }) => buffer.subarray(from, end))
   }
 }

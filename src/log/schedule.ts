@@ -16,7 +16,7 @@ import { Waiters } from './waiters.ts'
 
 // A write for each line would cost more than the line.
 const coalesceMs = 10
-const eagerChars = 262_144
+const eagerBytes = 262_144
 const syncMs = 100
 
 export interface WriterOptions {
@@ -105,7 +105,7 @@ export class Schedule {
   /** Takes a line, which is written soon. Returns false, and does not take it, when too much waits. */
   push(line: string): boolean {
     if (this.closing || !this.segments.push(line)) return false
-    if (this.segments.waitingChars >= eagerChars) this.kick()
+    if (this.segments.waitingBytes >= eagerBytes) this.kick()
     else this.flushing.arm()
     return true
   }
@@ -167,7 +167,7 @@ export class Schedule {
     const urgent = this.closing || this.waiters.any
     if (segments.waiting > 0) {
       if (segments.rotationDue) return todo.rotate
-      if (urgent || this.flushing.due || segments.waitingChars >= eagerChars) return todo.write
+      if (urgent || this.flushing.due || segments.waitingBytes >= eagerBytes) return todo.write
     } else if (this.rotateDue) return todo.rotate
     const written = this.tiles.size
     const sign = (this.closing || this.signing.due || checkpoints.urgent) && checkpoints.possible
@@ -180,9 +180,12 @@ export class Schedule {
     const { reserve } = this.context
     if (reserve.out) await reserve.admit(this.log)
     const before = segments.size
+    const { waiting } = segments
+    const { size } = this.tiles
+    this.flushing.clear()
     await segments.write(checkpoints.limit)
-    if (segments.waiting === 0) this.flushing.clear()
-    else this.flushing.raise()
+    // Lines that came meanwhile have time of their own.
+    if (this.tiles.size - size < waiting) this.flushing.raise()
     if (segments.size === before) return
     checkpoints.grown()
     if (this.signers.any || this.tiles.size - checkpoints.size >= options.checkpoint.lines) this.signing.raise()

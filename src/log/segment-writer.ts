@@ -2,7 +2,6 @@
 //
 // One call at a time, but for `push` and `flushSync`. One that failed is made again, and goes on where it stood.
 import type { Clock } from '../clock.ts'
-import { Batch } from './batch.ts'
 import { PendingLines } from './pending.ts'
 import { SegmentFile, writeAllSync } from './segment-file.ts'
 import type { Segment } from './segments.ts'
@@ -19,7 +18,6 @@ export interface SegmentOptions {
 
 export class SegmentWriter {
   private readonly pending = new PendingLines()
-  private readonly batch = new Batch()
   /** Whether the next line has no room in the segment. */
   private full = false
   /** The segment that is about to replace the one that is written to. */
@@ -37,26 +35,26 @@ export class SegmentWriter {
 
   /** Whether lines are in the tree that could not be written yet. */
   get batched(): boolean {
-    return this.batch.lines > 0
+    return this.pending.taken > 0
   }
 
-  /** How many lines wait to get into the tree, and their length in UTF-16 units. */
+  /** How many lines wait to get into the tree, and their size. */
   get waiting(): number {
     return this.pending.count
   }
 
-  get waitingChars(): number {
-    return this.pending.chars
+  get waitingBytes(): number {
+    return this.pending.bytes
   }
 
   /** Lines that are in no segment. */
   get unwritten(): number {
-    return this.pending.count + this.batch.lines
+    return this.pending.count + this.pending.taken
   }
 
   /** How many lines were written, from the first of the log on. */
   get size(): number {
-    return this.options.tiles.size - this.batch.lines
+    return this.options.tiles.size - this.pending.taken
   }
 
   get maxBytes(): number {
@@ -77,19 +75,17 @@ export class SegmentWriter {
 
   /** Writes what waits, as far as there is room and up to line `limit`. Lines that could not be written go first. */
   async write(limit: number): Promise<void> {
-    if (this.batch.lines === 0 && this.fill(limit) === 0) return
-    await this.file.write(this.batch.bytes, this.options.clock.now())
-    this.batch.clear()
+    const { pending, file } = this
+    if (pending.taken === 0 && this.fill(limit) === 0) return
+    await file.write(pending.batch, this.options.clock.now())
+    pending.written()
   }
 
   private fill(limit: number): number {
     const { tiles, maxBytes } = this.options
     const { bytes } = this.file
     const room = tiles.size < this.pinned ? Infinity : maxBytes - bytes
-    const taken = this.pending.drain((lines, from) => {
-      const to = Math.min(lines.length, from + limit - tiles.size)
-      return this.batch.fill(lines, from, to, room, bytes === 0, (leaf) => tiles.push(leaf))
-    })
+    const taken = this.pending.take(limit - tiles.size, room, bytes === 0, (leaf) => tiles.push(leaf))
     this.full = taken === 0 && limit > tiles.size
     return taken
   }
@@ -127,19 +123,13 @@ export class SegmentWriter {
    * places with the same bytes, and so do those of a process that goes on after all. Throws what the system says.
    */
   flushSync(): void {
-    const lines = this.pending.all
-    if (this.batch.lines === 0 && lines.length === 0) return
+    const { pending } = this
+    if (this.unwritten === 0) return
     const { dir, mode, tiles } = this.options
-    this.pinned = tiles.size + lines.length
+    this.pinned = tiles.size + pending.count
     const place = this.coming === undefined ? this.file.place() : SegmentFile.placeOf(dir, this.coming, mode)
     let { at } = place
-    if (this.batch.lines > 0) at = writeAllSync(place.fd, this.batch.bytes, at)
-    // One text of all could be longer than a string can be.
-    for (let i = 0; i < lines.length; i += flushLines) {
-      at = writeAllSync(place.fd, Buffer.from(`${lines.slice(i, i + flushLines).join('\n')}\n`), at)
-    }
+    for (const bytes of pending.all) at = writeAllSync(place.fd, bytes, at)
     place.sync()
   }
 }
-
-const flushLines = 1_000
