@@ -142,8 +142,8 @@ class Exchange implements Outlet {
     writeHead(this.#response, status, reason, head.headers)
     this.#options.onHead?.()
     this.#sending?.free()
-    const holdAt = this.#ports.log.waits && !bodiless ? head.length : undefined
-    this.#writer.begin(resume, holdAt, bodiless || head.length === 0)
+    const holds = this.#ports.log.waits && !bodiless
+    this.#writer.begin(resume, head.length, { holds, whole: bodiless || head.length === 0 })
     return true
   }
 

@@ -1,7 +1,7 @@
 // The body of a response on its way to the client: counted, with backpressure, its last byte held where it must wait.
 import type { ServerResponse } from 'node:http'
 import { sendableTrailers } from './trailers.ts'
-import { addTrailers } from './versions.ts'
+import { addTrailers, streamOf } from './versions.ts'
 
 const settled = Promise.resolve()
 
@@ -11,8 +11,10 @@ const mostText = 8192
 export class ResponseWriter {
   readonly #response: ServerResponse
   #resume: (() => void) | undefined
-  /** The number of bytes after which the response is complete, where the last of them must wait. */
-  #holdAt: number | undefined
+  /** How long the body is, where that is told. */
+  #length: number | undefined
+  /** Whether the last byte must wait. */
+  #holds = false
   /** What is not written yet: the last byte, where it must wait, or what came in the same turn as the head. */
   #held: Buffer | undefined
   #waits = false
@@ -29,9 +31,10 @@ export class ResponseWriter {
   }
 
   /** The head is set. `whole`: nothing follows it, so that it is the end of the response too. */
-  begin(resume: () => void, holdAt: number | undefined, whole: boolean): void {
+  begin(resume: () => void, length: number | undefined, { holds, whole }: { holds: boolean; whole: boolean }): void {
     this.#resume = resume
-    this.#holdAt = holdAt
+    this.#length = length
+    this.#holds = holds
     if (whole) return
     // Node keeps a head until the body begins. What comes with it goes out with it, in one write if that is all; otherwise the
     // head goes alone, for the body may be long in coming. Not `queueMicrotask`, which makes a resource of each.
@@ -51,7 +54,7 @@ export class ResponseWriter {
     if (this.#held !== undefined) this.#pass()
     this.size += chunk.length
     // Without a length the end of a chunked body is what completes it, and `end` sends that.
-    this.#waits = this.#holdAt !== undefined && this.size >= this.#holdAt
+    this.#waits = this.#holds && this.#length !== undefined && this.size >= this.#length
     if (!this.#waits && !this.#fresh) return this.#send(chunk)
     this.#held = chunk
     return true
@@ -81,11 +84,23 @@ export class ResponseWriter {
   end(trailers: readonly string[]): void {
     this.#ended = true
     if (trailers.length > 0) addTrailers(this.#response, sendableTrailers(trailers))
+    const response = this.#response
     const held = this.#held
-    if (held === undefined) this.#response.end()
-    // As text it goes out with the head as one piece, which costs less than to gather two.
-    else if (held.length <= mostText) this.#response.end(held.toString('latin1'), 'latin1')
-    else this.#response.end(held)
+    if (held === undefined) response.end()
+    else if (held.length > mostText) response.end(held)
+    else this.#endWith(held.toString('latin1'))
+  }
+
+  /** As text it goes out with the head as one piece, which costs less than to gather two. */
+  #endWith(text: string): void {
+    const response = this.#response
+    const { socket } = response
+    if (this.size !== this.#length || socket === null || streamOf(response) !== undefined)
+      return void response.end(text, 'latin1')
+    // Node would gather it with an empty piece that marks the end.
+    response.write(text, 'latin1')
+    socket.uncork()
+    response.end()
   }
 
   /** A body of our own, whole. */

@@ -10,7 +10,7 @@ import type { TransportSettings } from './settings.ts'
 export function directTransport(settings: TransportSettings): Transport {
   const { connections, clock } = settings
   const pools = new Pools(
-    (backend) => new Pool<HttpLine>((onClosed) => new HttpLine(backend, settings, onClosed), connections, clock),
+    (backend) => new Pool<HttpLine>((onClosed) => new HttpLine(backend, settings, onClosed, false), connections, clock),
   )
   const inNextPhase = nextPhase()
   return {

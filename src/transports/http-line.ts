@@ -20,6 +20,7 @@ export class HttpLine implements Line {
   readonly #backend: Backend
   readonly #settings: TransportSettings
   readonly #onClosed: (line: HttpLine, byBackend: boolean) => void
+  readonly #onRead: ((bytes: Buffer) => void) | undefined
   /** For the phase that it is in: of the attempt that it carries, or of its rest. */
   readonly #deadline: Deadline
   socket: Socket | undefined
@@ -34,10 +35,17 @@ export class HttpLine implements Line {
   #idle = false
   #giveUp: (() => void) | undefined
 
-  constructor(backend: Backend, settings: TransportSettings, onClosed: (line: HttpLine, byBackend: boolean) => void) {
+  /** `streams`: whether somebody reads the socket as a stream as well. */
+  constructor(
+    backend: Backend,
+    settings: TransportSettings,
+    onClosed: (line: HttpLine, byBackend: boolean) => void,
+    streams: boolean,
+  ) {
     this.#backend = backend
     this.#settings = settings
     this.#onClosed = onClosed
+    this.#onRead = streams ? undefined : this.#onData
     this.#deadline = new Deadline(settings.clock)
   }
 
@@ -51,7 +59,7 @@ export class HttpLine implements Line {
     const beganUs = clock.monoUs()
     const giveUp = dial(
       this.#backend,
-      { clock, connectMs: timeouts.connectMs, protocols: ['http/1.1'], tls },
+      { clock, connectMs: timeouts.connectMs, protocols: ['http/1.1'], tls, onRead: this.#onRead },
       (error, socket) => {
         this.#giveUp = undefined
         if (error !== undefined) return settle(error)

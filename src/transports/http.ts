@@ -10,7 +10,7 @@ import { Singles } from './singles.ts'
 export function httpTransport(settings: TransportSettings): Transport {
   const { connections, clock } = settings
   const pools = new Pools(
-    (backend) => new Pool<HttpLine>((onClosed) => new HttpLine(backend, settings, onClosed), connections, clock),
+    (backend) => new Pool<HttpLine>((onClosed) => new HttpLine(backend, settings, onClosed, true), connections, clock),
   )
   // A connection that becomes another protocol's never comes back: it is no part of a pool.
   const singles = new Singles()
@@ -18,7 +18,7 @@ export function httpTransport(settings: TransportSettings): Transport {
     const lines =
       request.upgrade === undefined
         ? pools.of(request.backend)
-        : singles.of(() => new HttpLine(request.backend, settings, () => undefined))
+        : singles.of(() => new HttpLine(request.backend, settings, () => undefined, true))
     return new HttpAttempt(request, handler, lines, settings).start()
   }
   return {
