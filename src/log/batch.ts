@@ -1,8 +1,8 @@
 // Lines on their way to the disk: one buffer that is filled, written, and filled again.
 import { type Hash, leafHashIn } from './merkle.ts'
 
-// One write of this size costs no more per line than a larger one, and is soon done.
-const targetBytes = 1_048_576
+// A write of a quarter of this costs no more per line. But where the event loop is busy each takes one of its turns, however long.
+const targetBytes = 4_194_304
 
 export class Batch {
   // The first byte is not data: it stands before the first line, for leafHashIn.
