@@ -2,8 +2,9 @@
 // by the garbage collector, at a higher price than that of writing them.
 import { type Hash, leafHashIn } from './merkle.ts'
 
-// One write of this size costs no more per line than a larger one, and the longest line has room in it.
-const chunkBytes = 262_144
+const leastBytes = 65_536
+// A write of a sixteenth of this costs no more per line. But where the event loop is busy each takes one of its turns, however long.
+const chunkBytes = 4_194_304
 // What waits when the disk stalls: at most 64 MiB, about a second of the heaviest traffic that one process serves.
 const mostLines = 100_000
 const mostBytes = 64 * 1_048_576
@@ -14,7 +15,7 @@ const mostSpare = 8
 
 /** Lines that go out in one write, unless that would be too much for the segment. */
 class Chunk {
-  readonly buffer: Buffer
+  buffer = spare.pop() ?? Buffer.allocUnsafeSlow(leastBytes)
   /** Where each line ends, behind its line end. */
   readonly ends: number[] = []
   // The first byte is not data: it stands before the first line, for leafHashIn.
@@ -24,21 +25,24 @@ class Chunk {
   /** The first line that is not in the tree. */
   next = 0
 
-  constructor(bytes: number) {
-    this.buffer =
-      bytes > chunkBytes ? Buffer.allocUnsafeSlow(bytes) : (spare.pop() ?? Buffer.allocUnsafeSlow(chunkBytes))
-  }
-
-  /** Returns whether there was room for the line. */
+  /** Returns whether there was room for the line; there is for the first one. */
   push(line: string): boolean {
+    const { end } = this
     // No UTF-16 unit takes more than 3 bytes in UTF-8.
-    const { buffer, end } = this
-    const room = buffer.length - 1 - end
-    if (line.length * 3 > room && Buffer.byteLength(line) > room) return false
-    const last = end + buffer.write(line, end, 'utf8')
-    buffer[last] = 0x0a
+    if (end + line.length * 3 >= this.buffer.length && !this.reserve(end + Buffer.byteLength(line) + 1)) return false
+    const last = end + this.buffer.write(line, end, 'utf8')
+    this.buffer[last] = 0x0a
     this.end = last + 1
     this.ends.push(this.end)
+    return true
+  }
+
+  private reserve(bytes: number): boolean {
+    const { buffer, end } = this
+    if (bytes <= buffer.length) return true
+    if (bytes > chunkBytes && end > 1) return false
+    this.buffer = Buffer.allocUnsafeSlow(Math.max(bytes, Math.min(2 * buffer.length, chunkBytes)))
+    buffer.copy(this.buffer, 0, 0, end)
     return true
   }
 
@@ -53,8 +57,6 @@ export class PendingLines {
   private chunks: Chunk[] = []
   /** The chunk that still takes lines: the last one, or none. What is on its way to the disk takes none. */
   private open: Chunk | undefined
-  /** How much memory they take. */
-  private held = 0
   /** How many lines wait to get into the tree, and their size. */
   count = 0
   bytes = 0
@@ -63,13 +65,11 @@ export class PendingLines {
 
   /** Returns false, and does not take the line, when too much waits. */
   push(line: string): boolean {
-    if (this.count >= mostLines) return false
+    if (this.count >= mostLines || this.bytes + line.length > mostBytes) return false
     let before = this.open?.end
     if (this.open?.push(line) !== true) {
-      if (this.held >= mostBytes) return false
-      this.open = new Chunk(Buffer.byteLength(line) + 2)
+      this.open = new Chunk()
       this.chunks.push(this.open)
-      this.held += this.open.buffer.length
       before = this.open.end
       this.open.push(line)
     }
@@ -114,8 +114,7 @@ export class PendingLines {
     chunk.from = chunk.treeEnd
     if (chunk.next < chunk.ends.length) return
     this.chunks.shift()
-    this.held -= chunk.buffer.length
-    if (spare.length < mostSpare && chunk.buffer.length === chunkBytes) spare.push(chunk.buffer)
+    if (spare.length < mostSpare && chunk.buffer.length <= chunkBytes) spare.push(chunk.buffer)
   }
 
   /** All that is not written, in the order of the log. */

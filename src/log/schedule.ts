@@ -45,6 +45,8 @@ export class Schedule {
   readonly signers = new Waiters()
   /** Lines that are fsynced. Written by sync. */
   durableSize: number
+  /** Lines below wait for no fsync and no checkpoint to be written; those after do, for they may come without end. Written by write. */
+  private roundEnd = 0
   private readonly flushing: Alarm
   private readonly syncing: Alarm
   private readonly signing: Alarm
@@ -164,21 +166,22 @@ export class Schedule {
     const { segments, checkpoints, todo } = this
     if (this.lookDue) return todo.inspect
     if (segments.batched) return todo.write
+    if (segments.waiting > 0 ? segments.rotationDue : this.rotateDue) return todo.rotate
     const urgent = this.closing || this.waiters.any
-    if (segments.waiting > 0) {
-      if (segments.rotationDue) return todo.rotate
-      if (urgent || this.flushing.due || segments.waitingBytes >= eagerBytes) return todo.write
-    } else if (this.rotateDue) return todo.rotate
+    const eager = urgent || this.flushing.due || segments.waitingBytes >= eagerBytes
+    const write = eager && segments.waiting > 0 ? todo.write : undefined
     const written = this.tiles.size
+    if (written < this.roundEnd && write !== undefined) return write
     const sign = (this.closing || this.signing.due || checkpoints.urgent) && checkpoints.possible
     if (this.durableSize < written && (urgent || sign || this.syncing.due)) return todo.sync
-    return sign ? todo.publish : undefined
+    return sign ? todo.publish : write
   }
 
   private async write(): Promise<void> {
     const { segments, checkpoints, options } = this
     const { reserve } = this.context
     if (reserve.out) await reserve.admit(this.log)
+    if (this.tiles.size >= this.roundEnd) this.roundEnd = this.tiles.size + segments.waiting
     const before = segments.size
     const { waiting } = segments
     const { size } = this.tiles

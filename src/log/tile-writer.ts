@@ -1,9 +1,10 @@
 // The tree of a log that is being written, and the tiles that keep its hashes.
-import { mkdir, open, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Hash, hashBytes, Tree, toHash } from './merkle.ts'
 import { isMissing, orMissing, syncDir } from './segments.ts'
 import { readTile, tileEdge, tilePath, tileWidth } from './tiles.ts'
+import { together } from './together.ts'
 
 /** A tile that is filled. */
 interface Edge {
@@ -104,17 +105,20 @@ export class TileWriter {
 
   /** Writes the full tiles that came, and the partial ones of this size: what a checkpoint of this size needs. */
   async save(): Promise<void> {
-    for (let tile = this.full[0]; tile !== undefined; tile = this.full[0]) {
-      await this.write(tile.path, tile.bytes)
-      this.full.shift()
-    }
-    const current: string[] = []
-    for (const [level, edge] of this.edges.entries()) {
-      if (edge.width === 0) continue
-      const path = tilePath(level, tileEdge(this.size, level).index, edge.width)
-      if (!this.partials.includes(path)) await this.write(path, edge.bytes.subarray(0, edge.width * hashBytes))
-      current.push(path)
-    }
+    const partials = [...this.edges.entries()].flatMap(([level, { bytes, width }]) =>
+      width === 0
+        ? []
+        : [
+            {
+              path: tilePath(level, tileEdge(this.size, level).index, width),
+              bytes: bytes.subarray(0, width * hashBytes),
+            },
+          ],
+    )
+    const fresh = partials.filter(({ path }) => !this.partials.includes(path))
+    await together([...this.full, ...fresh], ({ path, bytes }) => this.write(path, bytes))
+    this.full.length = 0
+    const current = partials.map(({ path }) => path)
     this.obsolete.push(...this.partials.filter((path) => !current.includes(path)))
     this.partials = current
   }
@@ -128,12 +132,13 @@ export class TileWriter {
 
   /** Deletes partial tiles that wider ones replaced. Must not be called before the checkpoint of the last save is published. */
   async tidy(): Promise<void> {
-    for (let path = this.obsolete.pop(); path !== undefined; path = this.obsolete.pop()) {
-      if (this.kept.includes(path) || this.partials.includes(path)) continue
+    const gone = this.obsolete.filter((path) => !this.kept.includes(path) && !this.partials.includes(path))
+    await together(gone, async (path) => {
       this.unsynced.delete(path)
       await orMissing(unlink(join(this.logDir, path)), undefined)
       this.emptied.add(dirname(path))
-    }
+    })
+    this.obsolete.length = 0
   }
 
   /**
@@ -143,22 +148,17 @@ export class TileWriter {
   async sync(published: boolean): Promise<void> {
     const dirs = new Set<string>()
     for (const path of this.unsynced) {
-      const handle = await open(join(this.logDir, path), 'r')
-      try {
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
       for (let dir = dirname(path); dir !== '.'; dir = dirname(dir)) dirs.add(dir)
     }
-    for (const dir of dirs) await syncDir(join(this.logDir, dir))
+    // What syncs a folder syncs a file as well.
+    await together([...this.unsynced, ...dirs], (path) => syncDir(join(this.logDir, path)))
     this.unsynced.clear()
     this.obsolete.push(...this.kept)
     this.kept = this.partials
     if (!published) return
     await this.tidy()
     // Fails as long as a partial tile is in there.
-    for (const dir of this.emptied) await rmdir(join(this.logDir, dir)).catch(() => {})
+    await together(this.emptied, (dir) => rmdir(join(this.logDir, dir)).catch(() => {}))
     this.emptied.clear()
   }
 

@@ -1,7 +1,8 @@
 // Tiles lie where C2SP tlog-tiles says, and a tree goes on from them.
 import { appendFileSync, existsSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { leafHash, Tree } from '../../src/log/merkle.ts'
 import { TileWriter } from '../../src/log/tile-writer.ts'
 import { readTile, tileEdge, tilePath } from '../../src/log/tiles.ts'
@@ -46,6 +47,35 @@ describe('TileWriter', () => {
       await writer.sync(true)
     }
     expect(await readTile(dir, 0, 1, 256)).toEqual(Array.from({ length: 256 }, (_, i) => leaf(256 + i)))
+  })
+
+  it('syncs many at once, and all of them again after one failed', async () => {
+    const dir = tempFolder()
+    const writer = (await TileWriter.load(dir, 0o640, 0))!
+    for (let i = 0; i < 40 * 256; i++) writer.push(leaf(i))
+    await writer.save()
+    const handle = await open(join(dir, 'tile/0/000'), 'r')
+    const handles: FileHandle = Object.getPrototypeOf(handle)
+    await handle.close()
+    const { sync } = handles
+    let [running, most, calls] = [0, 0, 0]
+    const watched = vi.spyOn(handles, 'sync').mockImplementation(async function (this: FileHandle) {
+      most = Math.max(most, ++running)
+      try {
+        if (++calls === 7) throw new Error('EIO')
+        await sync.call(this)
+      } finally {
+        running--
+      }
+    })
+    await expect(writer.sync(true)).rejects.toThrow('EIO')
+    expect(running).toBe(0)
+    expect(most).toBeGreaterThan(4)
+    calls = 100
+    await writer.sync(true)
+    watched.mockRestore()
+    // 40 tiles, the partial one of the level above, and the folders that they are in.
+    expect(calls - 100).toBe(40 + 1 + 4)
   })
 
   it('keeps one partial tile of a level besides that of the last sync', async () => {

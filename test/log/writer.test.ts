@@ -48,6 +48,29 @@ describe('writing', () => {
     await log.close()
   })
 
+  it('is interrupted for fsyncs and checkpoints where lines never end', async () => {
+    const { dir, clock, log } = await open1()
+    const { write } = handles
+    let writes = 0
+    let ending = false
+    // There are always more before a write is done, and they are due.
+    const busy = vi.spyOn(handles, 'write').mockImplementation(async function (this: FileHandle, ...given: unknown[]) {
+      const done = await (write as (...given: unknown[]) => Promise<never>).apply(this, given)
+      writes++
+      if (!ending) log.write('traffic', 10)
+      clock.advance(50)
+      return done
+    })
+    log.write('traffic', 10)
+    clock.advance(10)
+    await until(() => writes > 1000 || (log.sink.source.bounds('traffic').end > 100 && signed(dir) > 100))
+    ending = true
+    expect(writes).toBeLessThan(1000)
+    busy.mockRestore()
+    await log.close()
+    expect((await verifyLog(dir)).ok).toBe(true)
+  })
+
   it('refuses a line out of order', async () => {
     const { log } = await open1()
     expect(() => log.sink.append('traffic', 1, '{}')).toThrow('expected line 0, got 1')

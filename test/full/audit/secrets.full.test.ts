@@ -1,6 +1,7 @@
 // Requests full of secrets, over real connections: each is one line in every sink, no sink has a secret, and every line is valid.
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { createReadStream, readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
@@ -9,8 +10,9 @@ import { afterAll, expect, it, onTestFinished } from 'vitest'
 import { eventSchema } from '../../../src/events.ts'
 import { seededRandom } from '../../../src/random.ts'
 import { tempFolder } from '../../support/folder.ts'
-import { bundle, start } from '../../support/program.ts'
+import { bundle } from '../../support/program.ts'
 import { scaled } from '../../support/scale.ts'
+import { schemaFaults, schemaNameOf } from '../../support/schemas.ts'
 import { until } from '../../support/until.ts'
 
 const requests = scaled(1_000_000, 5000)
@@ -151,13 +153,34 @@ const hashOf = (line: string): number => {
 
 const placeOf = /"audit":\{"boot_id":"[^"]*","index":(\d+),"mono_us":\d+,"origin":"[^"]*\/(traffic|security|control)\//
 
+/** A checkpoint as a line: all of it, for what is hash, key or signature looks like anything by chance. */
+const base64 = (chars: number): string => `[A-Za-z0-9+/]{${chars}}`
+const checkpointLine = new RegExp(
+  [
+    `^{"checkpoint":{"edge":\\[(?:"${base64(43)}=",?)*\\],`,
+    `"note":"(?<origin>[a-z0-9/]+)\\\\n(?<size>\\d+)\\\\n${base64(43)}=\\\\n\\\\n\u2014 (?<name>[a-z0-9/]+) ${base64(91)}=\\\\n",`,
+    `"origin":"\\k<origin>","size":\\k<size>,"vkey":"\\k<name>\\+[0-9a-f]{8}\\+${base64(44)}"}}$`,
+  ].join(''),
+)
+
 /** What a sink got: what each line hashes to, by its log and its index. */
 class Got {
   readonly lines: Record<string, number[]> = { traffic: [], security: [], control: [] }
+  /** How many lines the newest checkpoint covers, by its log. */
+  readonly signed: Record<string, number> = {}
+  readonly leaks: string[] = []
   count = 0
   twice = 0
 
   take(line: string): void {
+    if (!line.startsWith('{"checkpoint":')) return this.#event(line)
+    const { origin = '', size, name = '' } = checkpointLine.exec(line)?.groups ?? {}
+    const leak = size === undefined ? line : leakIn(`${name} ${origin}`)
+    if (leak !== undefined) this.leaks.push(leak)
+    this.signed[origin.split('/')[2]!] = Number(size)
+  }
+
+  #event(line: string): void {
     const [, index, log] = placeOf.exec(line)!
     if (this.lines[log!]![Number(index)] !== undefined) this.twice++
     this.lines[log!]![Number(index)] = hashOf(line)
@@ -198,28 +221,29 @@ it('has one valid line for each, and no secret in any sink', { timeout: 1_800_00
   await Promise.all([collector, backend].map((server) => server.listening || once(server, 'listening')))
   const urlOf = (server: typeof collector): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   const secret = units.join('').repeat(3)
-  const { child, ended } = start(
-    program.path,
-    JSON.stringify({
-      dir,
-      collector: urlOf(collector),
-      backend: urlOf(backend),
-      secret,
-      redact: {
-        headers: { keep: ['host', 'user-agent', 'accept-language', 'referer', 'cookie', 'x-note'] },
-        cookies: { keep: ['theme'] },
-        query: { keep: ['n', 'q', 'page'] },
-        path: ['/users/:id', '/users/:id/orders/:order', '/hop/users/:id', '/hop/users/:id/orders/:order'],
-        key: secret,
-        client: { pseudonym: { keys: join(dir, 'months') } },
-      },
-    }),
-  )
+  const given = {
+    dir,
+    collector: urlOf(collector),
+    backend: urlOf(backend),
+    secret,
+    redact: {
+      headers: { keep: ['host', 'user-agent', 'accept-language', 'referer', 'cookie', 'x-note'] },
+      cookies: { keep: ['theme'] },
+      query: { keep: ['n', 'q', 'page'] },
+      path: ['/users/:id', '/users/:id/orders/:order', '/hop/users/:id', '/hop/users/:id/orders/:order'],
+      key: secret,
+      client: { pseudonym: { keys: join(dir, 'months') } },
+    },
+  }
+  // What it prints is more than could be kept.
+  const child = spawn(process.execPath, [program.path, JSON.stringify(given)], { stdio: 'pipe' })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const ended = once(child, 'close')
   const printed = new Got()
-  const reading = createInterface({ input: child.stdout! })
+  const reading = createInterface({ input: child.stdout })
   reading.on('line', (line) => void printed.take(line))
   let said = ''
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said += text
   })
   await until(() => said.includes('port ') || child.exitCode !== null)
@@ -254,13 +278,13 @@ it('has one valid line for each, and no secret in any sink', { timeout: 1_800_00
       socket.on('close', () => (open === 0 ? resolve() : reject(new Error(`closed with ${open} open`))))
       fill()
     })
-  child.stdin!.write('change\n')
+  child.stdin.write('change\n')
   await Promise.all(Array.from({ length: connections }, worker))
   const rate = (requests / (performance.now() - began)) * 1000
-  child.stdin!.write('change\n')
+  child.stdin.write('change\n')
   await until(() => said.split('changed').length > 2)
-  child.stdin!.write('close\n')
-  const { code } = await ended
+  child.stdin.write('close\n')
+  const [code] = await ended
   expect([code, answered]).toEqual([0, requests])
   expect(JSON.parse(/closed (.*)/.exec(said)![1]!)).toEqual({})
 
@@ -272,8 +296,7 @@ it('has one valid line for each, and no secret in any sink', { timeout: 1_800_00
   for (const log of ['traffic', 'security', 'control']) {
     const segments = join(dir, 'one', log, 'segments')
     for (const name of readdirSync(segments).sort()) {
-      for (const line of readFileSync(join(segments, name), 'utf8').split('\n')) {
-        if (line === '') continue
+      for await (const line of createInterface({ input: createReadStream(join(segments, name)) })) {
         written.take(line)
         const leak = leakIn(line)
         if (leak !== undefined && leaks.length < 5) leaks.push(leak)
@@ -282,6 +305,8 @@ it('has one valid line for each, and no secret in any sink', { timeout: 1_800_00
         schemas.set(event.event_name, schema)
         const { error } = schema.safeParse(event)
         if (error !== undefined && invalid.length < 5) invalid.push(`${error.message} ${line}`)
+        const faults = schemaFaults(schemaNameOf(event.event_name), event)
+        if (faults !== undefined && invalid.length < 5) invalid.push(`${JSON.stringify(faults)} ${line}`)
         if (event.event_name === 'request.completed') seen[Number(event.url.query.n[0])]!++
       }
     }
@@ -296,6 +321,14 @@ it('has one valid line for each, and no secret in any sink', { timeout: 1_800_00
       expect(hashes.every((hash, i) => sink.lines[log]![i] === hash)).toBe(true)
   }
   expect(written.twice).toBe(0)
+  expect(printed.leaks).toEqual([])
+  // On closing the last lines were signed too.
+  expect(printed.signed).toEqual(
+    Object.fromEntries(Object.entries(written.lines).map(([log, { length }]) => [log, length])),
+  )
   expect(leakIn(said)).toBeUndefined()
-  console.log(`${requests} requests, ${Math.round(rate)} a second, ${written.count} lines`)
+  const peak = Math.round(process.resourceUsage().maxRSS / 1024)
+  console.log(
+    `${requests} requests, ${Math.round(rate)} a second, ${written.count} lines, checked in ${peak} MiB at most`,
+  )
 })
