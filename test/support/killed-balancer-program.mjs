@@ -7,7 +7,8 @@ import { createServer } from 'auditlb/node'
 
 const lookMs = 20
 
-const [dir, instance, durability, backend] = process.argv.slice(2)
+const [dir, instance, durability, backend, size] = process.argv.slice(2)
+const small = size === 'small'
 const say = (word, facts) => process.stdout.write(`${word} ${JSON.stringify(facts)}\n`)
 const balancer = createBalancer({
   name: 'killed',
@@ -15,7 +16,14 @@ const balancer = createBalancer({
   // Failures are part of the load.
   health: { passive: false },
   audit: {
-    sinks: [fileSink({ dir, instance, durability, segment: { maxBytes: 65_536 }, checkpoint: { lines: 150 } })],
+    sinks: [
+      fileSink({
+        dir,
+        instance,
+        durability,
+        ...(small && { segment: { maxBytes: 65_536 }, checkpoint: { lines: 150 } }),
+      }),
+    ],
     whenUnavailable: durability === 'group' ? 'refuse' : 'drop',
   },
 })

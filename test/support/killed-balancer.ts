@@ -99,9 +99,12 @@ const ask = (agent: Agent, port: number, nth: number): Promise<string | undefine
     sent.on('error', () => resolve(undefined)).end(body)
   })
 
-export function startKilled(dir: string, instance: string, durability: string, backend: string): Killed {
+export type Size = 'small' | 'usual'
+
+/** With `small` segments it rotates all the time. */
+export function startKilled(dir: string, instance: string, durability: string, backend: string, size: Size): Killed {
   const before = logsOnDisk(dir, instance)
-  const started = start(program, dir, instance, durability, backend)
+  const started = start(program, dir, instance, durability, backend, size)
   return { instance, before, program: started, answered: [], heard: [], looks: [] }
 }
 

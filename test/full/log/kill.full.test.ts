@@ -12,6 +12,7 @@ import {
   load,
   logsOnDisk,
   mixedBackend,
+  type Size,
   startKilled,
   told,
 } from '../../support/killed-balancer.ts'
@@ -21,6 +22,8 @@ const kills = Number(process.env.AUDITLB_KILLS ?? scaled(200, 6))
 /** So many in one folder: each looks at all that is in it. */
 const killsPerFolder = scaled(10, 3)
 const connections = 12
+/** How many are answered before a kill, at most. Those who wait for the disk take longer. */
+const mostAnswered = { group: 200, interval: 1000 }
 const random = seededRandom(23)
 
 interface Line {
@@ -74,7 +77,7 @@ interface Sums {
   missing: number
   mostMissing: number
   /** How long before a kill the first of those that are missing was answered, at most. */
-  oldestMs: number
+  oldestMs: Record<Size, number>
   unsigned: number
   torn: number
 }
@@ -84,16 +87,25 @@ async function killOver(
   check: (killed: Killed, found: Awaited<ReturnType<typeof recorded>>) => void,
 ): Promise<Sums> {
   const { url } = await mixedBackend()
-  const sums: Sums = { killed: 0, answered: 0, missing: 0, mostMissing: 0, oldestMs: 0, unsigned: 0, torn: 0 }
+  const sums: Sums = {
+    killed: 0,
+    answered: 0,
+    missing: 0,
+    mostMissing: 0,
+    oldestMs: { usual: 0, small: 0 },
+    unsigned: 0,
+    torn: 0,
+  }
   for (let folder = 0; sums.killed < kills; folder++) {
     const dir = tempFolder()
     // Now and then several at once.
+    const size = folder % 2 === 0 ? 'usual' : 'small'
     const instances = folder % 4 === 1 ? ['a', 'b', 'c'] : ['a']
     const earlier: { killed: Killed; after: Logs }[] = []
     let known = new Set<string>()
     for (let time = 0; time < killsPerFolder && sums.killed < kills; time++) {
-      const running = instances.map((one) => startKilled(dir, one, durability, url))
-      const loads = running.map((one) => load(one, connections, 20 + below(random, 200)))
+      const running = instances.map((one) => startKilled(dir, one, durability, url, size))
+      const loads = running.map((one) => load(one, connections, 20 + below(random, mostAnswered[durability])))
       // Now and then while it starts.
       const inStart = time > 0 && below(random, 6) === 0
       if (!inStart) await Promise.all(loads.map(({ enough }) => enough))
@@ -124,10 +136,10 @@ async function killOver(
         sums.answered += answered.length
         sums.missing += missing.length
         sums.mostMissing = Math.max(sums.mostMissing, missing.length)
-        sums.oldestMs = Math.max(sums.oldestMs, ...missing.map(({ at }) => Math.ceil(killedAt - at)))
+        sums.oldestMs[size] = Math.max(sums.oldestMs[size], ...missing.map(({ at }) => Math.ceil(killedAt - at)))
       }
     }
-    const last = instances.map((one) => startKilled(dir, one, durability, url))
+    const last = instances.map((one) => startKilled(dir, one, durability, url, size))
     for (const { program } of last) {
       await program.said('listening')
       program.child.stdin!.write('stop\n')
