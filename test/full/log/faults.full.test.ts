@@ -10,6 +10,7 @@ import { tempFolder } from '../../support/folder.ts'
 import { openLog } from '../../support/log.ts'
 import { bundle, start } from '../../support/program.ts'
 import { scaled } from '../../support/scale.ts'
+import { noStrace } from '../../support/strace.ts'
 import { until } from '../../support/until.ts'
 
 let faulty: Awaited<ReturnType<typeof bundle>>
@@ -114,16 +115,7 @@ describe('a disk that is full for a while', () => {
   })
 })
 
-const hasStrace = (() => {
-  try {
-    execFileSync('strace', ['-V'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-})()
-
-describe.skipIf(!hasStrace && process.env.AUDITLB_INTEROP !== 'required')('system calls that fail', () => {
+describe.skipIf(noStrace)('system calls that fail', () => {
   const faults = [
     'pwrite64:error=EIO:when=15+7',
     'pwrite64:error=ENOSPC:when=15+3',
