@@ -3,7 +3,7 @@ import { timeLeft, within } from '../clock.ts'
 import { BalancerError } from '../errors.ts'
 import type { AuditEvent, EventFields, Ticket } from '../events.ts'
 import { MemoryStore } from '../log/memory-store.ts'
-import type { LogName, LogStore, OpenedStore, SinkContext } from '../sink.ts'
+import { type LogName, type LogStore, logNames, type OpenedStore, type SinkContext } from '../sink.ts'
 import { Deliveries } from './deliveries.ts'
 import { type OpenHandlers, openSinks } from './open.ts'
 import { Recorder } from './recorder.ts'
@@ -111,6 +111,16 @@ export class Keeper {
 
   flushSync(): void {
     if (this.recorder.storeOpen) this.#store?.flushSync?.()
+  }
+
+  /** Tells the gaps that no line has told, for which the log may first have to write what waits; gives up after a while. */
+  async tellGaps(deadlineMs: number): Promise<void> {
+    const { recorder } = this
+    recorder.tellGaps()
+    if (!recorder.owing || !recorder.storeOpen) return
+    const written = Promise.all(logNames.map((log) => this.#store!.durable(log, recorder.next(log) - 1)))
+    await within(this.#context.clock, written, deadlineMs, undefined).catch(() => undefined)
+    recorder.tellGaps()
   }
 
   /** Delivers what waits, for so long at most; returns what could not be, by sink. Nothing may be recorded any more. */

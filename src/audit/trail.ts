@@ -157,7 +157,7 @@ export class Trail implements Audit {
     // Half of the time is for what waits to be delivered then.
     await within(this.#clock, this.#early.placed, left() / 2, undefined)
     if (this.#early.waits) this.#opened(undefined)
-    this.#recorder.tellGaps()
+    await this.#keeper.tellGaps(left() / 2)
     const { gaps, missed } = this.#recorder
     const { skipped } = this.extent
     this.emit('audit.closed', { log: { emitted: this.#emitted + 1, gaps: gaps.total + missed.total, skipped } })

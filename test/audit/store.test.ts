@@ -60,6 +60,28 @@ it('a gap that no line followed is told at the end, and what cannot be told is r
   expect((await other.close()).undelivered).toEqual({ memory: 2 })
 })
 
+it('at the end a gap waits until the log has room for it, but not without end', async () => {
+  const store = memoryStore()
+  const audit = createAudit({ sinks: [store] })
+  await audit.ready()
+  store.takes = false
+  audit.record('app.a', {})
+  // What waited is written, as by a disk that was full.
+  store.persist = async () => {
+    store.takes = true
+  }
+  expect((await audit.close()).undelivered).toEqual({})
+  expect(store.events('traffic')).toMatchObject([
+    { event_name: 'audit.gap', log: { count: 1, by_type: { 'app.a': 1 } } },
+  ])
+  expect(store.events('control').at(-1)).toMatchObject({ event_name: 'audit.closed', log: { gaps: 1 } })
+  const stuck = memoryStore({ takes: false, persist: () => new Promise(() => undefined) })
+  const other = createAudit({ sinks: [stuck] })
+  await other.ready()
+  other.record('app.a', {})
+  expect((await other.close({ deadlineMs: 100 })).undelivered).toEqual({ memory: 3 })
+})
+
 it('events from before it was open stand in it in their order, behind audit.opened', async () => {
   const store = memoryStore()
   const audit = createAudit({ sinks: [store], service: 'shop' })
