@@ -58,6 +58,12 @@ export function framingOf({ headers, status, minor }: ResponseHead, isHead: bool
   return { body, length: left, persists: persists && !closes && !announced && body !== 'to-close', keepAlive }
 }
 
+/** What frames a message cannot stand behind its body (RFC 9110 section 6.5.1). Throws {@link ParseFault}. */
+export function checkTrailers(fields: readonly string[]): void {
+  for (let i = 0; i < fields.length; i += 2)
+    if (/^(?:content-length|transfer-encoding)$/i.test(fields[i]!)) throw new ParseFault(`${fields[i]} in a trailer`)
+}
+
 function bodyBy(coding: string | undefined, length: string | undefined, left: number): Framing['body'] {
   // What may go on with which codings is for others to say: here the last one counts, for the end of the body.
   if (coding !== undefined && (coding === 'chunked' || /(?:^|,)[ \t]*chunked$/i.test(coding))) return 'chunk-size'

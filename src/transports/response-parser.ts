@@ -1,5 +1,5 @@
 // A response of HTTP/1.1 from its bytes: head, body by one framing, trailers. What is not by the letter is refused.
-import { framingOf } from './response-framing.ts'
+import { checkTrailers, framingOf } from './response-framing.ts'
 import { ParseFault, type ResponseHead, readHead, readTrailers } from './response-head.ts'
 
 /** Who is told what was read, in order. */
@@ -7,7 +7,7 @@ export interface ResponseSink {
   /** An interim response. */
   onInterim(head: ResponseHead): void
   onHead(head: ResponseHead): void
-  /** A part of the body; false stops the parser until {@link ResponseParser.resume}. */
+  /** A part of the body; false stops the parser until it is to read on. */
   onBody(chunk: Buffer): boolean
 }
 
@@ -74,22 +74,29 @@ export class ResponseParser {
     return this.#state === 'done'
   }
 
+  /** Whether a byte of it has come. */
+  get began(): boolean {
+    return this.#bytes !== none
+  }
+
+  /** Whether there is something that is not read yet. */
+  get holds(): boolean {
+    return this.#at < this.#bytes.length
+  }
+
   /** Once it is done: whether its connection may carry another one. Not so where bytes follow that nobody asked for. */
   get reusable(): boolean {
-    return this.#persists && this.#at === this.#bytes.length
+    return this.#persists && !this.holds
   }
 
-  /** Reads on. Throws {@link ParseFault}, and what the sink throws. */
-  read(chunk: Buffer): void {
-    // Few heads come in parts, and bytes that are left over nowhere else.
-    this.#bytes = this.#at === this.#bytes.length ? chunk : Buffer.concat([this.#bytes.subarray(this.#at), chunk])
-    this.#at = 0
-    this.resume()
-  }
-
-  /** Goes on with what is there already. */
-  resume(): void {
-    while (this.#state !== 'done' && this.#at < this.#bytes.length) if (!this.#step()) return
+  /** Reads on; without a chunk, what is there already. Throws {@link ParseFault}, and what the sink throws. */
+  read(chunk?: Buffer): void {
+    if (chunk !== undefined) {
+      // Few heads come in parts, and bytes that are left over nowhere else.
+      this.#bytes = this.holds ? Buffer.concat([this.#bytes.subarray(this.#at), chunk]) : chunk
+      this.#at = 0
+    }
+    while (this.#state !== 'done' && this.holds) if (!this.#step()) return
   }
 
   /** The connection has ended, in order. */
@@ -216,6 +223,7 @@ export class ResponseParser {
     if (!this.#isWorthALook()) return false
     const read = readTrailers(this.#bytes, this.#at)
     if (read === undefined) return false
+    checkTrailers(read.fields)
     this.#at = read.end
     this.trailers = read.fields
     this.#state = 'done'

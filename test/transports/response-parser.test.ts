@@ -42,7 +42,7 @@ function parsed(parts: readonly Buffer[], { isHead = false, ends = false, takes 
   try {
     for (const part of parts) if (!parser.done) parser.read(part)
     // Each part that is not taken is asked for once more.
-    for (let last = ''; !parser.done && last !== read.body; parser.resume()) last = read.body
+    for (let last = ''; !parser.done && last !== read.body; parser.read()) last = read.body
     if (ends) parser.end()
   } catch (error) {
     read.fault = (error as Error).message
@@ -209,6 +209,8 @@ describe('a response that is not', () => {
     ['a chunk that is longer than its size', chunks.replace('ok\r\n', 'okk\r\n')],
     ['a bare LF behind a chunk', chunks.replace('ok\r\n', 'ok\n')],
     ['a bare LF behind a trailer', chunks.replace('\xff\r\n', '\xff\n')],
+    ['a length behind the body', chunks.replace('X-T: \xff', 'content-length: 2')],
+    ['a coding behind the body', chunks.replace('X-T: \xff', 'Transfer-Encoding: chunked')],
     ['a trailer without a name', chunks.replace('X-T', 'X T')],
     ['a head that is too large', ok.replace('OK', `OK\r\nX-A: ${'a'.repeat(16_384)}`)],
     ['a head without end', `HTTP/1.1 200 OK\r\n${'a: b\r\n'.repeat(20_000)}`],
