@@ -61,6 +61,7 @@ const layers: readonly (readonly string[])[] = [
     'events.ts',
     'strategy.ts',
     'sink.ts',
+    'sink-filter.ts',
     'tls.ts',
     'transport.ts',
   ],

@@ -1,18 +1,5 @@
 // The filter of a sink: which lines it gets.
-import { z } from 'zod'
-import { type LineEvent, type LogName, logNames, type Sink } from '../sink.ts'
-
-export const filterSchema = z.union(
-  [
-    z.strictObject({
-      logs: z.array(z.enum(logNames)).min(1).optional(),
-      events: z.array(z.string().min(1)).min(1).optional(),
-      severity: z.int().min(1).max(24).optional(),
-    }),
-    z.custom<(event: LineEvent) => boolean>((value) => typeof value === 'function'),
-  ],
-  { error: 'expected a function, or an object with `logs`, `events` or `severity`' },
-)
+import type { LineEvent, LogName, Sink } from '../sink.ts'
 
 /** Says of a line of a log whether the sink gets it. A filter that throws keeps nothing from it, and `onFault` hears of that once. */
 export type LineFilter = (log: LogName, line: string) => boolean

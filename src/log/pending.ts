@@ -65,7 +65,7 @@ export class PendingLines {
 
   /** Returns false, and does not take the line, when too much waits. */
   push(line: string): boolean {
-    if (this.count >= mostLines || this.bytes + line.length > mostBytes) return false
+    if (this.count >= mostLines || this.bytes >= mostBytes) return false
     let before = this.open?.end
     if (this.open?.push(line) !== true) {
       this.open = new Chunk()

@@ -87,8 +87,7 @@ export class Schedule {
     this.tiles = tiles
     this.segments = new SegmentWriter({ dir, tiles, mode, ...segment, clock }, file, closed)
     const { signing } = standing
-    const size = signedSize
-    const facts = { dir, origin, tiles, mode, clock, signing, size, handOvers }
+    const facts = { dir, origin, tiles, mode, clock, signing, size: signedSize, handOvers }
     this.checkpoints = new Checkpoints({ ...facts, onReady: this.kick })
     this.durableSize = signedSize
     // It holds the process: one that ends by itself still writes its last lines.
@@ -179,16 +178,14 @@ export class Schedule {
 
   private async write(): Promise<void> {
     const { segments, checkpoints, options } = this
-    const { reserve } = this.context
-    if (reserve.out) await reserve.admit(this.log)
-    if (this.tiles.size >= this.roundEnd) this.roundEnd = this.tiles.size + segments.waiting
+    if (this.context.reserve.out) await this.context.reserve.admit(this.log)
     const before = segments.size
-    const { waiting } = segments
-    const { size } = this.tiles
+    // Lines that come meanwhile have time of their own.
+    const end = this.tiles.size + segments.waiting
+    if (this.tiles.size >= this.roundEnd) this.roundEnd = end
     this.flushing.clear()
     await segments.write(checkpoints.limit)
-    // Lines that came meanwhile have time of their own.
-    if (this.tiles.size - size < waiting) this.flushing.raise()
+    if (this.tiles.size < end) this.flushing.raise()
     if (segments.size === before) return
     checkpoints.grown()
     if (this.signers.any || this.tiles.size - checkpoints.size >= options.checkpoint.lines) this.signing.raise()

@@ -3,6 +3,7 @@ import { ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { failures } from '../errors.ts'
 import { type RequestResult, statusOf } from '../outcome.ts'
+import { without } from './headers.ts'
 import { asOne, isOfConnection, reset, streamOf } from './versions.ts'
 
 /** Seconds after which a refused client may try again: an ejection or a restart takes about as long. */
@@ -18,7 +19,9 @@ const framing = new Set(['connection', 'content-length', 'keep-alive', 'trailer'
  * `Set-Cookie` goes along in any case, and what frames a response in no case: that was meant for another body. They are taken
  * off first: Node would fold equal names of the two (nodejs/node#50387).
  */
-export function writeHead(response: ServerResponse, status: number, reason: string, headers: readonly string[]): void {
+export function writeHead(response: ServerResponse, status: number, reason: string, given: readonly string[]): void {
+  // It has no length (RFC 9110 section 8.6): to who believes one, the next response would be its body.
+  const headers = status === 204 ? without(given, 'content-length') : given
   if (streamOf(response) !== undefined) return writeHead2(response, status, headers)
   const usual = STATUS_CODES[status]
   const phrase = reason === usual || sendable.test(reason) ? reason : (usual ?? '')

@@ -42,18 +42,19 @@ export class Hop {
 
   /** Takes a request over: it is answered and recorded, whatever happens. Never throws. */
   handle(request: AnyRequest, response: AnyResponse, options: HandleOptions): void {
-    if (!takeOver(request as IncomingMessage)) return
-    handle(this.#ports, request as IncomingMessage, response as ServerResponse, options)
+    const taken = takeOver(request as IncomingMessage, options)
+    if (taken !== undefined) handle(this.#ports, request as IncomingMessage, response as ServerResponse, taken)
   }
 
   /** Takes a request over that asks for another protocol, with its connection. Never throws. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: UpgradeOptions): void {
-    if (!takeOver(request)) return
+    const given = takeOver(request, options)
+    if (given === undefined) return
     const taken = new UpgradeSocket(socket, head)
     inTurn(socket, options.response, () => {
       const response = options.response ?? new ServerResponse(request)
       taken.answerBy(response)
-      handle(this.#ports, request, response, { ...options, upgrading: new Upgrading(this.#ports, request, taken) })
+      handle(this.#ports, request, response, { ...given, upgrading: new Upgrading(this.#ports, request, taken) })
     })
   }
 

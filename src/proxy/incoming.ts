@@ -48,7 +48,7 @@ export function incoming(request: IncomingMessage, options: HandleOptions, trust
   return {
     request,
     options,
-    requestId: said?.requestId ?? uniqueId(),
+    requestId: options.handedOver?.requestId ?? said?.requestId ?? uniqueId(),
     peer,
     client: said?.chain[0] === undefined ? connection.client : clientBehind(said.chain[0]),
     said,

@@ -24,6 +24,8 @@ export class Journal implements OpenRequest {
   #attempts: AttemptNote[] = []
   #won: AttemptNote | undefined
   #recorded = false
+  /** The line that tells that it came in, once one does. */
+  #told: Ticket | undefined
   /** The last pick that found nobody: it counts if there is no attempt. */
   none: Decision | undefined
   /** How long it waited for a backend with room, in all. */
@@ -45,7 +47,9 @@ export class Journal implements OpenRequest {
     this.#facts = facts
     this.#response = response
     this.startUs = ports.clock.monoUs()
-    ports.open.add(this)
+    const { handedOver } = facts.options
+    if (handedOver?.ports === ports) this.#told = handedOver.told
+    if (this.#told === undefined) ports.open.add(this)
     facts.options.onId?.(facts.requestId)
   }
 
@@ -79,8 +83,13 @@ export class Journal implements OpenRequest {
     })
   }
 
-  /** Records that the request came in. `openUs`: how long ago, where that is why. */
+  /** Records that the request came in, once. `openUs`: how long ago, where that is why. */
   received(openUs?: number): Ticket {
+    this.#told ??= this.#tellReceived(openUs)
+    return this.#told
+  }
+
+  #tellReceived(openUs: number | undefined): Ticket {
     this.#ports.open.delete(this)
     const level = this.#level('request.received', undefined, undefined, false)
     if (level === 'none') return unrecorded
@@ -92,10 +101,11 @@ export class Journal implements OpenRequest {
     this.received(openUs)
   }
 
-  /** It is somebody else's: nothing more is recorded of it here. */
-  drop(): void {
+  /** It is somebody else's: nothing more is recorded of it here. Returns the line that tells that it came in. */
+  drop(): Ticket | undefined {
     this.#recorded = true
     this.#ports.open.delete(this)
+    return this.#told
   }
 
   get #path(): string {

@@ -5,7 +5,7 @@ import { type Breach, breachOf } from './breach.ts'
 import { incoming } from './incoming.ts'
 import { Journal } from './journal.ts'
 import { onceClosed } from './pipelined.ts'
-import type { HandleOptions, Ports } from './ports.ts'
+import type { HandedOver, HandleOptions, Ports } from './ports.ts'
 import { isFinished, streamOf } from './versions.ts'
 
 type Route = HandleOptions['route']
@@ -18,15 +18,23 @@ type Switching = { readonly upgrade?: boolean | null }
 interface Watched {
   readonly requestId: string
   route: Route
-  /** Makes no record of it: a balancer has taken it over, and makes one. False where it is recorded already. */
-  drop(): boolean
+  /** Makes no record of it: a balancer has taken it over, and makes one. Undefined where it is recorded already. */
+  drop(): HandedOver | undefined
 }
 
 /** By their requests: however many watch one, there is one record of it. */
 const watched = new WeakMap<IncomingMessage, Watched>()
 
-/** A request that a balancer takes over is not the host's. False where its client has left meanwhile, and it is recorded. */
-export const takeOver = (request: IncomingMessage): boolean => watched.get(request)?.drop() ?? true
+/**
+ * A request that a balancer takes over is not the host's: its options from then on. Undefined where its client has left
+ * meanwhile, and it is recorded.
+ */
+export function takeOver<T extends HandleOptions>(request: IncomingMessage, options: T): T | undefined {
+  const before = watched.get(request)
+  if (before === undefined) return options
+  const handedOver = before.drop()
+  return handedOver && { ...options, handedOver }
+}
 
 /**
  * Watches a request and its response until both are over, and records them once. Changes nothing of what they do. Returns
@@ -137,9 +145,9 @@ function watch(
     ports.closed()
     return true
   }
-  const drop = (): boolean => {
-    journal.drop()
-    return close()
+  const drop = (): HandedOver | undefined => {
+    const told = journal.drop()
+    return close() ? { requestId, told, ports } : undefined
   }
   const one: Watched = { requestId: '', route: options.route, drop }
   const facts = incoming(

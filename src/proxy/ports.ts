@@ -147,6 +147,14 @@ export interface Ports {
 }
 
 /** How an adapter hands a request in. */
+/** What was recorded of a request that was watched before it was taken over, and by whom. */
+export interface HandedOver {
+  readonly requestId: string
+  /** The line that tells that it came in, where one does. */
+  readonly told: Ticket | undefined
+  readonly ports: Ports
+}
+
 export interface HandleOptions {
   /** Path and query for the backend, where they differ from the request's own: a mount path is stripped. */
   readonly target?: string
@@ -173,6 +181,8 @@ export interface HandleOptions {
   readonly onHead?: () => void
   /** Called with our id of it, before anything else happens. Must not throw. */
   readonly onId?: (requestId: string) => void
+  /** Set by the hop: its record goes on under the id that it has. */
+  readonly handedOver?: HandedOver
   /** The host's own id of it: `lb.app_request_id` in the record. */
   readonly appRequestId?: string
   /** The request as the host's framework has it, for `audit.enrich`. Default: the request itself. */

@@ -7,8 +7,9 @@ import { summary } from '../log/summary.ts'
 import { parseOptions } from '../parse.ts'
 import { env, stdout } from '../runtime.ts'
 import type { Batch, Sink } from '../sink.ts'
+import { filterSchema } from '../sink-filter.ts'
 import { chunked } from './shared/chunks.ts'
-import { filtered, filterSchema, nameSchema } from './shared/options.ts'
+import { filtered, nameSchema } from './shared/options.ts'
 
 export const stdoutSinkSchema = z.strictObject({
   /** The sink's name in faults, gaps and cursors. Default `stdout`. */
@@ -27,7 +28,7 @@ export const stdoutSinkSchema = z.strictObject({
   maxLineBytes: z
     .union([z.int().min(4096), z.literal(false)], { error: 'expected an integer from 4,096, or false' })
     .default(16_000),
-  filter: filterSchema,
+  filter: filterSchema.optional(),
 })
 export type StdoutSinkOptions = z.input<typeof stdoutSinkSchema>
 

@@ -27,10 +27,10 @@ export class DirectAttempt implements Carried, ResponseSink, Sender, Writer {
   #body: SentBody | undefined
   /** Whether the request is on its way. */
   #written = false
-  /** Whether a byte of a response has come. */
-  #began = false
   #responded = false
   #paused = false
+  /** What the connection has ended by, where what came before is not read yet. */
+  #cut: Error | undefined
   /** Connections that turned out to be closed; and whether one of them may have got the request. */
   #stale = 0
   #sent = false
@@ -125,15 +125,13 @@ export class DirectAttempt implements Carried, ResponseSink, Sender, Writer {
     if (line !== this.#line) return
     // Before it was asked: that answers nobody.
     if (!this.#written) return this.#replace(line)
-    this.#began = true
     this.#read(chunk)
   }
 
   /** Reads on; without a chunk, what is there already. */
   #read(chunk: Buffer | undefined): void {
     try {
-      if (chunk === undefined) this.#parser.resume()
-      else this.#parser.read(chunk)
+      this.#parser.read(chunk)
       if (this.#over) return
       if (this.#parser.done) this.#ended()
       else if (this.#responded) this.#await()
@@ -164,10 +162,12 @@ export class DirectAttempt implements Carried, ResponseSink, Sender, Writer {
   }
 
   readonly #resume = (): void => {
-    if (this.#over || !this.#paused) return
+    const line = this.#line
+    if (line === undefined || !this.#paused) return
     this.#paused = false
-    this.#line!.socket!.resume()
+    line.socket!.resume()
     this.#read(undefined)
+    if (this.#cut !== undefined && !this.#paused) this.#failed(line, this.#cut)
   }
 
   #ended(): void {
@@ -191,8 +191,10 @@ export class DirectAttempt implements Carried, ResponseSink, Sender, Writer {
     if (line !== this.#line) return
     if (!this.#written) return this.#replace(line)
     if (error === undefined) this.#parser.end()
+    const cut = error ?? new Error('closed')
     if (this.#parser.done) this.#read(undefined)
-    else this.#failed(line, error ?? new Error('closed'))
+    else if (this.#paused && this.#parser.holds) this.#cut ??= cut
+    else this.#failed(line, cut)
   }
 
   onDue(line: HttpLine): void {
@@ -210,16 +212,14 @@ export class DirectAttempt implements Carried, ResponseSink, Sender, Writer {
   #failed(line: HttpLine, error: unknown): void {
     if (line.closed) return this.#fail({ result: 'internal', sent: this.#written, detail: 'the transport was closed' })
     const failure = failureOf(error, { connected: this.#written, responded: this.#responded })
-    if (isStale({ reused: this.#written && line.requests > 1, began: this.#began, result: failure.result })) {
-      if (this.#request.repeatable) {
-        // Within the same attempt: it is no fault of the backend that a connection was idle for too long.
-        this.#sent = true
-        this.#written = false
-        return this.#replace(line)
-      }
-      this.#lines.stale(line)
-    }
-    this.#fail(failure)
+    const reused = this.#written && line.requests > 1
+    if (!isStale({ reused, began: this.#parser.began, result: failure.result })) return this.#fail(failure)
+    this.#lines.stale(line)
+    if (!this.#request.repeatable) return this.#fail(failure)
+    // Within the same attempt: it is no fault of the backend that a connection was idle for too long.
+    this.#sent = true
+    this.#written = false
+    this.#replace(line)
   }
 
   #replace(line: HttpLine): void {

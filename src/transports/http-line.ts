@@ -57,22 +57,26 @@ export class HttpLine implements Line {
   open(settle: (error: Error | undefined) => void): void {
     const { clock, timeouts, tls } = this.#settings
     const beganUs = clock.monoUs()
-    const giveUp = dial(
-      this.#backend,
-      { clock, connectMs: timeouts.connectMs, protocols: ['http/1.1'], tls, onRead: this.#onRead },
-      (error, socket) => {
-        this.#giveUp = undefined
-        if (error !== undefined) return settle(error)
-        this.socket = socket
-        this.#connectUs = clock.monoUs() - beganUs
-        this.#peerAddress = peerAddressOf(this.#backend, socket)
-        socket.on('data', this.#onData)
-        socket.on('end', this.#onEnd)
-        socket.on('error', this.#onError)
-        socket.on('close', this.#onClose)
-        settle(undefined)
-      },
-    )
+    const opened = (error: Error | undefined, socket: Socket): void => {
+      this.#giveUp = undefined
+      if (error !== undefined) return settle(error)
+      this.socket = socket
+      this.#connectUs = clock.monoUs() - beganUs
+      this.#peerAddress = peerAddressOf(this.#backend, socket)
+      socket.on('data', this.#onData)
+      socket.on('end', this.#onEnd)
+      socket.on('error', this.#onError)
+      socket.on('close', this.#onClose)
+      settle(undefined)
+    }
+    let giveUp: () => void
+    try {
+      const options = { clock, connectMs: timeouts.connectMs, protocols: ['http/1.1'], tls, onRead: this.#onRead }
+      giveUp = dial(this.#backend, options, opened)
+    } catch (error) {
+      // Who gets it next may be far from where it was asked for: nobody there would expect an exception.
+      return settle(error as Error)
+    }
     this.#giveUp = () => {
       giveUp()
       settle(new Error('closed'))

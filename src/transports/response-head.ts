@@ -16,6 +16,12 @@ export interface ResponseHead {
   readonly end: number
 }
 
+/**
+ * The most bytes of a head, beside what its names and values may take: those of the shortest fields take less, and spaces before
+ * values count for neither.
+ */
+const mostBytes = 8 * maxHeaderSize
+
 const tab = 0x09
 const lf = 0x0a
 const cr = 0x0d
@@ -32,8 +38,6 @@ for (let byte = 0; byte < 256; byte++) {
   const isValue = byte === tab || (byte >= space && byte !== 0x7f)
   kinds[byte] = (isToken ? tokenChar : 0) | (isValue ? valueChar : 0)
 }
-
-export const isValueByte = (byte: number): boolean => (kinds[byte]! & valueChar) !== 0
 
 const protocol = Buffer.from('HTTP/1.')
 
@@ -55,7 +59,7 @@ export function readHead(bytes: Buffer): ResponseHead | undefined {
   let at = 12
   if (bytes[at] === space) {
     at++
-    while (at < length && isValueByte(bytes[at]!)) at++
+    while (at < length && (kinds[bytes[at]!]! & valueChar) !== 0) at++
     if (at > maxHeaderSize) throw new ParseFault('a reason that is too long')
   }
   const reasonEnd = at
@@ -107,6 +111,7 @@ function markFields(bytes: Buffer, from: number): number | undefined {
     if (bytes[at] !== colon || at === name) throw new ParseFault('a field without a name')
     at++
     while (at < length && (bytes[at] === space || bytes[at] === tab)) at++
+    if (at - from > mostBytes) throw tooLarge()
     const value = at
     while (at < length && (kinds[bytes[at]!]! & valueChar) !== 0) at++
     size += at - value

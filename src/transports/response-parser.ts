@@ -1,12 +1,13 @@
 // A response of HTTP/1.1 from its bytes: head, body by one framing, trailers. What is not by the letter is refused.
-import { isValueByte, ParseFault, type ResponseHead, readHead, readTrailers } from './response-head.ts'
+import { checkTrailers, framingOf } from './response-framing.ts'
+import { ParseFault, type ResponseHead, readHead, readTrailers } from './response-head.ts'
 
 /** Who is told what was read, in order. */
 export interface ResponseSink {
   /** An interim response. */
   onInterim(head: ResponseHead): void
   onHead(head: ResponseHead): void
-  /** A part of the body; false stops the parser until {@link ResponseParser.resume}. */
+  /** A part of the body; false stops the parser until it is to read on. */
   onBody(chunk: Buffer): boolean
 }
 
@@ -34,6 +35,13 @@ const shortHead = 1024
 const mostSizeDigits = 13
 /** Extensions of all chunks of a body together, in bytes: nobody reads them. */
 const mostExtensions = 16_384
+/** Names with or without a value, as RFC 9112 section 7.1.1 has them, but for spaces around them. */
+const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+const extension = `${token}(?:=(?:${token}|"(?:[\\t !#-[\\]-~\\x80-\\xff]|\\\\[\\t -~\\x80-\\xff])*"))?`
+const extensions = new RegExp(`^${extension}(?:;${extension})*$`)
+
+/** How many interim responses there may be before the response: some tell of progress, and none must do so without end. */
+const mostInterim = 100
 
 /** Reads one response. After an exception, and once it is done, nothing may be given to it any more. */
 export class ResponseParser {
@@ -47,6 +55,7 @@ export class ResponseParser {
   #left = 0
   #digits = 0
   #extensions = 0
+  #interim = 0
   /** Of fields that are not complete: how many bytes were there when they were read last, and searched for their end. */
   #looked = 0
   #searched = 0
@@ -65,22 +74,29 @@ export class ResponseParser {
     return this.#state === 'done'
   }
 
+  /** Whether a byte of it has come. */
+  get began(): boolean {
+    return this.#bytes !== none
+  }
+
+  /** Whether there is something that is not read yet. */
+  get holds(): boolean {
+    return this.#at < this.#bytes.length
+  }
+
   /** Once it is done: whether its connection may carry another one. Not so where bytes follow that nobody asked for. */
   get reusable(): boolean {
-    return this.#persists && this.#at === this.#bytes.length
+    return this.#persists && !this.holds
   }
 
-  /** Reads on. Throws {@link ParseFault}, and what the sink throws. */
-  read(chunk: Buffer): void {
-    // Few heads come in parts, and bytes that are left over nowhere else.
-    this.#bytes = this.#at === this.#bytes.length ? chunk : Buffer.concat([this.#bytes.subarray(this.#at), chunk])
-    this.#at = 0
-    this.resume()
-  }
-
-  /** Goes on with what is there already. */
-  resume(): void {
-    while (this.#state !== 'done' && this.#at < this.#bytes.length) if (!this.#step()) return
+  /** Reads on; without a chunk, what is there already. Throws {@link ParseFault}, and what the sink throws. */
+  read(chunk?: Buffer): void {
+    if (chunk !== undefined) {
+      // Few heads come in parts, and bytes that are left over nowhere else.
+      this.#bytes = this.holds ? Buffer.concat([this.#bytes.subarray(this.#at), chunk]) : chunk
+      this.#at = 0
+    }
+    while (this.#state !== 'done' && this.holds) if (!this.#step()) return
   }
 
   /** The connection has ended, in order. */
@@ -101,6 +117,8 @@ export class ResponseParser {
         this.#at = this.#bytes.length
         return this.#sink.onBody(rest)
       }
+      case 'chunk-extension':
+        return this.#extension()
       case 'trailers':
         return this.#trailers()
       default:
@@ -118,8 +136,10 @@ export class ResponseParser {
     this.#looked = 0
     this.#searched = 0
     if (head.status === 101) throw new ParseFault('a switch of protocols that nobody asked for')
-    if (head.status < 200) this.#sink.onInterim(head)
-    else {
+    if (head.status < 200) {
+      if (++this.#interim > mostInterim) throw new ParseFault(`more than ${mostInterim} interim responses`)
+      this.#sink.onInterim(head)
+    } else {
       this.#frame(head)
       this.#sink.onHead(head)
     }
@@ -137,44 +157,12 @@ export class ResponseParser {
     return true
   }
 
-  // RFC 9112 section 6.3. What can be read in two ways is refused: two lengths, or a length beside a coding.
-  #frame({ headers, status, minor }: ResponseHead): void {
-    let length: string | undefined
-    let coded = false
-    let chunked = false
-    this.#persists = minor === 1
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i]!
-      const value = headers[i + 1]!
-      if (name.length === 14 && name.toLowerCase() === 'content-length') {
-        if (length !== undefined || !/^\d{1,15}$/.test(value)) throw new ParseFault('a Content-Length that is none')
-        length = value
-      } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
-        // What may go on with which codings is for others to say: here the last one counts, for the end of the body.
-        coded = true
-        chunked = value === 'chunked' || /(?:^|,)[ \t]*chunked$/i.test(value)
-      } else if (name.length === 10) {
-        const lower = name.toLowerCase()
-        if (lower === 'keep-alive') this.keepAlive = value
-        else if (lower === 'connection') this.#connection(value, minor)
-      }
-    }
-    if (coded && (length !== undefined || minor === 0)) throw new ParseFault('a transfer coding out of place')
-    this.#left = length === undefined ? 0 : Number(length)
-    if (this.#isHead || status === 204 || status === 304) this.#state = 'done'
-    else if (chunked) this.#state = 'chunk-size'
-    else if (length !== undefined) this.#state = this.#left === 0 ? 'done' : 'length'
-    else {
-      this.#state = 'to-close'
-      this.#persists = false
-    }
-  }
-
-  #connection(value: string, minor: 0 | 1): void {
-    if (minor === 1 && value === 'keep-alive') return
-    const tokens = value.toLowerCase().split(/[\s,]+/)
-    if (tokens.includes('close')) this.#persists = false
-    else if (minor === 0 && tokens.includes('keep-alive')) this.#persists = true
+  #frame(head: ResponseHead): void {
+    const { body, length, persists, keepAlive } = framingOf(head, this.#isHead)
+    this.#left = length
+    this.#persists = persists
+    this.keepAlive = keepAlive
+    this.#state = body
   }
 
   #body(): boolean {
@@ -195,11 +183,6 @@ export class ResponseParser {
         else if (this.#digits === 0) throw new ParseFault('a chunk without a size')
         else this.#state = byte === cr ? 'chunk-size-lf' : 'chunk-extension'
         return
-      case 'chunk-extension':
-        if (byte === cr) this.#state = 'chunk-size-lf'
-        else if (!isValueByte(byte) || ++this.#extensions > mostExtensions)
-          throw new ParseFault('a chunk with what is none')
-        return
       case 'chunk-size-lf':
         if (byte !== lf) throw new ParseFault('the size of a chunk that does not end')
         this.#state = this.#left === 0 ? 'trailers' : 'chunk'
@@ -215,6 +198,20 @@ export class ResponseParser {
     }
   }
 
+  /** The rest of the line behind a size, once it is there. */
+  #extension(): boolean {
+    const end = this.#bytes.indexOf(cr, this.#at)
+    const size = (end === -1 ? this.#bytes.length : end) - this.#at
+    if (this.#extensions + size > mostExtensions) throw new ParseFault('extensions that are too long')
+    if (end === -1) return false
+    if (!extensions.test(this.#bytes.toString('latin1', this.#at, end)))
+      throw new ParseFault('an extension that is none')
+    this.#extensions += size
+    this.#at = end + 1
+    this.#state = 'chunk-size-lf'
+    return true
+  }
+
   #digit(byte: number): void {
     const digit = byte <= 0x39 ? byte - 0x30 : (byte | 0x20) - 0x57
     const isHex = byte <= 0x39 ? digit >= 0 : digit >= 10 && digit < 16
@@ -226,6 +223,7 @@ export class ResponseParser {
     if (!this.#isWorthALook()) return false
     const read = readTrailers(this.#bytes, this.#at)
     if (read === undefined) return false
+    checkTrailers(read.fields)
     this.#at = read.end
     this.trailers = read.fields
     this.#state = 'done'

@@ -9,9 +9,11 @@ import { answering } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
 import { recorded } from '../support/edge.ts'
 import { serveApp as serveExpress } from '../support/express.ts'
+import { fakeClock } from '../support/fake-clock.ts'
 import { serveApp, versions } from '../support/fastify.ts'
 import { rawClient, rawExchange, send } from '../support/raw-client.ts'
 import { asking, switching } from '../support/switching.ts'
+import { until } from '../support/until.ts'
 
 const at = (path: string): string =>
   asking('chat').replace('/chat', path).replace('Connection: Upgrade', 'Connection: Upgrade, close')
@@ -34,6 +36,33 @@ describe('auditOnly beside balancers', () => {
       expect((await shop.one()).http.response.status_code).toBe(200)
       expect(api.completions()).toHaveLength(1)
     })
+
+  it('hands a request over that was told to have come in, under the same id, which is told once', async () => {
+    const clock = fakeClock()
+    const lb = recorded({ backends: [await answering()], clock })
+    const hop = nodeHandler(lb.balancer)
+    let goOn: (() => void) | undefined
+    const server = createServer(
+      nodeHandler(lb.balancer, {
+        auditOnly: true,
+        handler: (request, response) => {
+          goOn = () => hop(request, response)
+        },
+      }),
+    )
+    closeAfterTest(server)
+    const reply = send(await listen(server))
+    await until(() => goOn !== undefined)
+    const received: string[] = []
+    lb.balancer.audit.on('request.received', (event) => void received.push(event.lb.request_id))
+    clock.advance(11_000)
+    await until(() => received.length === 1)
+    goOn!()
+    expect((await reply).body).toBe('ok')
+    clock.advance(11_000)
+    expect((await lb.one()).lb).toMatchObject({ request_id: received[0], attempts: [{ result: 'ok' }] })
+    expect(received).toHaveLength(1)
+  })
 
   it('leaves an upgrade that the balancer ignores one record', async () => {
     const [shop, api] = [

@@ -42,7 +42,7 @@ function parsed(parts: readonly Buffer[], { isHead = false, ends = false, takes 
   try {
     for (const part of parts) if (!parser.done) parser.read(part)
     // Each part that is not taken is asked for once more.
-    for (let last = ''; !parser.done && last !== read.body; parser.resume()) last = read.body
+    for (let last = ''; !parser.done && last !== read.body; parser.read()) last = read.body
     if (ends) parser.end()
   } catch (error) {
     read.fault = (error as Error).message
@@ -86,6 +86,8 @@ describe('a response that is well-formed', () => {
       body: 'ok',
       done: true,
     })
+    const extended = chunks.replace('a=b;c="d"', 'a;b="\\"\xff,; ";c=d')
+    expect(read(extended)).toEqual(read(chunks))
     const open = 'HTTP/1.1 200 OK\r\n\r\nto the end'
     expect(read(open)).toMatchObject({ body: 'to the end', done: false })
     expect(read(open, { ends: true })).toMatchObject({ body: 'to the end', done: true, reusable: false })
@@ -95,7 +97,7 @@ describe('a response that is well-formed', () => {
     ['HEAD', { isHead: true }, 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'],
     ['HEAD in chunks', { isHead: true }, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'],
     ['304', {}, 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n'],
-    ['204', {}, 'HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n'],
+    ['204', {}, 'HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n'],
   ])('has no body: %s', (_, options, text) => {
     expect(read(text, options)).toMatchObject({ body: '', done: true, reusable: true })
   })
@@ -103,6 +105,9 @@ describe('a response that is well-formed', () => {
   it.each([
     ['bytes behind it', `${ok}H`, false],
     ['bytes behind a 304', 'HTTP/1.1 304 Not Modified\r\n\r\nx', false],
+    ['a 204 that tells a length', 'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n', false],
+    ['a 204 in chunks', 'HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n', false],
+    ['a 304 in chunks', 'HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n', false],
     ['Connection: close', ok.replace('\r\n\r\n', '\r\nConnection: x, Close\r\n\r\n'), false],
     [
       'Connection: close, then keep-alive',
@@ -111,6 +116,13 @@ describe('a response that is well-formed', () => {
     ],
     ['Connection: keep-alive', ok.replace('OK', 'OK\r\nConnection: keep-alive'), true],
     ['HTTP/1.0', ok.replace('1.1', '1.0'), false],
+    ['Proxy-Connection: close', ok.replace('OK', 'OK\r\nProxy-Connection: Close'), false],
+    ['Connection: closed, which says nothing', ok.replace('OK', 'OK\r\nConnection: closed'), true],
+    [
+      'HTTP/1.0 with close, then keep-alive',
+      ok.replace('1.1 200 OK', '1.0 200 OK\r\nConnection: close\r\nConnection: keep-alive'),
+      false,
+    ],
     ['HTTP/1.0 with keep-alive', ok.replace('1.1 200 OK', '1.0 200 OK\r\nconnection: Keep-Alive'), true],
   ])('leaves its connection to another one, or not: %s', (_, text, reusable) => {
     expect(read(text)).toMatchObject({ body: text.includes('ok') ? 'ok' : '', done: true, reusable })
@@ -174,6 +186,7 @@ describe('a response that is not', () => {
     ['an empty length', ok.replace(': 2', ':')],
     ['a length beyond exact numbers', ok.replace(': 2', `: ${'9'.repeat(16)}`)],
     ['a length and a coding', chunks.replace('X-A: 1', 'Content-Length: 12')],
+    ['two codings', chunks.replace('X-A: 1', 'Transfer-Encoding: chunked')],
     ['a length and another coding', ok.replace('OK', 'OK\r\nTransfer-Encoding: gzip')],
     ['chunks in HTTP/1.0', chunks.replace('1.1', '1.0')],
     ['101', 'HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'],
@@ -187,14 +200,23 @@ describe('a response that is not', () => {
     ['a bare LF behind a size', chunks.replace('A\r\n', 'A\n')],
     ['a bare LF in an extension', chunks.replace('a=b', 'a=\nb')],
     ['extensions without end', chunks.replace('a=b', 'a'.repeat(16_385))],
+    ['extensions without end, in many chunks', chunks.replace('2;a=b', `1;${'a'.repeat(9000)}\r\no\r\n`.repeat(2))],
+    ['a space in an extension', chunks.replace('a=b', 'a b')],
+    ['a control character in an extension', chunks.replace('a=b', 'a=\x01')],
+    ['an extension without a name', chunks.replace('a=b', '=b')],
+    ['a text in an extension that does not end', chunks.replace('"d"', '"d')],
     ['a bare CR behind a size', chunks.replace('A\r\n', 'A\r')],
     ['a chunk that is longer than its size', chunks.replace('ok\r\n', 'okk\r\n')],
     ['a bare LF behind a chunk', chunks.replace('ok\r\n', 'ok\n')],
     ['a bare LF behind a trailer', chunks.replace('\xff\r\n', '\xff\n')],
+    ['a length behind the body', chunks.replace('X-T: \xff', 'content-length: 2')],
+    ['a coding behind the body', chunks.replace('X-T: \xff', 'Transfer-Encoding: chunked')],
     ['a trailer without a name', chunks.replace('X-T', 'X T')],
     ['a head that is too large', ok.replace('OK', `OK\r\nX-A: ${'a'.repeat(16_384)}`)],
     ['a head without end', `HTTP/1.1 200 OK\r\n${'a: b\r\n'.repeat(20_000)}`],
     ['a reason without end', `HTTP/1.1 200 ${'a'.repeat(40_000)}`],
+    ['spaces without end before a value', `HTTP/1.1 200 OK\r\nX-A:${' '.repeat(400_000)}`],
+    ['lines without end of spaces before values', `HTTP/1.1 200 OK\r\n${`a:${'\t'.repeat(100)}\r\n`.repeat(4000)}`],
     ['a name without end', `HTTP/1.1 200 OK\r\n${'a'.repeat(40_000)}`],
     ['trailers without end', `${chunks.slice(0, -2)}${'a: b\r\n'.repeat(20_000)}`],
   ])('is refused: %s', (_, text) => {
@@ -204,6 +226,12 @@ describe('a response that is not', () => {
     const bytes = latin1(text)
     const parts = Array.from({ length: Math.ceil(bytes.length / 3) }, (_, i) => bytes.subarray(3 * i, 3 * i + 3))
     expect(typeof parsed(parts).fault).toBe('string')
+  })
+
+  it.each([100, 102])('is one with interim responses without end: %d', (status) => {
+    const interim = `HTTP/1.1 ${status} Interim\r\n\r\n`
+    expect(read(interim.repeat(100) + ok)).toMatchObject({ body: 'ok', done: true })
+    expect(read(interim.repeat(101) + ok)).toMatchObject({ head: undefined, done: false, fault: expect.any(String) })
   })
 
   it('is refused wherever Node refuses it, and read as Node reads it elsewhere', async () => {

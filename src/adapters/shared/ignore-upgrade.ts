@@ -18,7 +18,7 @@ export function ignoreUpgrade(server: Server, request: IncomingMessage, socket: 
   inTurn(socket, undefined, () => {
     if (socket.destroyed) return
     // Whoever watches it sees it again, as a request.
-    takeOver(request)
+    takeOver(request, {})
     socket.off('error', ignore)
     socket.unshift(Buffer.concat([Buffer.from(headOf(request), 'latin1'), head]))
     server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)

@@ -1,31 +1,15 @@
 // Options that sinks have in common.
 import { z } from 'zod'
-import { type Feed, type LineEvent, logNames, type Sink } from '../../sink.ts'
-
-/** Which lines a sink gets. Default all. */
-export const filterSchema = z
-  .union(
-    [
-      z.strictObject({
-        /** Lines of these logs. Default all three. */
-        logs: z.array(z.enum(logNames)).min(1).optional(),
-        /** Events of these names; with a `*` at the end, of all names that begin so. Default all. */
-        events: z.array(z.string().min(1)).min(1).optional(),
-        /** Events of this severity number or above. Default all. */
-        severity: z.int().min(1).max(24).optional(),
-      }),
-      z.custom<(event: LineEvent) => boolean>((value) => typeof value === 'function'),
-    ],
-    { error: 'expected a function, or an object with `logs`, `events` or `severity`' },
-  )
-  .optional()
+import type { Feed, Sink } from '../../sink.ts'
+import { filterSchema } from '../../sink-filter.ts'
 
 /** The sink's name in faults, gaps and cursors. */
 export const nameSchema = z.string().min(1).max(128)
 
 /** How a sink that sends over a network is fed. */
 export const feedShape = {
-  filter: filterSchema,
+  /** Which lines a sink gets. Default all. */
+  filter: filterSchema.optional(),
   /**
    * Where a sink begins that the log does not know by its name: with the lines from now on, or with the oldest that are there.
    * Default `now`.
@@ -47,7 +31,7 @@ export const feedShape = {
 
 interface FeedOptions extends Pick<Feed, 'from' | 'intervalMs' | 'timeoutMs'> {
   readonly name: string
-  readonly filter?: z.output<typeof filterSchema>
+  readonly filter?: z.output<typeof filterSchema> | undefined
   readonly batchLines: number
   readonly batchBytes?: number | undefined
 }
@@ -62,5 +46,5 @@ export function fedBy(options: FeedOptions, bytes = 1 << 20): Pick<Sink, 'name' 
   }
 }
 
-export const filtered = (filter: z.output<typeof filterSchema>): Pick<Sink, 'filter'> =>
+export const filtered = (filter: z.output<typeof filterSchema> | undefined): Pick<Sink, 'filter'> =>
   filter === undefined ? {} : { filter: filter as NonNullable<Sink['filter']> }
