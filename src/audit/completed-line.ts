@@ -3,23 +3,23 @@
 import { canonical, type Json, Written } from '../canonical.ts'
 import type { AuditEvent } from '../events.ts'
 import { lbText } from './lb-line.ts'
-import { after, before, each, last, lastOf, number, quoted, type Some } from './line-parts.ts'
+import { after, before, eachText, last, lastOf, number, quoted, type Some } from './line-parts.ts'
 
 type Completed = AuditEvent<'request.completed'>
 
 /** Parts that change seldom. */
 const audit = last((bootId: string) => `"audit":{"boot_id":${quoted(bootId)},"index":`)
 const origin = last((text: string) => `,"origin":${quoted(text)}},"client":{"address":`)
-const source = each((text) => `,"source":"${text}"}`)
+const source = eachText((text) => `,"source":"${text}"}`)
 const cloud = last((value: object) => `,"cloud":${canonical(value as Json)}`)
-const method = each((text) => `"method":${quoted(text)}},"response":{"body":{"size":`)
+const method = eachText((text) => `"method":${quoted(text)}},"response":{"body":{"size":`)
 const protocol = last((value: object) => `},"protocol":${canonical(value as Json)}}`)
 const service = lastOf(
   (value: object, outcome: string, severity: number, spanId: string | undefined) =>
     `,"outcome":"${outcome}","schema_version":1,"service":${canonical(value as Json)},"severity":${number(severity)}${after('span_id', spanId)},"time":`,
 )
 const time = last((text: string) => quoted(text))
-const status = each((text) => `},"status_code":${text}}`)
+const status = eachText((text) => `},"status_code":${text}}`)
 
 /** Methods are few, but clients can invent them. */
 const mostMethod = 16

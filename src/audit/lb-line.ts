@@ -1,7 +1,8 @@
 // The part `lb` of the line of a request that is over: how it was routed, and how that went.
 import { canonical, type Json } from '../canonical.ts'
 import type { AuditEvent } from '../events.ts'
-import { after, before, each, number, quoted, type Some } from './line-parts.ts'
+import { after, before, each, eachText, number, quoted, type Some } from './line-parts.ts'
+import { inOnePiece } from './one-piece.ts'
 
 type Lb = AuditEvent<'request.completed'>['lb']
 type Decision = NonNullable<Lb['decision']>
@@ -22,8 +23,8 @@ function place(backend: string, address: string, port: number | undefined): Plac
   if (known.head === '' || known.address !== address || known.port !== port) {
     known.address = address
     known.port = port
-    known.head = `{"address":${quoted(address)},"backend":${quoted(backend)},"connect_us":`
-    known.tail = `${after('port', port)},"queue_us":`
+    known.head = inOnePiece(`{"address":${quoted(address)},"backend":${quoted(backend)},"connect_us":`)
+    known.tail = inOnePiece(`${after('port', port)},"queue_us":`)
   }
   return known
 }
@@ -48,7 +49,9 @@ function way({ reason, result, reused, stale, status_code: status }: Attempt): s
     known.text === ''
   ) {
     Object.assign(known, { result, reused, stale, status })
-    known.text = `,"reason":${quoted(reason)},"result":${quoted(result)}${after('reused', reused)}${after('stale', stale)}${after('status_code', status)}}`
+    known.text = inOnePiece(
+      `,"reason":${quoted(reason)},"result":${quoted(result)}${after('reused', reused)}${after('stale', stale)}${after('status_code', status)}}`,
+    )
   }
   return known.text
 }
@@ -93,7 +96,9 @@ function choice({ config_hash: hash, config_revision: revision, decision }: Lb):
     known.text === ''
   ) {
     Object.assign(known, { candidates, snapshot, strategy, hash, revision })
-    known.text = `${after('config_hash', hash)}${after('config_revision', revision)},"decision":${canonical(decision as Json)}`
+    known.text = inOnePiece(
+      `${after('config_hash', hash)}${after('config_revision', revision)},"decision":${canonical(decision as Json)}`,
+    )
   }
   return known.text
 }
@@ -113,8 +118,8 @@ const isPlain = (given: Decision): boolean =>
   given.zone === undefined
 
 /** `pool` and what stands around it. */
-const poolOf = each((pool) => `,"pool":${quoted(pool)},"request_id":`)
-const resultOf = each((result) => `,"result":${quoted(result)}`)
+const poolOf = eachText((pool) => `,"pool":${quoted(pool)},"request_id":`)
+const resultOf = eachText((result) => `,"result":${quoted(result)}`)
 
 export function lbText(lb: Lb): string {
   const { attempts, client_request_id, detail, level, pool, retry_denied, timing, tunnel } = lb

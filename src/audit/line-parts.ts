@@ -1,5 +1,6 @@
 // The parts of lines that are written by hand: each is what `canonical` makes of the same value.
 import { canonical, type Json } from '../canonical.ts'
+import { inOnePiece } from './one-piece.ts'
 
 export type Some = Json | undefined
 
@@ -48,7 +49,7 @@ export function last<A>(make: (a: A) => string): (a: A) => string {
   let [of, made]: [A | undefined, string] = [undefined, '']
   return (a) => {
     if (a !== of || made === '') {
-      made = make(a)
+      made = inOnePiece(make(a))
       of = a
     }
     return made
@@ -61,7 +62,7 @@ export function lastOf<A, B, C, D>(make: (a: A, b: B, c: C, d: D) => string): (a
   let made = ''
   return (a, b, c, d) => {
     if (of === undefined || a !== of[0] || b !== of[1] || c !== of[2] || d !== of[3]) {
-      made = make(a, b, c, d)
+      made = inOnePiece(make(a, b, c, d))
       of = [a, b, c, d]
     }
     return made
@@ -84,3 +85,7 @@ export function each<T>(make: (text: string) => T): (text: string) => T {
     return found
   }
 }
+
+/** The same of texts. */
+export const eachText = (make: (text: string) => string): ((text: string) => string) =>
+  each((text) => inOnePiece(make(text)))

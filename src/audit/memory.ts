@@ -1,4 +1,5 @@
 // What is worked out of a text, remembered while it repeats: clients of one kind say the same over and over.
+import { inOnePiece } from './one-piece.ts'
 
 /** How many texts of one kind, and how long they may be. */
 const mostTexts = 64
@@ -11,6 +12,9 @@ export class Memory {
   #known = new Map<string, string>()
   #hits = 0
   #useful = true
+  /** The last one: to compare with it costs less than to look it up. */
+  #last = ''
+  #lastMade = ''
   readonly #make: (text: string) => string
   /** What is made of a length alone. */
   readonly #lengths: string[] = []
@@ -23,15 +27,21 @@ export class Memory {
 
   ofLength(length: number): string {
     if (length > mostLength) return this.#makeLength(length)
-    this.#lengths[length] ??= this.#makeLength(length)
+    this.#lengths[length] ??= inOnePiece(this.#makeLength(length))
     return this.#lengths[length]
   }
 
   of(text: string): string {
     if (!this.#useful || text.length > mostLength) return this.#make(text)
+    if (text === this.#last && this.#lastMade !== '') {
+      this.#hits++
+      return this.#lastMade
+    }
     const known = this.#known.get(text)
     if (known !== undefined) {
       this.#hits++
+      this.#last = text
+      this.#lastMade = known
       return known
     }
     if (this.#known.size === mostTexts) {
@@ -39,8 +49,9 @@ export class Memory {
       this.#known = new Map()
       this.#hits = 0
     }
-    const made = this.#make(text)
-    if (this.#useful) this.#known.set(text, made)
+    if (!this.#useful) return this.#make(text)
+    const made = inOnePiece(this.#make(text))
+    this.#known.set(text, made)
     return made
   }
 }
