@@ -20,6 +20,7 @@ const settleMs = 2000
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 
 class Subject {
+  /** Of each slice. */
   latencies = []
   #child
   #load
@@ -37,11 +38,11 @@ class Subject {
   }
 
   async slice() {
-    this.latencies.push(...(await this.#ask(slice)))
+    this.latencies.push(await this.#ask(slice))
   }
 
-  get peakBytes() {
-    return usage(this.#child.pid).peakBytes
+  get usage() {
+    return usage(this.#child.pid)
   }
 
   end() {
@@ -67,22 +68,32 @@ async function measure(subjects, collectors) {
   for (const subject of subjects) await subject.begin()
   await sleep(settleMs)
   await ask(collectors, 'begin')
+  const before = subjects.map((subject) => subject.usage.cpuUs)
   for (let i = 0; i < slices; i++) {
     process.stderr.write(`slice ${i + 1}/${slices}\n`)
     for (const subject of i % 2 === 0 ? subjects : subjects.toReversed()) await subject.slice()
   }
   await sleep(settleMs)
   const { delays } = await ask(collectors, 'end')
-  return subjects.map(({ name, latencies, peakBytes }) => {
-    const missing = latencies.length - (delays[name]?.length ?? 0)
+  return subjects.map(({ name, latencies, usage }, i) => {
+    const all = latencies.flat()
+    const missing = all.length - (delays[name]?.length ?? 0)
     if (missing > 0) throw new Error(`${name}: ${missing} lines were not delivered`)
-    return { request: p99(latencies), delivery: p99(delays[name]), rss: peakBytes / 2 ** 20 }
+    return {
+      usual: median(latencies.map(p99)),
+      whole: p99(all),
+      delivery: p99(delays[name]),
+      cpu: (usage.cpuUs - before[i]) / all.length,
+      rss: usage.peakBytes / 2 ** 20,
+    }
   })
 }
 
 const rows = [
-  ['p99 of requests, ms', 'request', 1],
+  ['p99 of the requests of a second, median, ms', 'usual', 1],
+  ['p99 of all requests, ms', 'whole', 1],
   ['p99 of delivery to the collector, ms', 'delivery', 0],
+  ['CPU, µs/request', 'cpu', 0],
   ['peak RSS, MiB', 'rss', 0],
 ]
 
