@@ -72,13 +72,18 @@ export class SegmentReader {
         if (this.block === undefined) break
       }
       const { block } = this
-      if (this.index < from) {
-        const skipped = Math.min(from - this.index, block.ends.length - this.at)
+      const skipped = Math.min(Math.max(0, from - this.index), block.ends.length - this.at)
+      const [start, stop] = [lineStart(block, this.at), block.ends[this.at + Math.max(skipped, 1) - 1]!]
+      // Somebody has cut the segment while it was written: behind the hole nobody knows the index, until that is put right.
+      if (block.buffer.subarray(start, stop).includes(0)) {
+        await this.close()
+        break
+      }
+      if (skipped > 0) {
         this.index += skipped
         this.at += skipped
         continue
       }
-      const [start, stop] = [lineStart(block, this.at), block.ends[this.at]!]
       if (lines.length > 0 && bytes + stop - start + 1 > most.bytes) break
       lines.push(block.buffer.toString('utf8', start, stop))
       bytes += stop - start + 1

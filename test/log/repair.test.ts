@@ -95,6 +95,35 @@ it('replaced, or moved away by a rotation from outside, it gets its name back, a
 })
 
 describe('cut short', () => {
+  it('no sink gets what stands behind the hole before that is put right, and none the hole', async () => {
+    const { dir, log, noticed } = await writing()
+    const whole = readFileSync(path(dir))
+    const most = { lines: 1000, bytes: 1 << 20 }
+    const read = async (from: number, key: object) => {
+      const stretch = await log.sink.source.read('traffic', from, most, key)
+      return stretch !== undefined && 'lines' in stretch
+        ? stretch.lines.map((line) => JSON.parse(line).audit.index)
+        : stretch
+    }
+    // It has its place in the segment: behind the cut.
+    const ahead = {}
+    expect(await read(0, ahead)).toEqual(range(0, 100))
+    truncateSync(path(dir), whole.indexOf('\n') * 10)
+    await log.sink.durable('traffic', log.write('traffic', 50))
+    const behind = {}
+    const left = (await read(0, behind)) as number[]
+    expect(left).toEqual(range(0, left.length))
+    expect(left.length).toBeLessThan(10)
+    expect(await read(left.length, behind)).toBeUndefined()
+    // Whoever comes to the hole on the way to its place does not know where it is then.
+    expect(await read(120, {})).toBeUndefined()
+    expect(await read(100, ahead)).toEqual(range(100, 150))
+    await noticed()
+    expect(await read(left.length, behind)).toEqual({ through: 100, reason: 'lost' })
+    expect(await read(120, {})).toEqual(range(120, log.opened.heads.traffic.next + 150))
+    await log.close()
+  })
+
   it.each([
     ['to nothing, as copytruncate does', 0, 0, 0],
     ['to nothing, and written to again', 0, 60, 0],
