@@ -1,8 +1,8 @@
 // The hash of a key is recorded where the key is, and a pick whose hash is not recorded does not pretend to be replayed.
 import { describe, expect, it } from 'vitest'
 import type { AuditOptions } from '../../src/audit/options.ts'
-import type { KeySource } from '../../src/request-key.ts'
 import { replay } from '../../src/replay.ts'
+import type { KeySource } from '../../src/request-key.ts'
 import { answering } from '../support/backends.ts'
 import { edge, recorded } from '../support/edge.ts'
 import { send } from '../support/raw-client.ts'

@@ -63,16 +63,25 @@ describe('a whole stream', () => {
 
   it.each([
     ['a first line', (lines: string[]) => (lines[0] = lines[0]!.slice(0, -1))],
-    ['a first line whose place is none', (lines: string[]) => (lines[0] = lines[0]!.replace('"index":0', '"index":-1'))],
+    [
+      'a first line whose place is none',
+      (lines: string[]) => (lines[0] = lines[0]!.replace('"index":0', '"index":-1')),
+    ],
     ['two lines in one', (lines: string[]) => (lines[0] = `${lines[0]}${lines[0]}`)],
     ['a checkpoint', (lines: string[]) => (lines[10] = lines[10]!.replace('"size"', '"sise"'))],
     ['a checkpoint that is cut', (lines: string[]) => (lines[21] = lines[21]!.slice(0, 60))],
-    ['a part', (lines: string[]) => lines.splice(3, 0, '{"chunk":{"of":"shop/a/traffic/1/3","part":0,"parts":2,"text":"')],
+    [
+      'a part',
+      (lines: string[]) => lines.splice(3, 0, '{"chunk":{"of":"shop/a/traffic/1/3","part":0,"parts":2,"text":"'),
+    ],
   ])('with %s that is damaged does not hold, and tells which', async (_, damage) => {
     const lines = tens(source(), 2)
     damage(lines)
     const { ok, problems } = await verified(lines)
-    expect({ ok, problems }).toMatchObject({ ok: false, problems: [{ file: '-', fact: 'a line of a log, and damaged' }] })
+    expect({ ok, problems }).toMatchObject({
+      ok: false,
+      problems: [{ file: '-', fact: 'a line of a log, and damaged' }],
+    })
   })
 
   it('without a key from outside is self-consistent only', async () => {
