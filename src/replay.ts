@@ -23,7 +23,8 @@ export interface RecordedDecision {
  * draws and hash of the record. Undefined where none could be chosen. Compare it with the `backend` of the record.
  *
  * Throws {@link BalancerError} `not-replayable` for a record that was not sampled, one of a strategy of the user's own, one of
- * a pool that was too large to keep (over 512 candidates, or too long for a line), and one that is none.
+ * a pool that was too large to keep (over 512 candidates, or too long for a line), one that went by a key that is not
+ * recorded, and one that is none.
  */
 export function replay(
   record: RecordedDecision | { readonly lb: { readonly decision?: RecordedDecision | undefined } },
@@ -45,6 +46,8 @@ function replayed({ strategy: name, reason, trace }: RecordedDecision): string |
     if (reason === 'none-eligible') return undefined
     throw no('nobody in its pool could be chosen')
   }
+  if (trace.hash === undefined && trace.draws.length === 0 && 'key' in optionsOf(trace))
+    throw no('the hash of its key was not recorded, as the key is not')
   const states = trace.pool.map(stateOf)
   const draws = [...trace.draws]
   const random: Random = {

@@ -101,6 +101,7 @@ export interface Feed {
  * - a true `permanent` says that these lines, as they are, will never be accepted: the batch is then cut in halves, and again, until
  *   single lines are left, which go to the dead-letter file and into an `audit.gap`;
  * - a list `rejected` of indexes says that just these lines will never be accepted, and that all others were;
+ * - a number `rejectedCount` says that so many of these lines will never be accepted, that all others were, and that nobody knows which;
  * - a number `resumeAt` asks for the lines of this log from that index on, as far as they are still there.
  */
 export interface Sink {

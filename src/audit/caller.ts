@@ -53,7 +53,8 @@ export class Caller {
         return undefined
       } catch (error) {
         const fault = faultOf(error)
-        if (fault.permanent || fault.rejected !== undefined || fault.resumeAt !== undefined)
+        const { permanent, rejected, rejectedCount, resumeAt } = fault
+        if (permanent || (rejected ?? rejectedCount ?? resumeAt) !== undefined)
           return { ...fault, why: safeText(reasonOf(error)) }
         this.failing(error, 'an audit sink fails; its lines wait, and are tried again', true)
         await this.pause(fault.retryAfterMs)

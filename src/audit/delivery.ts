@@ -181,12 +181,13 @@ export class Delivery {
     const lines = this.#filter === undefined ? all : all.filter(({ line }) => this.#filter!(log, line))
     if (lines.length === 0) return this.#advance(lane, log, end)
     const handed = await hand(this.sink, this.#caller, { origin, first: from, last: end - 1, lines })
-    const { through, refused, retryAfterMs, stopped } = handed
-    const untold = await this.#losses.refused(lane.feed, log, origin, refused)
+    const { through, refused, unnamed, retryAfterMs, stopped } = handed
+    const untold = await this.#losses.refused(lane.feed, log, origin, handed)
     const settled = Math.min(through, untold)
     if (settled > from) this.#advance(lane, log, settled)
     const isAhead = ({ index }: Indexed): boolean => index >= settled && index < through
     this.#ahead += lines.filter(isAhead).length - refused.filter(isAhead).length
+    for (const { lines: among, count } of unnamed) if (isAhead(among[0]!)) this.#ahead -= count
     if (typeof stopped === 'object' && settled === through) await this.#resume(lane, log, settled, stopped.resumeAt)
     if (refused.length === lines.length) await this.#allRefused(refused, retryAfterMs)
   }

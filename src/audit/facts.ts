@@ -3,6 +3,7 @@ import type { EventFields, EventName } from '../events.ts'
 import type { ClientMask } from './client.ts'
 import { type ScrubFunction, scrubbed, scrubbedText } from './scrub.ts'
 import { safeText, showing } from './text.ts'
+import type { TraceMask } from './trace-mask.ts'
 
 type Members = Record<string, unknown>
 
@@ -30,10 +31,12 @@ const random = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$
 export class Facts {
   readonly #scrub: ScrubFunction
   readonly #client: ClientMask | undefined
+  readonly #traces: TraceMask
 
-  constructor(scrub: ScrubFunction, client: ClientMask | undefined) {
+  constructor(scrub: ScrubFunction, client: ClientMask | undefined, traces: TraceMask) {
     this.#scrub = scrub
     this.#client = client
+    this.#traces = traces
   }
 
   /** The fields as they may be recorded. Those of requests, which are many, are changed in their place. */
@@ -59,6 +62,7 @@ export class Facts {
     if (names[0] === '*') return scrubbed(part, this.#scrub)
     const copy = { ...(part as Members) }
     for (const name of names) if (copy[name] !== undefined) copy[name] = scrubbed(copy[name], this.#scrub)
+    if (copy.decision !== undefined) copy.decision = this.#traces(copy.decision as object)
     return copy
   }
 
@@ -76,9 +80,12 @@ export class Facts {
     if (fields.app !== undefined) fields.app = scrubbed(fields.app, this.#scrub)
     if (!random.test(lb.request_id)) lb.request_id = scrubbedText(lb.request_id, this.#scrub)
     if (lb.detail !== undefined) lb.detail = this.#words(lb.detail)
+    if (lb.decision?.trace !== undefined) lb.decision = this.#traces(lb.decision)
     // What was received has none.
-    for (const attempt of lb.attempts ?? [])
+    for (const attempt of lb.attempts ?? []) {
       if (attempt.detail !== undefined) attempt.detail = this.#words(attempt.detail)
+      if (attempt.decision?.trace !== undefined) attempt.decision = this.#traces(attempt.decision)
+    }
     return fields
   }
 

@@ -14,6 +14,8 @@ export interface Fault {
   readonly retryAfterMs: number
   /** Indexes of just those lines that will never be accepted; undefined if it does not say. */
   readonly rejected: readonly number[] | undefined
+  /** How many lines will never be accepted, where the sink does not know which. */
+  readonly rejectedCount: number | undefined
   /** Where the sink wants to go on in this log. */
   readonly resumeAt: number | undefined
 }
@@ -22,12 +24,15 @@ export interface Fault {
 export function faultOf(error: unknown): Fault {
   const retryAfterMs = told(error, 'retryAfterMs')
   const rejected = told(error, 'rejected')
+  const rejectedCount = told(error, 'rejectedCount')
   const resumeAt = told(error, 'resumeAt')
   return {
     permanent: told(error, 'permanent') === true,
     // No number, or a negative one, asks for nothing.
     retryAfterMs: typeof retryAfterMs === 'number' && retryAfterMs > 0 ? Math.min(retryAfterMs, mostRetryAfterMs) : 0,
     rejected: Array.isArray(rejected) ? rejected.filter((index) => Number.isSafeInteger(index)) : undefined,
+    rejectedCount:
+      Number.isSafeInteger(rejectedCount) && (rejectedCount as number) > 0 ? (rejectedCount as number) : undefined,
     resumeAt: Number.isSafeInteger(resumeAt) && (resumeAt as number) >= 0 ? (resumeAt as number) : undefined,
   }
 }

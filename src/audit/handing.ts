@@ -12,6 +12,13 @@ export interface Refused extends Indexed {
   readonly why: string
 }
 
+/** Lines of which so many were refused for good, and the others accepted. */
+export interface Unnamed {
+  readonly lines: readonly Indexed[]
+  readonly count: number
+  readonly why: string
+}
+
 /** A stretch of a log, with those of its lines that the sink gets. */
 export interface Portion {
   readonly origin: string
@@ -24,6 +31,8 @@ export interface Handed {
   /** The lines below this index are accepted, or refused for good. */
   readonly through: number
   readonly refused: readonly Refused[]
+  /** Where the sink does not know which it refused. */
+  readonly unnamed: readonly Unnamed[]
   /** The longest pause that a refusal asked for. */
   readonly retryAfterMs: number
   /** Why it came to no end: it was given up, or the sink wants to go on elsewhere. */
@@ -36,17 +45,19 @@ export interface Handed {
  */
 export async function hand(sink: Sink, caller: Caller, portion: Portion): Promise<Handed> {
   const { first, last, lines } = portion
-  const nothing = { through: first, refused: [], retryAfterMs: 0 }
+  const nothing = { through: first, refused: [], unnamed: [], retryAfterMs: 0 }
+  const all = { ...nothing, through: last + 1 }
   const batch = batchOf(portion)
   const answer = await caller.call((signal) => sink.write(batch, signal))
-  if (answer === undefined) return { ...nothing, through: last + 1 }
+  if (answer === undefined) return all
   if (answer === 'given-up') return { ...nothing, stopped: answer }
-  const { resumeAt, rejected, retryAfterMs, why } = answer
+  const { resumeAt, rejected, rejectedCount = 0, retryAfterMs, why } = answer
   if (resumeAt !== undefined) return { ...nothing, stopped: { resumeAt } }
   const because = (list: readonly Indexed[]): Refused[] => list.map((one) => ({ ...one, why }))
   const listed = rejected === undefined ? undefined : lines.filter(({ index }) => rejected.includes(index))
-  if (listed !== undefined) return { through: last + 1, refused: because(listed), retryAfterMs }
-  if (lines.length === 1) return { through: last + 1, refused: because(lines), retryAfterMs }
+  if (listed !== undefined) return { ...all, refused: because(listed), retryAfterMs }
+  if (lines.length === 1 || rejectedCount >= lines.length) return { ...all, refused: because(lines), retryAfterMs }
+  if (rejectedCount > 0) return { ...all, unnamed: [{ lines, count: rejectedCount, why }], retryAfterMs }
   const [one, other] = halves(portion)
   const left = await hand(sink, caller, one)
   if (left.stopped !== undefined) return left
@@ -54,6 +65,7 @@ export async function hand(sink: Sink, caller: Caller, portion: Portion): Promis
   return {
     ...right,
     refused: [...left.refused, ...right.refused],
+    unnamed: [...left.unnamed, ...right.unnamed],
     retryAfterMs: Math.max(retryAfterMs, left.retryAfterMs, right.retryAfterMs),
   }
 }

@@ -4,7 +4,7 @@ import type { EventFields, Ticket } from '../events.ts'
 import type { Logger } from '../runtime.ts'
 import type { LineFeed, LogName } from '../sink.ts'
 import type { Caller } from './caller.ts'
-import type { Refused } from './handing.ts'
+import type { Handed, Unnamed } from './handing.ts'
 import { onlyTells, toldIn } from './telling.ts'
 
 type GapFields = EventFields<'audit.gap'>['log']
@@ -34,9 +34,10 @@ export class Losses {
   }
 
   /** Keeps what was refused, and tells of it. Returns the first index of which that was given up; the cursor must not pass it. */
-  async refused(feed: LineFeed, log: LogName, origin: string, refused: readonly Refused[]): Promise<number> {
+  async refused(feed: LineFeed, log: LogName, origin: string, { refused, unnamed }: Handed): Promise<number> {
+    const untold = await this.#unnamed(log, origin, unnamed)
     const { logger } = this.#options
-    if (refused[0] === undefined) return Infinity
+    if (refused[0] === undefined) return untold
     logger.warn({ sink: this.#sink, lines: refused.length, error: refused[0].why }, 'an audit sink refused lines')
     const told: number[] = []
     for (const { index, line, why } of refused) {
@@ -50,7 +51,18 @@ export class Losses {
       else told.push(index)
     }
     for (const [first, last] of ranges(told)) {
-      if (!(await this.tell(log, { origin, first, last, reason: 'rejected' }))) return first
+      if (!(await this.tell(log, { origin, first, last, reason: 'rejected' }))) return Math.min(first, untold)
+    }
+    return untold
+  }
+
+  /** Tells how many were refused among which. They are not kept: most of them were accepted. */
+  async #unnamed(log: LogName, origin: string, unnamed: readonly Unnamed[]): Promise<number> {
+    for (const { lines, count, why } of unnamed) {
+      this.#options.logger.warn({ sink: this.#sink, lines: count, error: why }, 'an audit sink refused lines')
+      const [first, last] = [lines[0]!.index, lines.at(-1)!.index]
+      if (lines.every(({ line }) => onlyTells(line))) this.untold += count
+      else if (!(await this.tell(log, { origin, first, last, reason: 'rejected' }, count))) return first
     }
     return Infinity
   }
@@ -59,8 +71,9 @@ export class Losses {
   async tell(
     log: LogName,
     lost: { origin: string; first: number; last: number; reason: GapFields['reason'] },
+    count = lost.last - lost.first + 1,
   ): Promise<boolean> {
-    const fields = { sink: this.#sink, ...lost, count: lost.last - lost.first + 1 }
+    const fields = { sink: this.#sink, ...lost, count }
     while (!this.#caller.givenUp) {
       const ticket = this.#options.onGap(log, fields)
       if (ticket === undefined) await this.#caller.sleep(againMs)

@@ -11,6 +11,7 @@ import { Mask } from './mask.ts'
 import { templatesSchema } from './paths.ts'
 import { createScrub, scrubSchema } from './scrub.ts'
 import { safeId } from './text.ts'
+import { traceMask } from './trace-mask.ts'
 import { type RedactedUrl, Urls } from './url.ts'
 
 const keep = z.union([z.literal('all'), z.array(z.string().min(1))], { error: 'expected a list of names, or "all"' })
@@ -139,7 +140,7 @@ export function createRedactor(config: RedactConfig, { clock, onFault }: Redacto
     urls,
     addresses: client === undefined,
   })
-  const facts = new Facts(scrub, client)
+  const facts = new Facts(scrub, client, traceMask(config))
   return {
     headers: (raw) => headers.redact(raw),
     url: (target) => urls.target(target),

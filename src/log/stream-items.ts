@@ -34,12 +34,18 @@ interface Chunk {
 export type StreamItem =
   | EventItem
   | CheckpointItem
+  /** Ours by what it says, and damaged. */
+  | { readonly kind: 'damaged' }
   /** A part of a line that others are missing of. */
   | { readonly kind: 'part' }
   | { readonly kind: 'fault'; readonly fact: string }
   | { readonly kind: 'other' }
 
 const other: StreamItem = { kind: 'other' }
+const damaged: StreamItem = { kind: 'damaged' }
+
+/** What stands in lines of a log, in checkpoints and in chunks, written as the sink writes them, and in nobody else's. */
+const marks = /^\{(?:"checkpoint":\{"edge":\[|"chunk":\{"of":"|.*"audit":\{(?:"boot_id":"[^"]*",)?"index":)/s
 
 // Lines of one log come one after the other, so that few can be incomplete at a time.
 const maxOpen = 16
@@ -56,7 +62,13 @@ export class StreamItems {
   }
 
   read(bytes: Buffer): StreamItem {
-    const event = bytes[0] === 0x7b ? parseLine(bytes.toString('utf8')) : undefined
+    if (bytes[0] !== 0x7b) return other
+    const text = bytes.toString('utf8')
+    const item = this.itemOf(bytes, parseLine(text))
+    return item === other && marks.test(text) ? damaged : item
+  }
+
+  private itemOf(bytes: Buffer, event: LoggedEvent | undefined): StreamItem {
     if (event === undefined) return other
     if (Object.hasOwn(event, 'checkpoint')) return checkpointOf(event)
     if (Object.hasOwn(event, 'chunk')) return this.part(event)

@@ -5,11 +5,17 @@ export type StreamLine = Buffer | undefined
 
 const lf = 0x0a
 
-/** The lines without their ends, in blocks; the last one also if it has none. */
+export interface LineBlock {
+  readonly lines: readonly StreamLine[]
+  /** Whether it is one line, the last one, that has no end. */
+  readonly torn: boolean
+}
+
+/** The lines without their ends, in blocks. */
 export async function* splitLines(
   input: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>,
   maxBytes: number,
-): AsyncGenerator<StreamLine[]> {
+): AsyncGenerator<LineBlock> {
   let parts: Buffer[] = []
   let bytes = 0
   const add = (part: Buffer): void => {
@@ -35,7 +41,7 @@ export async function* splitLines(
       from = at + 1
     }
     add(chunk.subarray(from))
-    if (lines.length > 0) yield lines
+    if (lines.length > 0) yield { lines, torn: false }
   }
-  if (bytes > 0) yield [take()]
+  if (bytes > 0) yield { lines: [take()], torn: true }
 }

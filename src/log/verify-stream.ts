@@ -28,7 +28,7 @@ export interface StreamReport {
   readonly logs: readonly StreamLogReport[]
   /** Lines that are none of ours, and were passed over. */
   readonly others: number
-  /** Long lines of which a part did not come. */
+  /** Lines of which a part did not come: of long ones, and of the last one where the stream is cut off within it. */
   readonly incomplete: number
   /** What is wrong with the stream as a whole. */
   readonly problems: readonly LogProblem[]
@@ -55,13 +55,17 @@ export async function verifyStream(
   }
   let at = 0
   let others = 0
+  let torn = 0
   for await (const block of splitLines(input, maxStreamLine)) {
-    for (const bytes of block) {
+    for (const bytes of block.lines) {
       at++
       const item = bytes === undefined ? undefined : items.read(bytes)
       if (item?.kind === 'event') logOf(item.origin).line(item, at)
       else if (item?.kind === 'checkpoint') logOf(item.origin).checkpoint(item, at)
       else if (item?.kind === 'fault') problems.push({ file: '-', line: at, fact: item.fact })
+      // The end of a stream may be cut off anywhere.
+      else if (item?.kind === 'damaged' && block.torn) torn++
+      else if (item?.kind === 'damaged') problems.push({ file: '-', line: at, fact: 'a line of a log, and damaged' })
       else if (item?.kind !== 'part') others++
     }
   }
@@ -75,5 +79,5 @@ export async function verifyStream(
   }
   const ok = problems.length === 0 && reports.every(({ problemCount }) => problemCount === 0)
   const authenticated = ok && given !== undefined && reports.every(({ signedBy }) => signedBy !== undefined)
-  return { ok, authenticated, logs: reports, others, incomplete: items.incomplete, problems }
+  return { ok, authenticated, logs: reports, others, incomplete: items.incomplete + torn, problems }
 }

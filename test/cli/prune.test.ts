@@ -3,14 +3,18 @@ import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { createAudit } from '../../src/audit/create.ts'
 import { pruneLog } from '../../src/audit/prune.ts'
 import { placeHold } from '../../src/log/holds.ts'
 import { queryLog } from '../../src/log/query.ts'
 import { verifyLog } from '../../src/log/verify.ts'
-import type { FileSinkOptions } from '../../src/sinks/file.ts'
+import type { Sink } from '../../src/sink.ts'
+import { type FileSinkOptions, fileSink } from '../../src/sinks/file.ts'
 import { auditlb } from '../support/cli.ts'
 import { tempFolder } from '../support/folder.ts'
 import { openLog } from '../support/log.ts'
+import { collect, keepLogger } from '../support/sinks.ts'
+import { until } from '../support/until.ts'
 
 const prune = (dir: string) => auditlb('prune', dir)
 
@@ -47,6 +51,35 @@ it('deletes what is older than the writer keeps it, and says what', async () => 
   const again = await openLog({ dir, instance: 'a' })
   expect(again.notices).toEqual([])
   await again.close()
+})
+
+it('leaves a sink that had not got what is gone an exact gap, which the next start tells', async () => {
+  const dir = tempFolder()
+  const begin = (far: Sink) =>
+    createAudit({
+      sinks: [fileSink({ dir, instance: 'a', segment: { maxBytes: 65_536 } }), far],
+      logger: keepLogger(),
+      service: 'shop',
+    })
+  const hanging = begin({ name: 'far', feed: { intervalMs: 5 }, write: () => new Promise(() => undefined) })
+  await hanging.ready()
+  for (let i = 0; i < 200; i++) hanging.record('app.x', { pad: 'x'.repeat(1000) })
+  await hanging.close({ deadlineMs: 100 })
+  const segments = readdirSync(folder(dir)).sort()
+  for (const name of segments.slice(0, -1)) utimesSync(join(folder(dir), name), 0, 0)
+  expect((await prune(dir)).code).toBe(0)
+  const first = firstOf(dir)
+  expect(first).toBeGreaterThan(0)
+  const far = collect('far', { intervalMs: 5 })
+  const again = begin(far)
+  const ofTraffic = () => far.events().filter(({ audit }) => audit.origin.split('/')[2] === 'traffic')
+  await until(() => ofTraffic().some(({ event_name }) => event_name === 'audit.gap'))
+  await again.close()
+  const gaps = ofTraffic().filter(({ event_name }) => event_name === 'audit.gap')
+  expect(gaps).toMatchObject([{ log: { sink: 'far', first: 0, last: first - 1, count: first, reason: 'retention' } }])
+  const indexes = ofTraffic().map(({ audit }) => audit.index)
+  expect(indexes).toEqual(indexes.map((_, i) => first + i))
+  expect(await verifyLog(dir)).toMatchObject({ ok: true })
 })
 
 it('goes by the policy that the writer had', async () => {

@@ -54,6 +54,36 @@ describe('a whole stream', () => {
     ])
   })
 
+  it('that is cut off within its last line holds, and tells it', async () => {
+    const lines = tens(source(), 2)
+    const text = lines.join('\n')
+    for (const cut of [40, 200])
+      expect(await verifyStream([text.slice(0, -cut)], { vkey })).toMatchObject({ ok: true, incomplete: 1 })
+  })
+
+  it.each([
+    ['a first line', (lines: string[]) => (lines[0] = lines[0]!.slice(0, -1))],
+    [
+      'a first line whose place is none',
+      (lines: string[]) => (lines[0] = lines[0]!.replace('"index":0', '"index":-1')),
+    ],
+    ['two lines in one', (lines: string[]) => (lines[0] = `${lines[0]}${lines[0]}`)],
+    ['a checkpoint', (lines: string[]) => (lines[10] = lines[10]!.replace('"size"', '"sise"'))],
+    ['a checkpoint that is cut', (lines: string[]) => (lines[21] = lines[21]!.slice(0, 60))],
+    [
+      'a part',
+      (lines: string[]) => lines.splice(3, 0, '{"chunk":{"of":"shop/a/traffic/1/3","part":0,"parts":2,"text":"'),
+    ],
+  ])('with %s that is damaged does not hold, and tells which', async (_, damage) => {
+    const lines = tens(source(), 2)
+    damage(lines)
+    const { ok, problems } = await verified(lines)
+    expect({ ok, problems }).toMatchObject({
+      ok: false,
+      problems: [{ file: '-', fact: 'a line of a log, and damaged' }],
+    })
+  })
+
   it('without a key from outside is self-consistent only', async () => {
     expect(await verified(tens(source(), 3), {})).toMatchObject({ ok: true, authenticated: false })
   })

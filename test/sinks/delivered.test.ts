@@ -3,6 +3,7 @@ import { createServer as createTcpServer, type Socket } from 'node:net'
 import { expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
 import { fileSink, httpSink, syslogSink } from '../../src/index.ts'
+import { queryLog } from '../../src/log/query.ts'
 import { seededRandom } from '../../src/random.ts'
 import type { AnySink } from '../../src/sink.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
@@ -113,6 +114,38 @@ it('documents that Elasticsearch refuses become a gap, and the others are create
   expect((await audit.close()).undelivered).toEqual({})
   expect(numbers([...created.values()])).toEqual(upTo(40).filter((i) => i % 10 !== 7))
   for (const [id, event] of created) expect(id).toBe(placeOf(event))
+})
+
+it('records that an OTLP collector refuses without a name are gaps of so many', async () => {
+  let accepted = 0
+  const { server } = collector((response, nth, { body }) => {
+    const [{ scopeLogs }] = JSON.parse(body).resourceLogs
+    const records: Event[] = scopeLogs[0].logRecords
+    const refused = nth % 2 === 0 || nth > 4 ? 0 : Math.min(2, records.length - 1)
+    accepted += records.length - refused
+    const partialSuccess = refused === 0 ? {} : { rejectedLogRecords: String(refused), errorMessage: 'no' }
+    response.writeHead(200).end(JSON.stringify({ partialSuccess }))
+  })
+  const url = `http://127.0.0.1:${await listen(server)}/v1/logs`
+  const dir = tempFolder()
+  const file = fileSink({ dir, instance: 'a' })
+  const { audit, record } = trail(
+    file,
+    httpSink({ url, format: 'otlp', from: 'oldest', intervalMs: 5, batchLines: 10 }),
+  )
+  for (let i = 0; i < 4; i++) {
+    record(10)
+    await turn()
+  }
+  await until(() => accepted >= 35)
+  const { undelivered } = await audit.close()
+  let [lines, gaps] = [0, 0]
+  for await (const event of queryLog(dir, {})) {
+    lines++
+    if (event.event_name === 'audit.gap') gaps += Number((event.log as Event).count)
+  }
+  expect(gaps).toBeGreaterThan(0)
+  expect({ sum: accepted + gaps, undelivered }).toEqual({ sum: lines, undelivered: {} })
 })
 
 it('a syslog receiver that is killed again and again: every line arrives, and is told apart', async () => {

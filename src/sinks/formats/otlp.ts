@@ -31,7 +31,7 @@ export const otlp = (): Format => (batch) => {
 const mostMessage = 256
 
 // A client must not send again what was accepted in part, and is not told which records were not (OTLP 1.x, "Partial
-// success"). So what is refused is told, and is exact only where it is all.
+// success"): what is lost is known as a count.
 function partial(body: string, events: readonly LineEvent[]): string | undefined {
   const success = member(parseLine(body) ?? {}, 'partialSuccess')
   if (typeof success !== 'object' || success === null) return undefined
@@ -44,6 +44,9 @@ function partial(body: string, events: readonly LineEvent[]): string | undefined
       rejected: events.flatMap((event) => intAt(event, 'audit.index') ?? []),
     })
   if (refused > 0)
-    return `the collector refused ${refused} of ${events.length} log records, and does not say which${said}`
+    throw new Refusal(
+      `the collector refused ${refused} of ${events.length} log records, and does not say which${said}`,
+      { rejectedCount: refused },
+    )
   return said === '' ? undefined : `the collector warns${said}`
 }

@@ -7,6 +7,8 @@ export interface Asking {
   readonly retryAfterMs?: number
   /** Indexes of the lines that will never be accepted; all others were. */
   readonly rejected?: readonly number[]
+  /** How many lines will never be accepted, where it is not known which; all others were. */
+  readonly rejectedCount?: number
   /** The index from which the lines of this log are asked for again. */
   readonly resumeAt?: number
 }
@@ -17,6 +19,7 @@ export class Refusal extends Error implements Asking {
   declare readonly permanent?: boolean
   declare readonly retryAfterMs?: number
   declare readonly rejected?: readonly number[]
+  declare readonly rejectedCount?: number
   declare readonly resumeAt?: number
 
   constructor(message: string, asking: Asking = {}) {
