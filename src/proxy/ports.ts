@@ -146,7 +146,6 @@ export interface Ports {
   closed(): void
 }
 
-/** How an adapter hands a request in. */
 /** What was recorded of a request that was watched before it was taken over, and by whom. */
 export interface HandedOver {
   readonly requestId: string
@@ -155,6 +154,7 @@ export interface HandedOver {
   readonly ports: Ports
 }
 
+/** How an adapter hands a request in. */
 export interface HandleOptions {
   /** Path and query for the backend, where they differ from the request's own: a mount path is stripped. */
   readonly target?: string
