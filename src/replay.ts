@@ -46,13 +46,13 @@ function replayed({ strategy: name, reason, trace }: RecordedDecision): string |
     if (reason === 'none-eligible') return undefined
     throw no('nobody in its pool could be chosen')
   }
-  if (trace.hash === undefined && trace.draws.length === 0 && 'key' in optionsOf(trace))
-    throw no('the hash of its key was not recorded, as the key is not')
   const states = trace.pool.map(stateOf)
   const draws = [...trace.draws]
   const random: Random = {
     uint32() {
       const draw = draws.shift()
+      if (draw === undefined && 'key' in optionsOf(trace))
+        throw no('the hash of its key was not recorded, as the key is not')
       if (draw === undefined) throw no('it has fewer draws than the strategy takes')
       return draw
     },

@@ -1,5 +1,15 @@
 // Traces of picks that went by a key: its hash is recorded where the key itself is, for short values can be found from it.
-import type { RedactConfig } from './redact.ts'
+
+type Names = 'all' | readonly string[]
+
+/** What of the options of redaction counts. */
+interface Kept {
+  readonly client: unknown
+  readonly cookies: { readonly keep?: Names | undefined }
+  readonly headers: { readonly keep: Names }
+  readonly path: unknown
+  readonly query: { readonly keep: Names }
+}
 
 /** As far as they are looked at. */
 interface Decision {
@@ -12,7 +22,7 @@ export type TraceMask = <D extends Decision>(decision: D) => D
 const ofAddresses = /^(?:forwarded|x-forwarded-for|x-real-ip)$/i
 
 /** Without what comes from the key goes the hash, and with it the scores that follow from that: such a pick cannot be replayed. */
-export function traceMask(config: RedactConfig): TraceMask {
+export function traceMask(config: Kept): TraceMask {
   return (decision) => {
     const { trace } = decision
     if (trace?.hash === undefined || isRecorded(keyIn(trace.options), config)) return decision
@@ -25,7 +35,7 @@ const keyIn = (options: unknown): unknown =>
   typeof options === 'object' && options !== null ? (options as { key?: unknown }).key : undefined
 
 /** Whether records tell such a key as it is. What a function of the host returns nobody knows. */
-function isRecorded(key: unknown, { client, cookies, headers, path, query }: RedactConfig): boolean {
+function isRecorded(key: unknown, { client, cookies, headers, path, query }: Kept): boolean {
   if (key === 'client') return client === 'full'
   if (key === 'path') return Array.isArray(path) && path.length === 0
   if (typeof key !== 'object' || key === null) return false
@@ -37,5 +47,5 @@ function isRecorded(key: unknown, { client, cookies, headers, path, query }: Red
   return typeof cookie === 'string' && keeps(headers.keep, 'cookie') && keeps(kept, cookie)
 }
 
-const keeps = (keep: 'all' | readonly string[], name: string): boolean =>
+const keeps = (keep: Names, name: string): boolean =>
   keep === 'all' || keep.some((one) => one === name || one.toLowerCase() === name)

@@ -7,7 +7,7 @@ import { reasonOf } from '../errors.ts'
 import { parseOptions } from '../parse.ts'
 import type { Logger } from '../runtime.ts'
 import type { Batch, Sink } from '../sink.ts'
-import type { Format, Payload } from './formats/format.ts'
+import type { Payload } from './formats/format.ts'
 import { named } from './formats/index.ts'
 import { headersOf } from './shared/headers.ts'
 import { type HttpConfig, type HttpSinkOptions, httpSinkSchema } from './shared/http-options.ts'
@@ -54,7 +54,7 @@ export function httpSink(options: HttpSinkOptions): Sink {
       logger = context.logger
     },
     async write(batch, signal) {
-      const payload = format(batch)
+      const payload = await format(batch)
       const answer = await request(url, {
         method: 'POST',
         dispatcher,
@@ -88,11 +88,11 @@ export function httpSink(options: HttpSinkOptions): Sink {
   }
 }
 
-function formatOf({ format, map }: HttpConfig): Format {
+function formatOf({ format, map }: HttpConfig): (batch: Batch) => Promise<Payload> {
   const make = typeof format === 'function' ? format : named[format].make(map === undefined ? {} : { map })
-  return (batch: Batch): Payload => {
+  return async (batch) => {
     try {
-      return make(batch)
+      return await (make.inTurns ?? make)(batch)
     } catch (error) {
       // Whatever is wrong with a line is so each time: the batch is cut until that line is alone.
       throw new Refusal(`the format failed: ${reasonOf(error)}`, { permanent: true })

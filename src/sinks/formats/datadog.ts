@@ -2,6 +2,7 @@
 import type { LineEvent } from '../../sink.ts'
 import { logOf, severityOf, severityText, textAt } from './facts.ts'
 import type { Format } from './format.ts'
+import { byLine } from './in-turns.ts'
 import { type MapOptions, mapper } from './mapping.ts'
 
 export interface DatadogOptions extends MapOptions {
@@ -15,27 +16,25 @@ export interface DatadogOptions extends MapOptions {
  */
 export function datadog({ map = 'line', tags }: DatadogOptions = {}): Format {
   const text = mapper(map)
-  return ({ origin, lines }) => ({
-    contentType: 'application/json',
-    body: JSON.stringify(
-      lines.map((line) => {
-        const event = JSON.parse(line) as LineEvent
-        const pool = textAt(event, 'lb.pool')
-        return {
-          ddsource: 'auditlb',
-          ddtags: [
-            `log:${logOf(origin)}`,
-            `event:${textAt(event, 'event_name')}`,
-            ...(pool === undefined ? [] : [`pool:${pool}`]),
-            ...(tags === undefined ? [] : [tags]),
-          ].join(','),
-          hostname: textAt(event, 'service.instance.id'),
-          service: textAt(event, 'service.name'),
-          status: severityText(severityOf(event)).toLowerCase(),
-          timestamp: textAt(event, 'time'),
-          message: text(line),
-        }
-      }),
-    ),
+  return byLine({
+    each(line, { origin }) {
+      const event = JSON.parse(line) as LineEvent
+      const pool = textAt(event, 'lb.pool')
+      return JSON.stringify({
+        ddsource: 'auditlb',
+        ddtags: [
+          `log:${logOf(origin)}`,
+          `event:${textAt(event, 'event_name')}`,
+          ...(pool === undefined ? [] : [`pool:${pool}`]),
+          ...(tags === undefined ? [] : [tags]),
+        ].join(','),
+        hostname: textAt(event, 'service.instance.id'),
+        service: textAt(event, 'service.name'),
+        status: severityText(severityOf(event)).toLowerCase(),
+        timestamp: textAt(event, 'time'),
+        message: text(line),
+      })
+    },
+    whole: (entries) => ({ contentType: 'application/json', body: `[${entries.join(',')}]` }),
   })
 }

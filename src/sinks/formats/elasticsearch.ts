@@ -4,6 +4,7 @@ import type { LineEvent } from '../../sink.ts'
 import { Refusal } from '../shared/refusal.ts'
 import { intAt, uidOf } from './facts.ts'
 import type { Format } from './format.ts'
+import { byLine } from './in-turns.ts'
 import { type MapOptions, mapper } from './mapping.ts'
 
 /**
@@ -12,15 +13,21 @@ import { type MapOptions, mapper } from './mapping.ts'
  */
 export function elasticsearch({ map = 'ecs' }: MapOptions = {}): Format {
   const text = mapper(map)
-  return ({ lines }) => {
-    const events = lines.map((line) => JSON.parse(line) as LineEvent)
-    const actions = lines.map((line, i) => `{"create":{"_id":${JSON.stringify(uidOf(events[i]!))}}}\n${text(line)}\n`)
-    return {
+  return byLine({
+    each(line) {
+      const event = JSON.parse(line) as LineEvent
+      return { event, action: `{"create":{"_id":${JSON.stringify(uidOf(event))}}}\n${text(line)}\n` }
+    },
+    whole: (parts) => ({
       contentType: 'application/x-ndjson',
-      body: actions.join(''),
-      accepted: ({ body }) => judge(body, events),
-    }
-  }
+      body: parts.map(({ action }) => action).join(''),
+      accepted: ({ body }) =>
+        judge(
+          body,
+          parts.map(({ event }) => event),
+        ),
+    }),
+  })
 }
 
 /** Each item has a status of its own, in the order of the actions. */

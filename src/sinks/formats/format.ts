@@ -21,4 +21,8 @@ export interface Payload {
 }
 
 /** Must be pure, and must give the same for the same batch: a batch that was not accepted comes again. */
-export type Format = (batch: Batch) => Payload
+export interface Format {
+  (batch: Batch): Payload
+  /** Makes the same, and gives the event loop a turn again and again. The batch must not change meanwhile. */
+  readonly inTurns?: (batch: Batch) => Promise<Payload>
+}

@@ -5,6 +5,7 @@ import { parseOptions } from '../../parse.ts'
 import type { LineEvent } from '../../sink.ts'
 import { logOf, textAt, timeOf } from './facts.ts'
 import type { Format } from './format.ts'
+import { byLine } from './in-turns.ts'
 import { type MapOptions, mapper } from './mapping.ts'
 
 const labelsSchema = z.record(
@@ -24,18 +25,23 @@ export interface LokiOptions extends MapOptions {
 export function loki({ map = 'line', labels = {} }: LokiOptions = {}): Format {
   const fixed = parseOptions(labelsSchema, labels, 'labels of loki')
   const text = mapper(map)
-  return ({ origin, lines }) => {
-    const streams = new Map<string, { stream: object; values: [string, string][] }>()
-    for (const line of lines) {
+  return byLine({
+    each(line) {
       const event = JSON.parse(line) as LineEvent
-      const service = textAt(event, 'service.name') ?? ''
-      const stream = streams.get(service) ?? {
-        stream: { ...fixed, service_name: service, log: logOf(origin) },
-        values: [],
+      const value: [string, string] = [`${timeOf(event)}000000`, text(line)]
+      return { service: textAt(event, 'service.name') ?? '', value }
+    },
+    whole(parts, { origin }) {
+      const streams = new Map<string, { stream: object; values: [string, string][] }>()
+      for (const { service, value } of parts) {
+        const stream = streams.get(service) ?? {
+          stream: { ...fixed, service_name: service, log: logOf(origin) },
+          values: [],
+        }
+        streams.set(service, stream)
+        stream.values.push(value)
       }
-      streams.set(service, stream)
-      stream.values.push([`${timeOf(event)}000000`, text(line)])
-    }
-    return { contentType: 'application/json', body: JSON.stringify({ streams: [...streams.values()] }) }
-  }
+      return { contentType: 'application/json', body: JSON.stringify({ streams: [...streams.values()] }) }
+    },
+  })
 }

@@ -2,6 +2,7 @@
 import type { LineEvent } from '../../sink.ts'
 import { textAt, timeOf } from './facts.ts'
 import type { Format } from './format.ts'
+import { byLine } from './in-turns.ts'
 import { type MapOptions, mapper } from './mapping.ts'
 
 export interface SplunkOptions extends MapOptions {
@@ -17,20 +18,18 @@ export interface SplunkOptions extends MapOptions {
  */
 export function splunkHec({ map = 'line', sourcetype = 'auditlb', index }: SplunkOptions = {}): Format {
   const text = mapper(map)
-  return ({ origin, lines }) => ({
-    contentType: 'application/json',
-    body: lines
-      .map((line) => {
-        const event = JSON.parse(line) as LineEvent
-        const head = {
-          time: (timeOf(event) / 1000).toFixed(3),
-          host: textAt(event, 'service.instance.id'),
-          source: origin,
-          sourcetype,
-          index,
-        }
-        return `${JSON.stringify(head).slice(0, -1)},"event":${text(line)}}`
-      })
-      .join('\n'),
+  return byLine({
+    each(line, { origin }) {
+      const event = JSON.parse(line) as LineEvent
+      const head = {
+        time: (timeOf(event) / 1000).toFixed(3),
+        host: textAt(event, 'service.instance.id'),
+        source: origin,
+        sourcetype,
+        index,
+      }
+      return `${JSON.stringify(head).slice(0, -1)},"event":${text(line)}}`
+    },
+    whole: (events) => ({ contentType: 'application/json', body: events.join('\n') }),
   })
 }
