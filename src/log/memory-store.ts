@@ -68,12 +68,7 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
   append(log: LogName, index: number, line: string): boolean {
     this.logs[log].push(index, line, this.options.signs())
     this.trim(log)
-    for (let over = this.bytes - this.options.maxBytes; over > 0; over = this.bytes - this.options.maxBytes) {
-      // One that is longer than all of the room stays: it is the newest.
-      const oldest = logNames.find((name) => this.logs[name].count > (name === log ? 1 : 0))
-      if (oldest === undefined) break
-      this.logs[oldest].drop(1, this.options.signs())
-    }
+    if (this.bytes > this.options.maxBytes) this.makeRoom(log)
     if (this.options.signs()) this.signing.arm()
     this.options.grown()
     return true
@@ -121,6 +116,20 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
 
   private get bytes(): number {
     return this.logs.traffic.bytes + this.logs.security.bytes + this.logs.control.bytes
+  }
+
+  /**
+   * Lets go of the oldest lines, a sixteenth more than must go: a sink that has missed lines tells of it by a line. If that pushed out
+   * the next one, there would be no end of telling.
+   */
+  private makeRoom(newest: LogName): void {
+    const most = this.options.maxBytes - (this.options.maxBytes >> 4)
+    while (this.bytes > most) {
+      // One that is longer than all of the room stays: it is the newest.
+      const oldest = logNames.find((name) => this.logs[name].count > (name === newest ? 1 : 0))
+      if (oldest === undefined) break
+      this.logs[oldest].drop(1, this.options.signs())
+    }
   }
 
   /** Lets go of what every sink has. */

@@ -208,3 +208,31 @@ it('a range whose gap found no room in the log is told later, once', async () =>
     { log: { first: 0, last: 0, count: 1, reason: 'rejected' } },
   ])
 })
+
+it('the telling of what memory could not hold pushes out nothing that has to be told in turn', async () => {
+  const t = trail({ intervalMs: 10 }, 'kept', { queueBytes: 65_536 })
+  await t.audit.ready()
+  await t.settle(() => t.sink.events('audit.opened').length === 1)
+  let told = 0
+  // It would never end by itself, nor let anything else have its turn.
+  t.audit.on('audit.gap', () => {
+    if (++told === 100) void t.audit.close({ deadlineMs: 0 })
+  })
+  let goOn = (): void => undefined
+  t.sink.script.push(
+    () =>
+      new Promise((resolve) => {
+        goOn = resolve
+      }),
+  )
+  // Shorter than the line that tells of their loss.
+  t.record(1)
+  await t.settle(() => t.sink.script.length === 0)
+  t.record(1000)
+  goOn()
+  await t.settle(() => t.apps().at(-1) === 999 || told === 100)
+  // The first may have found no room.
+  expect(told).toBeLessThanOrEqual(2)
+  const lost = t.sink.events('audit.gap').reduce((sum, { log }) => sum + log.count, 0)
+  expect(t.apps().length + lost).toBe(1001)
+})
