@@ -39,10 +39,15 @@ export function start(path: string, ...given: readonly (string | readonly string
   onTestFinished(() => void child.kill('SIGKILL'))
   let stdout = ''
   let stderr = ''
-  const watchers = new Set<() => void>()
+  const lines: string[] = []
+  let rest = ''
+  const watchers = new Set<(lines: readonly string[]) => void>()
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     stdout += chunk
-    for (const look of watchers) look()
+    const parts = (rest + chunk).split('\n')
+    rest = parts.pop()!
+    lines.push(...parts)
+    for (const look of watchers) look(parts)
   })
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     stderr += chunk
@@ -55,18 +60,15 @@ export function start(path: string, ...given: readonly (string | readonly string
     ended,
     said: (word) =>
       new Promise((resolve, reject) => {
-        const look = () => {
-          const line = stdout
-            .split('\n')
-            .slice(0, -1)
-            .find((one) => one.startsWith(word))
+        const look = (among: readonly string[]) => {
+          const line = among.find((one) => one.startsWith(word))
           if (line === undefined) return
           watchers.delete(look)
           resolve(line.slice(word.length).trim())
         }
         watchers.add(look)
         void ended.then(() => reject(new Error(`ended without saying ${word}: ${stderr}`)))
-        look()
+        look(lines)
       }),
   }
 }

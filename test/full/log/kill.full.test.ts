@@ -139,6 +139,7 @@ async function killOver(
         sums.oldestMs[size] = Math.max(sums.oldestMs[size], ...missing.map(({ at }) => Math.ceil(killedAt - at)))
       }
     }
+    process.stdout.write(`${durability}: ${JSON.stringify(sums)}\n`)
     const last = instances.map((one) => startKilled(dir, one, durability, url, size))
     for (const { program } of last) {
       await program.said('listening')
@@ -164,7 +165,6 @@ async function killOver(
         if (audit.index < (after[log as keyof Logs]?.lines ?? 0)) expect(events).toContain(placeOf({ audit }))
       }
   }
-  process.stdout.write(`${durability}: ${JSON.stringify(sums)}\n`)
   // The kills came at moments that matter.
   expect(sums.unsigned).toBeGreaterThan(0)
   return sums
