@@ -25,9 +25,6 @@ const parts = Object.keys(texts)
 const mostText = 1024
 const mostMethod = 64
 
-/** An id that is random (RFC 9562 section 5.4), as ours are: it tells nothing. */
-const random = /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/
-
 export class Facts {
   readonly #scrub: ScrubFunction
   readonly #client: ClientMask | undefined
@@ -78,7 +75,6 @@ export class Facts {
     }
     // What the host says of it.
     if (fields.app !== undefined) fields.app = scrubbed(fields.app, this.#scrub)
-    if (!random.test(lb.request_id)) lb.request_id = scrubbedText(lb.request_id, this.#scrub)
     if (lb.detail !== undefined) lb.detail = this.#words(lb.detail)
     if (lb.decision?.trace !== undefined) lb.decision = this.#traces(lb.decision)
     // What was received has none.

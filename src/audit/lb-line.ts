@@ -15,8 +15,13 @@ interface Place {
   /** Up to its `connect_us`, and its port with what follows. */
   head: string
   tail: string
+  /** The same around `duration_us`, where nothing was waited for. */
+  headAtOnce: string
+  tailAtOnce: string
 }
-const placeOf = each((): Place => ({ address: '', port: undefined, head: '', tail: '' }))
+const placeOf = each(
+  (): Place => ({ address: '', port: undefined, head: '', tail: '', headAtOnce: '', tailAtOnce: '' }),
+)
 
 function place(backend: string, address: string, port: number | undefined): Place {
   const known = placeOf(backend)
@@ -25,6 +30,8 @@ function place(backend: string, address: string, port: number | undefined): Plac
     known.port = port
     known.head = inOnePiece(`{"address":${quoted(address)},"backend":${quoted(backend)},"connect_us":`)
     known.tail = inOnePiece(`${after('port', port)},"queue_us":`)
+    known.headAtOnce = inOnePiece(`${known.head}0,"duration_us":`)
+    known.tailAtOnce = inOnePiece(`${known.tail}0`)
   }
   return known
 }
@@ -58,14 +65,16 @@ function way({ reason, result, reused, stale, status_code: status }: Attempt): s
 
 function attempt(given: Attempt): string {
   const { address, backend, connect_us, decision, detail, duration_us, hedge, peer_address, port, queue_us } = given
-  const { head, tail } = place(backend, address, port)
+  const { head, tail, headAtOnce, tailAtOnce } = place(backend, address, port)
+  const plain = decision === undefined && detail === undefined && hedge === undefined && peer_address === undefined
+  if (plain && connect_us === 0 && queue_us === 0) return headAtOnce + number(duration_us) + tailAtOnce
   let text = head + number(connect_us)
   if (decision !== undefined) text += `,"decision":${canonical(decision as Json)}`
   if (detail !== undefined) text += `,"detail":${quoted(detail)}`
   text += `,"duration_us":${number(duration_us)}`
   if (hedge !== undefined) text += `,"hedge":${hedge}`
   if (peer_address !== undefined) text += `,"peer_address":${quoted(peer_address)}`
-  return text + tail + number(queue_us) + way(given)
+  return text + tail + number(queue_us)
 }
 
 /** A decision with the configuration that it was taken under, as they were last written for its backend and reason. */
@@ -117,27 +126,46 @@ const isPlain = (given: Decision): boolean =>
   given.trace === undefined &&
   given.zone === undefined
 
-/** `pool` and what stands around it. */
-const poolOf = eachText((pool) => `,"pool":${quoted(pool)},"request_id":`)
+/** What stands between the last attempt's times and the id, as it was last written for a choice. */
+interface Middle {
+  way: string
+  endedBy: string
+  pool: string | undefined
+  text: string
+}
+const middleOf = each((): Middle => ({ way: '', endedBy: '', pool: undefined, text: '' }))
+
+function middle(way: string, choice: string, endedBy: string, pool: string | undefined): string {
+  const known = middleOf(choice)
+  if (known.way !== way || known.endedBy !== endedBy || known.pool !== pool) {
+    Object.assign(known, { way, endedBy, pool })
+    known.text = inOnePiece(`${way}]${choice},"ended_by":"${endedBy}"${after('pool', pool)},"request_id":`)
+  }
+  return known.text
+}
+
 const resultOf = eachText((result) => `,"result":${quoted(result)}`)
+
+const attemptAndWay = (one: Attempt): string => attempt(one) + way(one)
 
 export function lbText(lb: Lb): string {
   const { attempts, client_request_id, detail, level, pool, retry_denied, timing, tunnel } = lb
   const { connect_us, first_byte_us, queue_us, total_us } = timing
-  const tried = attempts.length === 1 ? attempt(attempts[0]!) : attempts.map(attempt).join(',')
   let text =
     lb.app_request_id === undefined ? '{"attempts":[' : `{${before('app_request_id', lb.app_request_id)}"attempts":[`
-  text += tried
-  text += client_request_id === undefined ? ']' : `]${after('client_request_id', client_request_id)}`
-  text += choice(lb)
-  if (detail !== undefined) text += `,"detail":${quoted(detail)}`
-  text += `,"ended_by":"${lb.ended_by}"`
-  if (level !== undefined) text += `,"level":"${level}"`
-  text += pool === undefined ? ',"request_id":' : poolOf(pool)
+  const [only] = attempts
+  if (attempts.length === 1 && client_request_id === undefined && detail === undefined && level === undefined)
+    text += attempt(only!) + middle(way(only!), choice(lb), lb.ended_by, pool)
+  else {
+    text += `${attempts.map(attemptAndWay).join(',')}]${after('client_request_id', client_request_id)}`
+    text += `${choice(lb)}${after('detail', detail)},"ended_by":"${lb.ended_by}"`
+    text += `${after('level', level)}${after('pool', pool)},"request_id":`
+  }
   text += quoted(lb.request_id) + resultOf(lb.result)
   if (retry_denied !== undefined) text += `,"retry_denied":"${retry_denied}"`
-  text += `,"timing":{"connect_us":${number(connect_us)}`
+  text += connect_us === 0 ? ',"timing":{"connect_us":0' : `,"timing":{"connect_us":${number(connect_us)}`
   if (first_byte_us !== undefined) text += `,"first_byte_us":${number(first_byte_us)}`
-  text += `,"queue_us":${number(queue_us)},"total_us":${number(total_us)}`
+  text += queue_us === 0 ? ',"queue_us":0,"total_us":' : `,"queue_us":${number(queue_us)},"total_us":`
+  text += number(total_us)
   return tunnel === undefined ? `${text}}}` : `${text}}${after('tunnel', tunnel)}}`
 }

@@ -11,7 +11,7 @@ const mostBytes = 64 * 1_048_576
 
 /** Buffers that are free again, for all logs. */
 const spare: Buffer[] = []
-const mostSpare = 8
+const mostSpare = 4
 
 /** Lines that go out in one write, unless that would be too much for the segment. */
 class Chunk {

@@ -116,7 +116,7 @@ export class SegmentFile {
     const end = this.written
     const from = Math.max(0, this.seen - 1)
     if (this.seen === end) return 'whole'
-    const chunk = Buffer.alloc(Math.min(chunkBytes, end - from))
+    const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, end - from))
     for (let at = from; at < end; ) {
       const { bytesRead } = await this.handle.read(chunk, 0, Math.min(chunk.length, end - at), at)
       if (bytesRead === 0 || chunk.subarray(0, bytesRead).includes(0)) return 'cut'

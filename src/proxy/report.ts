@@ -101,13 +101,12 @@ export const pathIn = (target: string): string => {
 function headersIn(raw: readonly string[] | undefined, ports: Ports): Partial<Completed['http']['request']> {
   if (raw === undefined) return none
   const { values, omitted } = ports.redactor.headers(raw)
-  // It stands for what it says.
   const header = values as unknown as Completed['http']['request']['header']
   return { header, headers_omitted: omitted === 0 ? undefined : omitted }
 }
 const none = { header: undefined, headers_omitted: undefined }
 
-/** Told only where it is not the usual one. */
+// Only where it is not the usual one.
 const told = (level: Level): Completed['lb']['level'] => (level === 'metadata' || level === 'full' ? level : undefined)
 
 /** What the host's function throws, or returns that is no text, is no route. */
@@ -120,6 +119,10 @@ function routeOf({ route }: HandleOptions): string | undefined {
     return undefined
   }
 }
+
+/** One of our own tells nothing of anybody. */
+const idOf = ({ requestId: id, said, options }: Incoming, { redactor }: Ports): string =>
+  said?.requestId === undefined && options.handedOver === undefined ? id : redactor.id(id)!
 
 /** How much is recorded of a request. */
 export interface Extent {
@@ -135,7 +138,7 @@ export function receivedFields(
   openUs: number | undefined,
   ports: Ports,
 ): EventFields<'request.received'> {
-  const { request, rawHeaders, client, peer, requestId, trace } = facts
+  const { request, rawHeaders, client, peer, trace } = facts
   const { header, headers_omitted } = headersIn(extent.level === 'metadata' ? undefined : rawHeaders, ports)
   return {
     client,
@@ -143,7 +146,7 @@ export function receivedFields(
       request: { header, headers_omitted, method: request.method ?? '' },
       route: routeOf(facts.options),
     },
-    lb: { level: told(extent.level), open_us: openUs, request_id: requestId },
+    lb: { level: told(extent.level), open_us: openUs, request_id: idOf(facts, ports) },
     network: { peer, protocol: protocolOf(request) },
     span_id: trace?.spanId,
     tls: facts.encryption,
@@ -186,8 +189,7 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
   const full = level === 'full'
   const sent = headersIn(full && end.response !== undefined ? sentHead(end.response) : undefined, ports)
   const { header, headers_omitted } = headersIn(level === 'metadata' ? undefined : rawHeaders, ports)
-  const clientId = valueIn(rawHeaders, 'x-request-id')
-  const { config_hash, config_revision, pool } = ports.stamp()
+  const [clientId, { config_hash, config_revision, pool }] = [valueIn(rawHeaders, 'x-request-id'), ports.stamp()]
   const connected = settled?.connected
   return {
     app: end.app,
@@ -218,7 +220,7 @@ export function completedFields(facts: Incoming, end: Completion, ports: Ports):
       ended_by: endedBy(end),
       level: told(level),
       pool,
-      request_id: requestId,
+      request_id: idOf(facts, ports),
       result,
       retry_denied: end.retryDenied,
       timing: {
