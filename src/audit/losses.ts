@@ -27,6 +27,8 @@ interface Lost {
   readonly first: number
   readonly last: number
   readonly reason: GapFields['reason']
+  /** How many of those from `first` to `last`. */
+  readonly count: number
 }
 
 /** How soon is tried again what the log does not take now. */
@@ -70,7 +72,8 @@ export class Losses {
   }
 
   /** Resolves to true once durable lines tell it, and to false if that was given up. */
-  async tell(log: LogName, lost: Lost): Promise<boolean> {
+  async tell(log: LogName, range: Omit<Lost, 'count'>, count = range.last - range.first + 1): Promise<boolean> {
+    const lost = { ...range, count }
     const here = this.#told.filter(({ place }) => place.log === log && place.origin === lost.origin)
     const passed = here.filter(({ place }) => place.index! <= lost.last)
     const again = passed.filter(({ place }) => place.index! >= lost.first)
@@ -80,7 +83,7 @@ export class Losses {
   }
 
   async #tell(log: LogName, lost: Lost): Promise<boolean> {
-    const fields = { sink: this.#sink, ...lost, count: lost.last - lost.first + 1 }
+    const fields = { sink: this.#sink, ...lost }
     while (!this.#caller.givenUp) {
       const place = this.#options.onGap(log, fields)
       if (place === undefined) {
@@ -103,7 +106,7 @@ function joined(all: readonly Lost[]): Lost[] {
   for (const lost of all) {
     const before = found.at(-1)
     if (before?.last === lost.first - 1 && before.reason === lost.reason && before.origin === lost.origin)
-      found[found.length - 1] = { ...before, last: lost.last }
+      found[found.length - 1] = { ...before, last: lost.last, count: before.count + lost.count }
     else found.push(lost)
   }
   return found
