@@ -41,8 +41,11 @@ export class Keeper {
     const { store, gapEvent, gapTold, onFault, onChanged } = options
     this.#context = context
     this.#store = store
-    const onGap = (name: LogName, log: GapFields) =>
-      options.closed() ? undefined : this.recorder.offerGap(gapEvent(log), name)
+    const onGap = (name: LogName, log: GapFields) => {
+      const event = gapEvent(log)
+      const ticket = options.closed() ? undefined : this.recorder.offerGap(event, name)
+      return ticket === undefined ? undefined : { ...ticket, origin: event.audit.origin }
+    }
     const durable = async ({ log, index }: Ticket) => {
       if (this.recorder.storeOpen) await store!.durable(log, index!)
     }

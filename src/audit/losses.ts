@@ -12,9 +12,23 @@ type GapFields = EventFields<'audit.gap'>['log']
 export interface LossOptions {
   readonly logger: Logger
   /** Returns where the line that tells it stands; undefined if it was not taken. */
-  readonly onGap: (log: LogName, fields: GapFields) => Ticket | undefined
+  readonly onGap: (log: LogName, fields: GapFields) => GapPlace | undefined
   /** Resolves once that line is durable. */
   readonly durable: (ticket: Ticket) => Promise<void>
+}
+
+export interface GapPlace extends Ticket {
+  readonly origin: string | undefined
+}
+
+/** Lines of one log that the sink does not get. */
+interface Lost {
+  readonly origin: string
+  readonly first: number
+  readonly last: number
+  readonly reason: GapFields['reason']
+  /** How many of those from `first` to `last`. */
+  readonly count: number
 }
 
 /** How soon is tried again what the log does not take now. */
@@ -26,6 +40,8 @@ export class Losses {
   readonly #options: LossOptions
   /** Refused lines that no further line will tell, for they told of losses themselves; and what they told. */
   untold = 0
+  /** What was told by lines that the sink may not have got: one that is lost in turn must be told anew. Written by tell. */
+  #told: { readonly place: GapPlace; readonly lost: Lost }[] = []
 
   constructor(sink: string, caller: Caller, options: LossOptions) {
     this.#sink = sink
@@ -67,24 +83,45 @@ export class Losses {
     return Infinity
   }
 
-  /** Resolves to true once a durable line tells it, and to false if that was given up. */
-  async tell(
-    log: LogName,
-    lost: { origin: string; first: number; last: number; reason: GapFields['reason'] },
-    count = lost.last - lost.first + 1,
-  ): Promise<boolean> {
-    const fields = { sink: this.#sink, ...lost, count }
+  /** Resolves to true once durable lines tell it, and to false if that was given up. */
+  async tell(log: LogName, range: Omit<Lost, 'count'>, count = range.last - range.first + 1): Promise<boolean> {
+    const lost = { ...range, count }
+    const here = this.#told.filter(({ place }) => place.log === log && place.origin === lost.origin)
+    const passed = here.filter(({ place }) => place.index! <= lost.last)
+    const again = passed.filter(({ place }) => place.index! >= lost.first)
+    for (const one of joined([...again.map((told) => told.lost), lost])) if (!(await this.#tell(log, one))) return false
+    this.#told = this.#told.filter((one) => !passed.includes(one))
+    return true
+  }
+
+  async #tell(log: LogName, lost: Lost): Promise<boolean> {
+    const fields = { sink: this.#sink, ...lost }
     while (!this.#caller.givenUp) {
-      const ticket = this.#options.onGap(log, fields)
-      if (ticket === undefined) await this.#caller.sleep(againMs)
-      else
-        return this.#options.durable(ticket).then(
-          () => true,
-          () => false,
-        )
+      const place = this.#options.onGap(log, fields)
+      if (place === undefined) {
+        await this.#caller.sleep(againMs)
+        continue
+      }
+      this.#told.push({ place, lost })
+      return this.#options.durable(place).then(
+        () => true,
+        () => false,
+      )
     }
     return false
   }
+}
+
+/** Those that follow each other as one. */
+function joined(all: readonly Lost[]): Lost[] {
+  const found: Lost[] = []
+  for (const lost of all) {
+    const before = found.at(-1)
+    if (before?.last === lost.first - 1 && before.reason === lost.reason && before.origin === lost.origin)
+      found[found.length - 1] = { ...before, last: lost.last, count: before.count + lost.count }
+    else found.push(lost)
+  }
+  return found
 }
 
 /** Runs of consecutive numbers. */

@@ -11,6 +11,8 @@ import type { LogWriter } from './writer.ts'
 
 export class Compressor {
   private running: Promise<void> | undefined
+  /** Whether there may be more than the one that runs has seen. */
+  private again = false
   private readonly abort = new AbortController()
   private told = false
 
@@ -23,8 +25,10 @@ export class Compressor {
   /** Compresses what is closed and signed: what is not may still have to be cut at the next start. */
   check(): void {
     if (this.abort.signal.aborted) return
+    this.again = this.running !== undefined
     this.running ??= this.compress().finally(() => {
       this.running = undefined
+      if (this.again) this.check()
     })
   }
 

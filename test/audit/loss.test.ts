@@ -236,3 +236,40 @@ it('the telling of what memory could not hold pushes out nothing that has to be 
   const lost = t.sink.events('audit.gap').reduce((sum, { log }) => sum + log.count, 0)
   expect(t.apps().length + lost).toBe(1001)
 })
+
+it('a gap whose own line is lost before the sink has it is told anew', async () => {
+  const t = trail({ intervalMs: 10, lines: 20 }, 'kept', { queueBytes: 65_536 })
+  await t.audit.ready()
+  await t.settle(() => t.sink.events('audit.opened').length === 1)
+  let emitted = 1
+  let told = 0
+  t.audit.on('*', ({ event_name }) => {
+    emitted++
+    if (event_name === 'audit.gap') told++
+  })
+  let goOn = (): void => undefined
+  const hang = () =>
+    new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+  t.sink.script.push(hang, hang)
+  t.record(1)
+  await t.settle(() => t.sink.script.length === 1)
+  t.record(1000)
+  goOn()
+  // It has been told, and the sink hangs before it gets there.
+  await t.settle(() => t.sink.script.length === 0)
+  const before = told
+  expect(before).toBeGreaterThan(0)
+  t.record(1000)
+  goOn()
+  await t.settle(() => t.sink.events('app.x').length > 0 && t.apps().at(-1) === 999 && told > before)
+  let undelivered: number | undefined
+  void t.audit.close({ deadlineMs: 60_000 }).then((closed) => {
+    undelivered = closed.undelivered.kept ?? 0
+  })
+  await t.settle(() => undelivered !== undefined)
+  expect(undelivered).toBe(0)
+  const gaps = t.sink.events('audit.gap').reduce((sum, { log }) => sum + log.count, 0)
+  expect(t.sink.events().length + gaps).toBe(emitted)
+})

@@ -9,7 +9,7 @@ import { type Program, start } from './program.ts'
 const program = join(import.meta.dirname, 'killed-balancer-program.mjs')
 
 /** What a log looks like on disk, seen by nothing of ours. */
-export interface OnDisk {
+interface OnDisk {
   /** Lines that its checkpoint covers. */
   readonly signed: number
   /** Whole lines. */
@@ -19,7 +19,7 @@ export interface OnDisk {
 }
 
 /** Undefined for a log that was not begun. */
-export function onDisk(dir: string, instance: string, log: LogName): OnDisk | undefined {
+function onDisk(dir: string, instance: string, log: LogName): OnDisk | undefined {
   try {
     const home = join(dir, instance, log)
     const signed = Number(readFileSync(join(home, 'checkpoint'), 'utf8').split('\n')[1])
