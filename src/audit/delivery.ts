@@ -71,15 +71,14 @@ export class Delivery {
     return opening.finally(this.#settleOpened)
   }
 
-  /** From now on lines come from here; what waits in the store before goes first. */
+  /** From now on lines come from here; what waits in the store before goes first. Never rejects: a cursor is asked for until it is there. */
   async attach(feed: LineFeed): Promise<void> {
     try {
       const cursor = await feed.cursor(this.sink.name, this.#feed.from)
       this.#lanes.push(new Lane(feed, cursor))
     } catch (error) {
-      // Without a cursor that can be read it begins anew: twice is better than never.
       this.#broken(error)
-      this.#lanes.push(new Lane(feed, await feed.cursor(this.sink.name, this.#feed.from)))
+      this.#options.clock.after(againMs, () => void (this.#caller.givenUp || this.attach(feed)))
     }
     this.grown()
   }
