@@ -102,7 +102,8 @@ export interface Feed {
  *   single lines are left, which go to the dead-letter file and into an `audit.gap`;
  * - a list `rejected` of indexes says that just these lines will never be accepted, and that all others were;
  * - a number `rejectedCount` says that so many of these lines will never be accepted, that all others were, and that nobody knows which;
- * - a number `resumeAt` asks for the lines of this log from that index on, as far as they are still there.
+ * - a number `resumeAt` asks for the lines of this log from that index on, as far as they are still there; who has a `missing` is
+ *   told of the others.
  */
 export interface Sink {
   readonly name: string

@@ -71,15 +71,14 @@ export class Delivery {
     return opening.finally(this.#settleOpened)
   }
 
-  /** From now on lines come from here; what waits in the store before goes first. */
+  /** From now on lines come from here; what waits in the store before goes first. Never rejects: a cursor is asked for until it is there. */
   async attach(feed: LineFeed): Promise<void> {
     try {
       const cursor = await feed.cursor(this.sink.name, this.#feed.from)
       this.#lanes.push(new Lane(feed, cursor))
     } catch (error) {
-      // Without a cursor that can be read it begins anew: twice is better than never.
       this.#broken(error)
-      this.#lanes.push(new Lane(feed, await feed.cursor(this.sink.name, this.#feed.from)))
+      this.#options.clock.after(againMs, () => void (this.#caller.givenUp || this.attach(feed)))
     }
     this.grown()
   }
@@ -192,16 +191,17 @@ export class Delivery {
     if (refused.length === lines.length) await this.#allRefused(refused, retryAfterMs)
   }
 
-  /** Without a pause one that asks for what it gets would do so without end. */
+  /** Without a pause one that asks for what it gets, or for what is gone, would do so without end. */
   async #resume(lane: Lane, log: LogName, from: number, at: number): Promise<void> {
-    lane.cursor.advance(log, Math.max(lane.feed.bounds(log).first, Math.min(at, lane.feed.bounds(log).end)))
-    if (lane.cursor.next(log) < from) return
+    lane.cursor.advance(log, await lane.placeOf(log, at, this.sink.missing !== undefined))
+    const next = lane.cursor.next(log)
+    if (next < from && next >= lane.feed.bounds(log).first) return
     this.#caller.failing(
       new Error(`it asked for line ${at} instead of ${from}`),
       'an audit sink asks for other lines',
       true,
     )
-    await this.#caller.pause(0)
+    await this.#caller.pause(next < from ? againMs : 0)
   }
 
   async #allRefused(refused: readonly Refused[], retryAfterMs: number): Promise<void> {

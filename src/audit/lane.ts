@@ -28,6 +28,13 @@ export class Lane {
     return Math.max(0, this.feed.bounds(log).end - this.cursor.next(log))
   }
 
+  /** Where a sink goes on that asks for the lines from `at` on. `hashes`: it takes them in the place of lines that are gone. */
+  async placeOf(log: LogName, at: number, hashes: boolean): Promise<number> {
+    const { first, end } = this.feed.bounds(log)
+    if (at >= first) return Math.min(at, end)
+    return hashes && (await this.feed.leaves(log, at, at)).length > 0 ? at : first
+  }
+
   /** The newest checkpoint, if the sink has the lines that it covers and has not got it. */
   checkpoint(log: LogName): SignedCheckpoint | undefined {
     const newest = this.feed.checkpoint(log)

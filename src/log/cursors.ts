@@ -41,7 +41,10 @@ export class Cursors {
     private readonly logger: Logger,
   ) {}
 
-  /** The cursor of a sink, as it was left. Of a log that it has not seen, and of one that began anew, it takes what `from` says. */
+  /**
+   * The cursor of a sink, as it was left. Of a log that it has not seen it takes what `from` says. One that is there and cannot be
+   * read begins with the oldest line, for nobody knows what the sink has got: twice is better than never.
+   */
   async of(sink: string, from: Feed['from']): Promise<Cursor> {
     const known = this.open.get(sink)
     if (known !== undefined) return known
@@ -52,10 +55,10 @@ export class Cursors {
     const places = {} as Record<LogName, number>
     for (const log of logNames) {
       const { origin, next } = now[log]
-      const place = kept?.[log]
+      const place = kept === 'unreadable' ? undefined : kept?.[log]
       if (place?.origin === origin) places[log] = Math.min(place.next, next)
       // It has followed the log that was here before: all of the new one is new to it.
-      else places[log] = place !== undefined || from === 'oldest' ? 0 : next
+      else places[log] = place !== undefined || kept === 'unreadable' || from === 'oldest' ? 0 : next
     }
     const cursor = new FileCursor(path, sink, places, () => this.later())
     this.open.set(sink, cursor)
@@ -108,21 +111,28 @@ export class Cursors {
     }
   }
 
-  /** What is no cursor, such as a file that a power loss emptied, counts as none. */
-  private async read(path: string): Promise<Places | undefined> {
-    const text = await orMissing(readFile(path, 'utf8'), undefined)
-    if (text === undefined) return undefined
+  private async read(path: string): Promise<Places | 'unreadable' | undefined> {
     try {
-      const { logs } = JSON.parse(text) as { logs: Places }
-      const valid = (log: LogName): boolean => {
-        const place = logs[log]
-        return place === undefined || (Number.isSafeInteger(place.next) && place.next >= 0)
-      }
-      return logNames.every(valid) ? logs : undefined
-    } catch {
-      return undefined
+      const text = await orMissing(readFile(path, 'utf8'), undefined)
+      return text === undefined ? undefined : placesIn(text)
+    } catch (error) {
+      this.logger.error(
+        { path, error: reasonOf(error) },
+        'the cursor of an audit sink cannot be read: it gets all lines',
+      )
+      return 'unreadable'
     }
   }
+}
+
+function placesIn(text: string): Places {
+  const { logs } = JSON.parse(text) as { logs: Places }
+  const isValid = (log: LogName): boolean => {
+    const place = logs[log]
+    return place === undefined || (Number.isSafeInteger(place.next) && place.next >= 0)
+  }
+  if (!logNames.every(isValid)) throw new Error('it holds no places')
+  return logs
 }
 
 class FileCursor implements Cursor {

@@ -1,12 +1,19 @@
 // The body of a response on its way to the client: counted, with backpressure, its last byte held where it must wait.
-import type { ServerResponse } from 'node:http'
+import { ServerResponse } from 'node:http'
 import { sendableTrailers } from './trailers.ts'
-import { addTrailers, streamOf } from './versions.ts'
+import { addTrailers } from './versions.ts'
 
 const settled = Promise.resolve()
 
 /** What is short enough to be made a text of, in bytes. */
 const mostText = 8192
+
+/**
+ * Whether the response is written by Node alone. A host may have put functions of its own in their place, and those may know no
+ * text but UTF-8, or keep the end back until something else is done (`express-session` does): they get bytes, the last with the end.
+ */
+const isOfNode = ({ write, end }: ServerResponse): boolean =>
+  write === ServerResponse.prototype.write && end === ServerResponse.prototype.end
 
 export class ResponseWriter {
   readonly #response: ServerResponse
@@ -87,7 +94,7 @@ export class ResponseWriter {
     const response = this.#response
     const held = this.#held
     if (held === undefined) response.end()
-    else if (held.length > mostText) response.end(held)
+    else if (held.length > mostText || !isOfNode(response)) response.end(held)
     else this.#endWith(held.toString('latin1'))
   }
 
@@ -95,8 +102,7 @@ export class ResponseWriter {
   #endWith(text: string): void {
     const response = this.#response
     const { socket } = response
-    if (this.size !== this.#length || socket === null || streamOf(response) !== undefined)
-      return void response.end(text, 'latin1')
+    if (this.size !== this.#length || socket === null) return void response.end(text, 'latin1')
     // Node would gather it with an empty piece that marks the end.
     response.write(text, 'latin1')
     socket.uncork()

@@ -7,7 +7,7 @@ import { createAudit } from '../../src/audit/create.ts'
 import { answering, saying } from '../support/backends.ts'
 import { recorded } from '../support/edge.ts'
 import { expressVersions, serveApp } from '../support/express.ts'
-import { compressing, type Logged, logging, onHeaders } from '../support/middleware.ts'
+import { compressing, keeping, type Logged, logging, onHeaders } from '../support/middleware.ts'
 import { rawClient, send, valuesOf } from '../support/raw-client.ts'
 import { collect } from '../support/sinks.ts'
 import { until } from '../support/until.ts'
@@ -108,6 +108,19 @@ describe.each(expressVersions)('expressBalancer on $name beside other middleware
       expect((encoding === undefined ? bytes : gunzipSync(bytes)).toString()).toBe('hello')
       await one()
     }
+  })
+
+  it('leaves it to middleware that keeps the end of a response back when that is whole, and gives it bytes', async () => {
+    const app = express()
+    let save = (): void => undefined
+    app.use(keeping(new Promise((resolve) => (save = resolve))))
+    const { port, one } = await serve(app, await saying(`${text}Content-Length: 4\r\n\r\n\xff\x80\xe9.`))
+    const client = await rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    expect(await client.has('\xff\x80\xe9')).not.toMatch(/\.$/)
+    save()
+    await client.ended
+    expect(client.text()).toMatch(/\r\n\r\n\xff\x80\xe9\.$/)
+    await one()
   })
 
   it('cuts what is compressed off where the backend was', async () => {

@@ -180,8 +180,8 @@ for (const [version, fastify] of versions)
 
     it.each(['answer', 'throw'] as const)('outlive all times that Fastify has (for: %s)', async (onError) => {
       const { balancer, one } = recorded({ backends: [await switching()] })
-      const times = { connectionTimeout: 40, requestTimeout: 40, keepAliveTimeout: 40 }
-      const app = fastify({ ...times, ...(version === 5 ? { handlerTimeout: 40 } : {}) } as FastifyServerOptions)
+      const times = { connectionTimeout: 500, requestTimeout: 500, keepAliveTimeout: 500 }
+      const app = fastify({ ...times, ...(version === 5 ? { handlerTimeout: 500 } : {}) } as FastifyServerOptions)
       app.register(fastifyBalancer, { balancer, prefix: '/api', onError })
       const client = await rawClient(await serveApp(app), handshake('/api/x'))
       await client.has('101')

@@ -27,6 +27,31 @@ const settled = (test: TestWitness) =>
     .poll(() => originsOf(test).filter(([, { size, lines }]) => size === lines && size > 0).length, { timeout: 20_000 })
     .toBeGreaterThanOrEqual(2)
 
+/** A log of which retention has deleted the first lines. */
+async function prunedLog() {
+  const dir = tempFolder()
+  const small = { dir, instance: 'host.0', maxBytes: 1 << 20, checkpoint: { intervalMs: 20 } }
+  const alone = createAudit({ service: 'shop', sinks: [fileSink(small)], logger: quiet })
+  await alone.ready()
+  const pruned: unknown[] = []
+  alone.on('audit.pruned', ({ log }) => pruned.push(log.last))
+  for (let i = 0; i < 3000; i++) {
+    alone.record('app.thing', { i, text: 'x'.repeat(900) })
+    if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  await expect.poll(() => pruned.length, { timeout: 10_000 }).toBeGreaterThan(0)
+  await alone.close()
+  return { dir, small }
+}
+
+/** The witness has all lines of the node, but for those of which it has hashes. */
+async function expectMissing(test: TestWitness, dir: string): Promise<void> {
+  const keys = readFileSync(join(dir, 'host.0', 'vkey'), 'utf8')
+  const report = await verifyLog(test.dir, { vkey: `${keys}\n${test.vkey}` })
+  expect(report).toMatchObject({ ok: true, authenticated: true })
+  expect(report.instances[0]!.logs.reduce((sum, { missing }) => sum + missing, 0)).toBeGreaterThan(100)
+}
+
 describe('witnessSink', () => {
   it('brings every line and checkpoint, and keeps what the witness has cosigned', async () => {
     const test = await startWitness({ dir: tempFolder() })
@@ -116,27 +141,26 @@ describe('witnessSink', () => {
   })
 
   it('sends hashes of what retention has deleted before it was sent', async () => {
-    const dir = tempFolder()
-    const small = { dir, instance: 'host.0', maxBytes: 1 << 20, checkpoint: { intervalMs: 20 } }
-    const alone = createAudit({ service: 'shop', sinks: [fileSink(small)], logger: quiet })
-    await alone.ready()
-    const pruned: unknown[] = []
-    alone.on('audit.pruned', ({ log }) => pruned.push(log.last))
-    for (let i = 0; i < 3000; i++) {
-      alone.record('app.thing', { i, text: 'x'.repeat(900) })
-      if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
-    }
-    await expect.poll(() => pruned.length, { timeout: 10_000 }).toBeGreaterThan(0)
-    await alone.close()
+    const { dir, small } = await prunedLog()
     const test = await startWitness({ dir: tempFolder() })
     const { audit } = node(dir, test.url, {}, [fileSink(small)])
     await audit.ready()
     await settled(test)
     await audit.close()
-    const keys = readFileSync(join(dir, 'host.0', 'vkey'), 'utf8')
-    const report = await verifyLog(test.dir, { vkey: `${keys}\n${test.vkey}` })
-    expect(report).toMatchObject({ ok: true, authenticated: true })
-    expect(report.instances[0]!.logs.reduce((sum, { missing }) => sum + missing, 0)).toBeGreaterThan(100)
+    await expectMissing(test, dir)
+  }, 60_000)
+
+  it('sends hashes of what retention has deleted to a witness that has lost all', async () => {
+    const { dir, small } = await prunedLog()
+    for (let round = 0; round < 2; round++) {
+      const test = await startWitness({ dir: tempFolder() })
+      const { audit } = node(dir, test.url, {}, [fileSink(small)])
+      await audit.ready()
+      audit.record('app.thing', { round })
+      await settled(test)
+      await audit.close()
+      await expectMissing(test, dir)
+    }
   }, 60_000)
 
   it('serves a node without a disk', async () => {

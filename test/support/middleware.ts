@@ -94,3 +94,23 @@ export const logging =
     response.on('finish', note).on('close', note)
     next()
   }
+
+/**
+ * Keeps the last byte of a body back until `saved`, as `express-session` does where its session is to be saved first: by patches
+ * of `write` and `end` that take what they get for bytes.
+ */
+export const keeping =
+  (saved: Promise<void>): RequestHandler =>
+  (_request, response, next) => {
+    const [write, end] = [response.write, response.end] as unknown as WriteHead[]
+    const pass = (chunk: Uint8Array) => Reflect.apply(write!, response, [Buffer.from(chunk)])
+    Object.assign(response, {
+      write: pass,
+      end(chunk?: Uint8Array) {
+        if (chunk !== undefined) pass(chunk.slice(0, -1))
+        void saved.then(() => Reflect.apply(end!, response, chunk === undefined ? [] : [Buffer.from(chunk.slice(-1))]))
+        return response
+      },
+    })
+    next()
+  }
