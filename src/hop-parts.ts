@@ -66,7 +66,9 @@ export function hopParts(sources: HopSources): HopParts {
     levelOf: trail.extent.levelOf,
     enrich: trail.extent.enrich,
     log: {
-      waits: trail.waitsForDisk,
+      get waits() {
+        return trail.waitsForDisk
+      },
       refuses: trail.whenUnavailable === 'refuse',
       recordable: () => trail.recordable,
       durable: (ticket) => (ticket === unrecorded ? Promise.resolve() : trail.durable(ticket)),

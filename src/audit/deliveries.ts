@@ -41,7 +41,9 @@ export class Deliveries {
       throw new BalancerError('config-invalid', `addSink: there is a sink named ${JSON.stringify(sink.name)}`)
     announce()
     const delivery = this.add(sink)
-    if (this.#source !== undefined) void delivery.attach(this.#source)
+    // Before the log is open it is opened with the others.
+    if (this.#source === undefined) return
+    void delivery.attach(this.#source)
     delivery.open(this.#open()).catch((error: unknown) => {
       this.#options.logger.error({ sink: sink.name, error: reasonOf(error) }, 'an audit sink cannot be opened')
     })

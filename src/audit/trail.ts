@@ -73,9 +73,13 @@ export class Trail implements Audit {
     this.#ready.catch(() => undefined)
   }
 
-  /** Whether responses wait for their line: the store's `durability` is `group` or `remote`. */
+  /**
+   * Whether responses wait for their line: the store's `durability` is `group` or `remote`. While it is known that no line can be
+   * written they wait only where they must not be without it.
+   */
   get waitsForDisk(): boolean {
-    return this.#keeper.waits
+    const { waits, ready } = this.#keeper
+    return waits && (ready || this.#early.waits || this.whenUnavailable === 'refuse')
   }
 
   /** Whether what is emitted now will be recorded. Without a log store there is nothing that could refuse it. */

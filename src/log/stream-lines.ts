@@ -1,7 +1,7 @@
 // Splits a stream of bytes into lines, in bounded memory.
 
 /** A line that is longer comes as undefined: it can be none of ours. */
-export type StreamLine = Buffer | undefined
+type StreamLine = Buffer | undefined
 
 const lf = 0x0a
 

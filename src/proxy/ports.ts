@@ -134,7 +134,7 @@ export interface Ports {
   readonly enrich: ((facts: RequestFacts) => Json | undefined) | undefined
   readonly open: OpenRequests
   readonly log: {
-    /** Whether the last byte of a response waits until its line is on disk. */
+    /** Whether the last byte of a response waits until its line is on disk; it does not while that is known to be in vain. */
     readonly waits: boolean
     /** Whether nothing is forwarded that was not recorded first. */
     readonly refuses: boolean

@@ -2,7 +2,9 @@
 import { expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
 import type { Sink } from '../../src/sink.ts'
+import { fileSink } from '../../src/sinks/file.ts'
 import { fakeClock } from '../support/fake-clock.ts'
+import { tempFolder } from '../support/folder.ts'
 import { collect, keepLogger } from '../support/sinks.ts'
 import { refuse, trail } from '../support/trail.ts'
 import { until } from '../support/until.ts'
@@ -157,6 +159,16 @@ it('close ends a write that hangs by its signal, and counts its lines', async ()
   audit.record('app.x', {})
   expect((await audit.close({ deadlineMs: 20 })).undelivered).toEqual({ hangs: 3 })
   expect(aborted).toBe(true)
+})
+
+it('a sink added before the log is open is opened once, with the others', async () => {
+  const opened: string[] = []
+  const early = { ...collect('early'), open: async () => void opened.push('early') }
+  const audit = createAudit({ sinks: [fileSink({ dir: tempFolder() })] })
+  audit.addSink(early)
+  await audit.ready()
+  expect(opened).toEqual(['early'])
+  await audit.close()
 })
 
 it('a sink added at runtime gets every line from then on, under a name that is free', async () => {

@@ -59,6 +59,19 @@ describe('with durability group', () => {
     },
   )
 
+  it('nothing waits for a log that cannot be written, where it is served all the same', async () => {
+    const { store, waiting } = slowStore()
+    const { port, balancer } = await edge([await httpBackend((_, response) => void response.end('ok'))], {
+      audit: { sinks: [store] },
+    })
+    await balancer.ready()
+    Object.assign(store, { healthy: false })
+    const client = await rawClient(port, get)
+    await client.ended
+    expect(client.text()).toMatch(/ok$/)
+    expect(waiting).toEqual([])
+  })
+
   it('the head of a response whose body is still to come waits for nothing', async () => {
     let response: ServerResponse | undefined
     const backend = await httpBackend((_request, given) => {
