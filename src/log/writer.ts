@@ -11,11 +11,17 @@ import type { Recovered } from './recovery.ts'
 import { Schedule, type WriterContext, type WriterOptions } from './schedule.ts'
 import type { Segment } from './segments.ts'
 
+/** What the line of a hand-over holds. */
+const rotation = '"event_name":"audit.key_rotated"'
+
 export class LogWriter {
   readonly origin: string
   readonly dir: string
   private next: number
   private readonly schedule: Schedule
+  /** The hand-over whose line has not come yet. Written by handOver and append. */
+  private due: HandOver | undefined
+  private handed: Promise<void> | undefined
   private stopped = false
 
   constructor(
@@ -83,7 +89,14 @@ export class LogWriter {
 
   append(index: number, line: string): boolean {
     if (index !== this.next) throw new RangeError(`append to ${this.origin}: expected line ${this.next}, got ${index}`)
-    if (!this.schedule.push(line)) return false
+    // Before it is taken: what comes with it must not get into the tree together with what follows.
+    const handing = this.due !== undefined && line.includes(rotation) ? this.due : undefined
+    if (handing !== undefined) this.handed = this.schedule.checkpoints.handOver(handing, index + 1)
+    if (!this.schedule.push(line)) {
+      if (handing !== undefined) this.schedule.checkpoints.withdraw()
+      return false
+    }
+    if (handing !== undefined) this.due = undefined
     this.next++
     return true
   }
@@ -106,14 +119,18 @@ export class LogWriter {
     return this.schedule.signers.add(index)
   }
 
-  /** Resolves to true once the next key signs; to false if the line that tells of it was not taken. Rejects at close. */
+  /**
+   * Resolves to true once the next key signs; to false if the line that tells of it was not taken. Rejects at close. One at a time. A
+   * gap may be told before that line, and whoever hears of it may record more behind it.
+   */
   async handOver(next: HandOver): Promise<boolean> {
-    const before = this.next
+    this.due = next
     this.tell('audit.key_rotated', { from: next.from.vkey, to: next.to.vkey, reason: next.reason })
-    if (this.next === before) return false
-    const done = this.schedule.checkpoints.handOver(next, this.next)
+    const taken = this.due === undefined
+    this.due = undefined
+    if (!taken) return false
     this.schedule.hurryCheckpoint()
-    await done
+    await this.handed
     return true
   }
 
