@@ -11,17 +11,23 @@ import type { Recovered } from './recovery.ts'
 import { Schedule, type WriterContext, type WriterOptions } from './schedule.ts'
 import type { Segment } from './segments.ts'
 
-/** What the line of a hand-over holds. */
-const rotation = '"event_name":"audit.key_rotated"'
+/** An event whose line is to come. */
+interface Awaited {
+  readonly name: string
+  /** Called before its line is taken, and `undo` where it is not taken after all. */
+  readonly before?: ((index: number) => void) | undefined
+  readonly undo?: (() => void) | undefined
+  /** Where it stands. */
+  index?: number
+}
 
 export class LogWriter {
   readonly origin: string
   readonly dir: string
   private next: number
   private readonly schedule: Schedule
-  /** The hand-over whose line has not come yet. Written by handOver and append. */
-  private due: HandOver | undefined
-  private handed: Promise<void> | undefined
+  /** Written by record and append. */
+  private awaited: Awaited | undefined
   private stopped = false
 
   constructor(
@@ -89,14 +95,16 @@ export class LogWriter {
 
   append(index: number, line: string): boolean {
     if (index !== this.next) throw new RangeError(`append to ${this.origin}: expected line ${this.next}, got ${index}`)
-    // Before it is taken: what comes with it must not get into the tree together with what follows.
-    const handing = this.due !== undefined && line.includes(rotation) ? this.due : undefined
-    if (handing !== undefined) this.handed = this.schedule.checkpoints.handOver(handing, index + 1)
+    const awaited = this.awaited !== undefined && line.includes(this.awaited.name) ? this.awaited : undefined
+    awaited?.before?.(index)
     if (!this.schedule.push(line)) {
-      if (handing !== undefined) this.schedule.checkpoints.withdraw()
+      awaited?.undo?.()
       return false
     }
-    if (handing !== undefined) this.due = undefined
+    if (awaited !== undefined) {
+      awaited.index = index
+      this.awaited = undefined
+    }
     this.next++
     return true
   }
@@ -119,19 +127,36 @@ export class LogWriter {
     return this.schedule.signers.add(index)
   }
 
-  /**
-   * Resolves to true once the next key signs; to false if the line that tells of it was not taken. Rejects at close. One at a time. A
-   * gap may be told before that line, and whoever hears of it may record more behind it.
-   */
+  /** Resolves to true once the next key signs; to false if the line that tells of it was not taken. Rejects at close. */
   async handOver(next: HandOver): Promise<boolean> {
-    this.due = next
-    this.tell('audit.key_rotated', { from: next.from.vkey, to: next.to.vkey, reason: next.reason })
-    const taken = this.due === undefined
-    this.due = undefined
-    if (!taken) return false
+    const { checkpoints } = this.schedule
+    let done: Promise<void> | undefined
+    // Before the line is taken: it must not get into the tree together with what follows.
+    const before = (index: number): void => {
+      done = checkpoints.handOver(next, index + 1)
+    }
+    const facts = { from: next.from.vkey, to: next.to.vkey, reason: next.reason }
+    if (this.record('audit.key_rotated', facts, { before, undo: () => checkpoints.withdraw() }) === undefined)
+      return false
     this.schedule.hurryCheckpoint()
-    await this.handed
+    await done
     return true
+  }
+
+  /**
+   * Tells of something in this log; returns the index of the line that says so, undefined if it was not taken. A gap may be told
+   * before that line, and whoever hears of it may record more behind it.
+   */
+  record(
+    event: StoreNotice['event'],
+    facts: StoreNotice['facts'],
+    around: Pick<Awaited, 'before' | 'undo'> = {},
+  ): number | undefined {
+    const awaited: Awaited = { name: `"event_name":"${event}"`, ...around }
+    this.awaited = awaited
+    this.tell(event, facts)
+    this.awaited = undefined
+    return awaited.index
   }
 
   /** Holds the segment that is being written against its name, and puts right what others have done to it. */
