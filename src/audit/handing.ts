@@ -55,7 +55,9 @@ export async function hand(sink: Sink, caller: Caller, portion: Portion): Promis
   if (resumeAt !== undefined) return { ...nothing, stopped: { resumeAt } }
   const because = (list: readonly Indexed[]): Refused[] => list.map((one) => ({ ...one, why }))
   const listed = rejected === undefined ? undefined : lines.filter(({ index }) => rejected.includes(index))
-  if (listed !== undefined) return { ...all, refused: because(listed), retryAfterMs }
+  // A list that names none of these lines says nothing of them.
+  if (listed !== undefined && (listed.length > 0 || rejected?.length === 0))
+    return { ...all, refused: because(listed), retryAfterMs }
   if (lines.length === 1 || rejectedCount >= lines.length) return { ...all, refused: because(lines), retryAfterMs }
   if (rejectedCount > 0) return { ...all, unnamed: [{ lines, count: rejectedCount, why }], retryAfterMs }
   const [one, other] = halves(portion)

@@ -90,13 +90,16 @@ export class Checkpoints {
     return this.urgent || (this.signing !== undefined && this.size < this.options.tiles.size && this.free)
   }
 
-  /** Resolves once the next key signs. The line that tells of it must be the last that the log has taken, the `size`th. */
+  /** Resolves once the next key signs. The line that tells of it must be the next that the log takes, the `size`th. */
   handOver(next: HandOver, size: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.handing = { ...next, size, resolve, reject }
-      // A log that was in a hurry has taken the line into its tree at once.
-      this.grown()
     })
+  }
+
+  /** That line was not taken. */
+  withdraw(): void {
+    this.handing = undefined
   }
 
   /**

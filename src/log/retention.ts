@@ -137,15 +137,14 @@ export class Retention {
     const count = known === 0 ? wanted : known
     if (known === 0) {
       const bytes = closed.slice(0, count).reduce((sum, one) => sum + one.bytes, 0)
-      const before = log.nextIndex
       const first = closed[0]!.first
       const last = (closed[count]?.first ?? log.current.first) - 1
       const undelivered = last + 1 - Math.min(last + 1, Math.max(first, delivered(log.log)))
-      log.tell('audit.pruned', { first, last, bytes, reason, undelivered })
+      const index = log.record('audit.pruned', { first, last, bytes, reason, undelivered })
       // Nobody has made a line of it: the trail is closed, or the log takes no lines now.
-      if (log.nextIndex === before) return false
+      if (index === undefined) return false
       this.recorded.set(log.log, closed[count - 1]!.first)
-      const signed = log.signed(log.nextIndex - 1).then(() => true)
+      const signed = log.signed(index).then(() => true)
       if (!(await within(clock, signed, recordMs, false)) && this.stopped) return false
     }
     const last = (closed[count]?.first ?? log.current.first) - 1

@@ -11,11 +11,23 @@ import type { Recovered } from './recovery.ts'
 import { Schedule, type WriterContext, type WriterOptions } from './schedule.ts'
 import type { Segment } from './segments.ts'
 
+/** An event whose line is to come. */
+interface Awaited {
+  readonly name: string
+  /** Called before its line is taken, and `undo` where it is not taken after all. */
+  readonly before?: ((index: number) => void) | undefined
+  readonly undo?: (() => void) | undefined
+  /** Where it stands. */
+  index?: number
+}
+
 export class LogWriter {
   readonly origin: string
   readonly dir: string
   private next: number
   private readonly schedule: Schedule
+  /** Written by record and append. */
+  private awaited: Awaited | undefined
   private stopped = false
 
   constructor(
@@ -83,7 +95,16 @@ export class LogWriter {
 
   append(index: number, line: string): boolean {
     if (index !== this.next) throw new RangeError(`append to ${this.origin}: expected line ${this.next}, got ${index}`)
-    if (!this.schedule.push(line)) return false
+    const awaited = this.awaited !== undefined && line.includes(this.awaited.name) ? this.awaited : undefined
+    awaited?.before?.(index)
+    if (!this.schedule.push(line)) {
+      awaited?.undo?.()
+      return false
+    }
+    if (awaited !== undefined) {
+      awaited.index = index
+      this.awaited = undefined
+    }
     this.next++
     return true
   }
@@ -108,13 +129,34 @@ export class LogWriter {
 
   /** Resolves to true once the next key signs; to false if the line that tells of it was not taken. Rejects at close. */
   async handOver(next: HandOver): Promise<boolean> {
-    const before = this.next
-    this.tell('audit.key_rotated', { from: next.from.vkey, to: next.to.vkey, reason: next.reason })
-    if (this.next === before) return false
-    const done = this.schedule.checkpoints.handOver(next, this.next)
+    const { checkpoints } = this.schedule
+    let done: Promise<void> | undefined
+    // Before the line is taken: it must not get into the tree together with what follows.
+    const before = (index: number): void => {
+      done = checkpoints.handOver(next, index + 1)
+    }
+    const facts = { from: next.from.vkey, to: next.to.vkey, reason: next.reason }
+    if (this.record('audit.key_rotated', facts, { before, undo: () => checkpoints.withdraw() }) === undefined)
+      return false
     this.schedule.hurryCheckpoint()
     await done
     return true
+  }
+
+  /**
+   * Tells of something in this log; returns the index of the line that says so, undefined if it was not taken. A gap may be told
+   * before that line, and whoever hears of it may record more behind it.
+   */
+  record(
+    event: StoreNotice['event'],
+    facts: StoreNotice['facts'],
+    around: Pick<Awaited, 'before' | 'undo'> = {},
+  ): number | undefined {
+    const awaited: Awaited = { name: `"event_name":"${event}"`, ...around }
+    this.awaited = awaited
+    this.tell(event, facts)
+    this.awaited = undefined
+    return awaited.index
   }
 
   /** Holds the segment that is being written against its name, and puts right what others have done to it. */

@@ -55,6 +55,20 @@ it('a sink that names what it refuses is asked no more, and keeps all else', asy
   expect(t.sink.writes).toBe(writes + 2)
 })
 
+it('a sink that names none of the lines that it refuses is asked for each, and none of them is taken for accepted', async () => {
+  const t = trail({ lines: 4, intervalMs: 10 })
+  await t.audit.ready()
+  await t.settle(() => t.sink.events('audit.opened').length === 1)
+  // Places in the batch, where indexes of the log are expected.
+  t.record(100)
+  await t.settle(() => t.apps().length === 100)
+  t.sink.script.push(refuse({ rejected: [0, 1] }))
+  const { writes } = t.sink
+  t.record(4)
+  await t.settle(() => t.sink.writes === writes + 3)
+  await t.settle(() => t.apps().length === 104)
+})
+
 it('a sink that asks for earlier lines gets them again, and one that asks for what it gets is not asked without a pause', async () => {
   const t = trail({ lines: 10, intervalMs: 10 })
   const behind = {

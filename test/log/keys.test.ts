@@ -268,6 +268,29 @@ describe('rotateKey', () => {
     await audit.close()
     expect(follow(dir, 'traffic', first).vkey).toBe(to)
   })
+
+  it('through a trail whose listener records what it hears of', async () => {
+    const dir = tempFolder()
+    const open = () => {
+      const sink = fileSink({ dir, instance: 'a' })
+      return { sink, audit: createAudit({ service: 'shop', sinks: [sink] }) }
+    }
+    const { sink, audit } = open()
+    await audit.ready()
+    const first = vkeyOf(dir)
+    // Enough for a write to begin with it.
+    const heard = { text: Array.from({ length: 60 }, () => 'x'.repeat(1000)) }
+    audit.on('audit.key_rotated', () => {
+      for (let i = 0; i < 6; i++) audit.record('app.heard', heard)
+    })
+    const { to } = await sink.rotateKey!()
+    await audit.close()
+    expect(follow(dir, 'traffic', first)).toEqual({ vkey: to, steps: ['requested'] })
+    const again = open()
+    await again.audit.ready()
+    await again.audit.close()
+    expect(lines(dir, 'control').filter(({ event_name }) => event_name === 'audit.recovered')).toEqual([])
+  })
 })
 
 describe('another key at the start', () => {

@@ -84,6 +84,19 @@ describe('a deletion', () => {
     expect((await verifyLog(dir)).ok).toBe(true)
   })
 
+  it('is not made where the log has taken another line than its record', async () => {
+    const dir = tempFolder()
+    const segment = { maxBytes: 10_000 }
+    const wide = await openLog({ dir, instance: 'a', maxBytes: 10_000_000, segment })
+    await wide.sink.durable('traffic', wide.write('traffic', 100, { text: 'x'.repeat(1000) }))
+    await wide.close()
+    // As where the line of a gap finds the last room that there is.
+    const narrow = await openLog({ dir, instance: 'a', maxBytes: 100_000, segment }, { instead: 'audit.gap' })
+    await until(() => narrow.notices.some(({ event }) => event === 'audit.pruned'))
+    await narrow.close()
+    expect(firstOf(dir, 'traffic')).toBe(0)
+  })
+
   it('comes after its record is signed', async () => {
     const dir = tempFolder()
     const unlink = vi.fn()

@@ -25,11 +25,13 @@ export interface OpenOptions {
   readonly service?: string
   /** In the place of the options, taken as it is. */
   readonly config?: FileSinkConfig
+  /** What is recorded in the place of each event that the store tells of. */
+  readonly instead?: string
 }
 
 export async function openLog(
   options: FileSinkOptions,
-  { clock = systemClock, service = 'shop', config: given }: OpenOptions = {},
+  { clock = systemClock, service = 'shop', config: given, instead }: OpenOptions = {},
 ): Promise<TestLog> {
   const { maxBytes, segment, ...others } = options
   const config = fileSinkSchema.parse(others)
@@ -57,7 +59,7 @@ export async function openLog(
         notices.push(notice)
         // As the trail does: lines may be missing only if the log tells so.
         if (['audit.pruned', 'audit.key_rotated'].includes(notice.event))
-          append(notice.log, { event_name: notice.event, log: notice.facts })
+          append(notice.log, { event_name: instead ?? notice.event, log: notice.facts })
       },
     },
   )
