@@ -13,7 +13,7 @@ export class Memory {
   #hits = 0
   #useful = true
   /** The last one: to compare with it costs less than to look it up. */
-  #last = ''
+  #last: string | undefined
   #lastMade = ''
   readonly #make: (text: string) => string
   /** What is made of a length alone. */
@@ -33,7 +33,7 @@ export class Memory {
 
   of(text: string): string {
     if (!this.#useful || text.length > mostLength) return this.#make(text)
-    if (text === this.#last && this.#lastMade !== '') {
+    if (text === this.#last) {
       this.#hits++
       return this.#lastMade
     }
