@@ -41,6 +41,7 @@ const layers: readonly (readonly string[])[] = [
     'random.ts',
     'runtime.ts',
     'canonical.ts',
+    'one-piece.ts',
     'parse.ts',
     'ranges.ts',
     'secret.ts',

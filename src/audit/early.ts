@@ -2,6 +2,7 @@
 import { canonical, type Json } from '../canonical.ts'
 import type { AuditEvent, Ticket } from '../events.ts'
 import type { LogName } from '../sink.ts'
+import { shaped } from './shape.ts'
 
 /** How many wait; an opening log takes far less time than it takes to fill this. */
 const most = 10_000
@@ -49,7 +50,7 @@ export class Early {
     const waiting = this.#waiting ?? []
     this.#waiting = undefined
     return waiting.map(({ event, ...rest }) => ({
-      event: typeof event === 'string' ? JSON.parse(event) : event,
+      event: typeof event === 'string' ? shaped(JSON.parse(event)) : event,
       ...rest,
     }))
   }

@@ -5,6 +5,7 @@ import { uniqueId } from '../random.ts'
 import { host, pid } from '../runtime.ts'
 import type { LogName } from '../sink.ts'
 import type { AuditConfig } from './options.ts'
+import { type Members, shaped } from './shape.ts'
 import { showing, visible } from './text.ts'
 
 export class Envelope {
@@ -26,38 +27,67 @@ export class Envelope {
     this.service = { instance: { id }, name: this.service.name }
   }
 
-  /** All events have the same members in the order of their lines; those that one has not are undefined, and in no line. */
   wrap<N extends EventName>(name: N, fields: EventFields<N>): AuditEvent {
     const ms = this.#clock.now()
     if (ms !== this.#time.ms) this.#time = { ms, text: new Date(ms).toISOString() }
-    const given = fields as Readonly<Record<string, unknown>>
-    return {
-      access: given.access === undefined ? undefined : shownParts(given.access, showing, ['detail']),
-      actor: given.actor === undefined ? undefined : shownParts(given.actor, visible, ['id', 'auth']),
-      app: given.app,
-      audit: { boot_id: this.#bootId, index: undefined, mono_us: this.#clock.monoUs(), origin: undefined },
-      backend: given.backend === undefined ? undefined : shownParts(given.backend, showing, ['last_error']),
-      balancer: given.balancer,
-      client: given.client,
+    const audit = { boot_id: this.#bootId, index: undefined, mono_us: this.#clock.monoUs(), origin: undefined }
+    if (name === 'request.completed') return this.#completed(fields as EventFields<'request.completed'>, audit)
+    const given = fields as Members
+    return shaped({
+      ...shownMembers(given),
+      audit,
       cloud: this.#cloud,
-      config: given.config === undefined ? undefined : configOf(given.config),
-      discovery: given.discovery === undefined ? undefined : discoveryOf(given.discovery),
       event_name: name,
-      http: given.http,
-      lb: given.lb,
-      log: given.log === undefined ? undefined : shownParts(given.log, showing, ['hold', 'last_error', 'reason']),
-      network: given.network,
       outcome: given.outcome ?? 'success',
       schema_version: 1,
       service: this.service,
       severity: given.severity ?? severityOf(name),
+      time: this.#time.text,
+    })
+  }
+
+  /** What `shaped` makes of the same members: nearly all events are such, and each look for a member that they never have costs. */
+  #completed(given: EventFields<'request.completed'>, audit: object): AuditEvent {
+    return {
+      access: undefined,
+      actor: undefined,
+      app: given.app,
+      audit,
+      backend: undefined,
+      balancer: undefined,
+      client: given.client,
+      cloud: this.#cloud,
+      config: undefined,
+      discovery: undefined,
+      event_name: 'request.completed',
+      http: given.http,
+      lb: given.lb,
+      log: undefined,
+      network: given.network,
+      outcome: given.outcome ?? 'success',
+      schema_version: 1,
+      service: this.service,
+      severity: given.severity ?? severity.info,
       span_id: given.span_id,
       time: this.#time.text,
-      tls: given.tls === undefined ? undefined : tlsOf(given.tls as object),
+      tls: given.tls === undefined ? undefined : tlsOf(given.tls),
       trace_id: given.trace_id,
       url: given.url,
     } as unknown as AuditEvent
   }
+}
+
+/** The members with the words of others in them that may be shown. */
+function shownMembers(given: Members): Members {
+  const shown: Record<string, unknown> = { ...given }
+  if (given.access !== undefined) shown.access = shownParts(given.access, showing, ['detail'])
+  if (given.actor !== undefined) shown.actor = shownParts(given.actor, visible, ['id', 'auth'])
+  if (given.backend !== undefined) shown.backend = shownParts(given.backend, showing, ['last_error'])
+  if (given.config !== undefined) shown.config = configOf(given.config)
+  if (given.discovery !== undefined) shown.discovery = discoveryOf(given.discovery)
+  if (given.log !== undefined) shown.log = shownParts(given.log, showing, ['hold', 'last_error', 'reason'])
+  if (given.tls !== undefined) shown.tls = tlsOf(given.tls as object)
+  return shown
 }
 
 // Who acted, and what they said, come in the host's own words. Done here, so that one actor has one spelling in all events.
@@ -83,9 +113,10 @@ function shownParts(part: unknown, show: (text: string) => string, names: readon
   return copy
 }
 
+const logs = new Map<string, LogName>(Object.entries(eventTable).map(([name, { log }]) => [name, log]))
+
 /** The log that an event goes to; the host's own go to `traffic`. */
-export const logOf = (name: EventName): LogName =>
-  name in eventTable ? eventTable[name as keyof typeof eventTable].log : 'traffic'
+export const logOf = (name: EventName): LogName => logs.get(name) ?? 'traffic'
 
 const severityOf = (name: EventName): number =>
   name in eventTable ? eventTable[name as keyof typeof eventTable].severity : severity.info

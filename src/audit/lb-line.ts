@@ -1,8 +1,8 @@
 // The part `lb` of the line of a request that is over: how it was routed, and how that went.
 import { canonical, type Json } from '../canonical.ts'
 import type { AuditEvent } from '../events.ts'
+import { inOnePiece } from '../one-piece.ts'
 import { after, before, each, eachText, number, quoted, type Some } from './line-parts.ts'
-import { inOnePiece } from './one-piece.ts'
 
 type Lb = AuditEvent<'request.completed'>['lb']
 type Decision = NonNullable<Lb['decision']>

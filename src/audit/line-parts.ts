@@ -1,6 +1,6 @@
 // The parts of lines that are written by hand: each is what `canonical` makes of the same value.
 import { canonical, type Json } from '../canonical.ts'
-import { inOnePiece } from './one-piece.ts'
+import { inOnePiece } from '../one-piece.ts'
 
 export type Some = Json | undefined
 

@@ -1,5 +1,5 @@
 // What is worked out of a text, remembered while it repeats: clients of one kind say the same over and over.
-import { inOnePiece } from './one-piece.ts'
+import { inOnePiece } from '../one-piece.ts'
 
 /** How many texts of one kind, and how long they may be. */
 const mostTexts = 64

@@ -78,8 +78,8 @@ export class Trail implements Audit {
    * written they wait only where they must not be without it.
    */
   get waitsForDisk(): boolean {
-    const { waits, ready } = this.#keeper
-    return waits && (ready || this.#early.waits || this.whenUnavailable === 'refuse')
+    const keeper = this.#keeper
+    return keeper.waits && (keeper.ready || this.#early.waits || this.whenUnavailable === 'refuse')
   }
 
   /** Whether what is emitted now will be recorded. Without a log store there is nothing that could refuse it. */

@@ -7,7 +7,7 @@ import { keepHandOver } from './hand-over.ts'
 import type { HandOver } from './keyring.ts'
 import { fromHash } from './merkle.ts'
 import type { Signing } from './signing.ts'
-import type { TileWriter } from './tile-writer.ts'
+import type { Extent, TileWriter } from './tile-writer.ts'
 
 const firstPauseMs = 250
 const lastPauseMs = 5_000
@@ -77,7 +77,7 @@ export class Checkpoints {
 
   /** Must be called when the tree has grown to `limit`. */
   grown(): void {
-    if (this.limit === this.options.tiles.size) this.handing!.draft = this.format()
+    if (this.limit === this.options.tiles.size) this.handing!.draft = this.format('all')
   }
 
   /** Whether `publish` has something to do that does not wait for its time. */
@@ -103,14 +103,15 @@ export class Checkpoints {
   }
 
   /**
-   * Signs the tree as it is, and publishes it, or what was signed before. All its lines must be fsynced: a power loss would else
+   * Signs the tree as it is, or as far as `wanted`, and publishes it, or what was signed before. All its lines must be fsynced: a power loss would else
    * leave a signature over lines that are gone. With a key that takes its time the signature comes later, by `onReady`.
    */
-  async publish(): Promise<void> {
+  async publish(wanted: Extent): Promise<void> {
     const { tiles, dir, mode } = this.options
     if (this.ready === undefined) {
-      await tiles.save()
-      this.ask()
+      const extent = this.handing === undefined ? wanted : 'all'
+      await tiles.save(extent)
+      this.ask(extent)
     }
     const { ready } = this
     if (ready === undefined) return
@@ -148,16 +149,16 @@ export class Checkpoints {
     return !this.pending && this.pause === undefined && !this.givenUp
   }
 
-  private format(): Draft {
+  private format(extent: Extent): Draft {
     const { origin, tiles } = this.options
-    const { size } = tiles
-    const edge = tiles.complete().map((peak) => fromHash(peak).toString('base64'))
-    return { text: formatCheckpoint({ origin, size, root: tiles.root() }), size, edge }
+    const size = tiles.sizeOf(extent)
+    const edge = tiles.complete(extent).map((peak) => fromHash(peak).toString('base64'))
+    return { text: formatCheckpoint({ origin, size, root: tiles.root(extent) }), size, edge }
   }
 
-  private ask(): void {
+  private ask(extent: Extent): void {
     const handing = this.handing?.draft === undefined || this.handing.handed === true ? undefined : this.handing
-    const { text, size, edge } = handing?.draft ?? this.format()
+    const { text, size, edge } = handing?.draft ?? this.format(extent)
     const signing = handing?.from ?? this.signing!
     const { vkey } = signing
     const done = (note: string) => {

@@ -70,18 +70,22 @@ export class Tree {
     this.count++
   }
 
-  root(): Hash {
+  /** Of all leaves; or of those in the subtrees of 2^`low` leaves that are complete. */
+  root(low = 0): Hash {
     let root: Hash | undefined
-    for (let n = this.count, height = 0; n > 0; n = Math.floor(n / 2), height++) {
+    for (let n = Math.floor(this.count / 2 ** low), height = low; n > 0; n = Math.floor(n / 2), height++) {
       if (n % 2 === 1) root = root === undefined ? this.edge[height]! : nodeHash(this.edge[height]!, root)
     }
     return root ?? emptyRoot
   }
 
-  /** Roots of the complete subtrees that it is made of, the largest first: one for each bit that is set in the size. */
-  complete(): Hash[] {
+  /**
+   * Roots of the complete subtrees that it is made of, the largest first: one for each bit that is set in the size. `low` as in
+   * `root`.
+   */
+  complete(low = 0): Hash[] {
     const found: Hash[] = []
-    for (let n = this.count, height = 0; n > 0; n = Math.floor(n / 2), height++) {
+    for (let n = Math.floor(this.count / 2 ** low), height = low; n > 0; n = Math.floor(n / 2), height++) {
       if (n % 2 === 1) found.unshift(this.edge[height]!)
     }
     return found

@@ -135,7 +135,10 @@ export const fileSinkSchema = z
       .strictObject({
         /** No line waits longer than this for a checkpoint. @default 1,000 */
         intervalMs: count.max(3_600_000).default(1000),
-        /** A checkpoint is made once this many lines have none. @default 1,000 */
+        /**
+         * A checkpoint is made once this many lines have none. From 256 on it may leave out the last 255, which a hash tile of
+         * 256 does not hold yet: they wait for the next, at most `intervalMs`. @default 1,000
+         */
         lines: count.default(1000),
       })
       .prefault({}),

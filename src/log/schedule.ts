@@ -1,39 +1,22 @@
 // When one log does what. One job at a time: look, write, rotate, fsync, or publish a checkpoint.
-import type { Clock } from '../clock.ts'
 import { BalancerError } from '../errors.ts'
-import type { Logger } from '../runtime.ts'
 import type { LogName, StoreNotice } from '../sink.ts'
 import { Alarm } from './alarm.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { type Job, Jobs } from './jobs.ts'
 import type { Recovered } from './recovery.ts'
 import { repair } from './repair.ts'
-import type { Reserve } from './reserve.ts'
 import { SegmentWriter } from './segment-writer.ts'
 import { segmentName } from './segments.ts'
-import type { TileWriter } from './tile-writer.ts'
+import type { Extent, TileWriter } from './tile-writer.ts'
+import { tileWidth } from './tiles.ts'
 import { Waiters } from './waiters.ts'
+import type { WriterContext, WriterOptions } from './writer-context.ts'
 
 // A write for each line would cost more than the line.
 const coalesceMs = 10
 const eagerBytes = 262_144
 const syncMs = 100
-
-export interface WriterOptions {
-  readonly durability: 'none' | 'interval' | 'group' | 'remote'
-  readonly mode: number
-  readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number }
-  readonly checkpoint: { readonly intervalMs: number; readonly lines: number }
-}
-
-export interface WriterContext {
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly reserve: Reserve
-  readonly notify: (notice: StoreNotice) => void
-  /** More lines are durable, or a checkpoint is published. */
-  readonly grown: (log: LogName) => void
-}
 
 export class Schedule {
   readonly tiles: TileWriter
@@ -171,7 +154,7 @@ export class Schedule {
     const write = eager && segments.waiting > 0 ? todo.write : undefined
     const written = this.tiles.size
     if (written < this.roundEnd && write !== undefined) return write
-    const sign = (this.closing || this.signing.due || checkpoints.urgent) && checkpoints.possible
+    const sign = (this.closing || this.signing.due || this.manyUnsigned || checkpoints.urgent) && checkpoints.possible
     if (this.durableSize < written && (urgent || sign || this.syncing.due)) return todo.sync
     return sign ? todo.publish : write
   }
@@ -188,7 +171,7 @@ export class Schedule {
     if (this.tiles.size < end) this.flushing.raise()
     if (segments.size === before) return
     checkpoints.grown()
-    if (this.signers.any || this.tiles.size - checkpoints.size >= options.checkpoint.lines) this.signing.raise()
+    if (this.signers.any) this.signing.raise()
     else this.signing.arm()
     if (options.durability !== 'none') this.syncing.arm()
   }
@@ -201,15 +184,26 @@ export class Schedule {
     this.context.grown(this.log)
   }
 
-  private async publish(): Promise<void> {
-    const { checkpoints } = this
-    await checkpoints.publish()
+  private get manyUnsigned(): boolean {
+    return this.tiles.size - this.checkpoints.size >= this.options.checkpoint.lines
+  }
+
+  /** A partial tile costs as much as a full one, and is of use until the next checkpoint: where no time is up it can wait. */
+  private get extent(): Extent {
+    const partial = this.closing || this.signing.due || this.options.checkpoint.lines < tileWidth
+    return partial || !this.manyUnsigned ? 'all' : 'full-tiles'
+  }
+
+  private async publish(extent = this.extent): Promise<void> {
+    const { checkpoints, tiles } = this
+    await checkpoints.publish(extent)
     // The key takes its time: what it signs is published when it has.
     if (checkpoints.pending) return
-    this.signing.clear()
+    // Lines that are left out wait no longer than others: their time is on.
+    if (extent === 'all' || checkpoints.size === tiles.size) this.signing.clear()
     this.signers.resolveBelow(checkpoints.size)
     this.context.grown(this.log)
-    if (checkpoints.size < this.tiles.size) this.signing.arm()
+    if (checkpoints.size < tiles.size) this.signing.arm()
   }
 
   private async rotate(): Promise<void> {
@@ -217,7 +211,7 @@ export class Schedule {
     this.rotateDue = false
     if (segments.file.bytes === 0) return
     await this.sync()
-    if (checkpoints.possible) await this.publish()
+    if (checkpoints.possible) await this.publish('all')
     const closed = await segments.rotate(checkpoints.size === tiles.size)
     if (closed === undefined) return
     const { first, bytes } = closed

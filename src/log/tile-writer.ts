@@ -1,10 +1,20 @@
 // The tree of a log that is being written, and the tiles that keep its hashes.
-import { mkdir, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
+import { writeFile as writeFileOld } from 'node:fs'
+import { mkdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { type Hash, hashBytes, Tree, toHash } from './merkle.ts'
 import { isMissing, orMissing, syncDir } from './segments.ts'
 import { readTile, tileEdge, tilePath, tileWidth } from './tiles.ts'
 import { together } from './together.ts'
+
+// A file that is opened by a promise is an object that the garbage collector watches: that costs more than to write a tile.
+const writeFile = promisify(writeFileOld)
+
+/** What of the log is meant: all lines, or those in full tiles, the last 255 or fewer left out. */
+export type Extent = 'all' | 'full-tiles'
+
+const lowOf = (extent: Extent): number => (extent === 'all' ? 0 : Math.log2(tileWidth))
 
 /** A tile that is filled. */
 interface Edge {
@@ -85,12 +95,17 @@ export class TileWriter {
     this.tree.push(leaf)
   }
 
-  root(): Hash {
-    return this.tree.root()
+  /** How many lines are meant. */
+  sizeOf(extent: Extent): number {
+    return extent === 'all' ? this.size : this.size - (this.size % tileWidth)
   }
 
-  complete(): Hash[] {
-    return this.tree.complete()
+  root(extent: Extent = 'all'): Hash {
+    return this.tree.root(lowOf(extent))
+  }
+
+  complete(extent: Extent): Hash[] {
+    return this.tree.complete(lowOf(extent))
   }
 
   private keep(level: number, value: Hash): void {
@@ -103,10 +118,10 @@ export class TileWriter {
     this.edges[level] = newEdge()
   }
 
-  /** Writes the full tiles that came, and the partial ones of this size: what a checkpoint of this size needs. */
-  async save(): Promise<void> {
+  /** Writes the full tiles that came, and the partial ones: what a checkpoint of this size needs. */
+  async save(extent: Extent = 'all'): Promise<void> {
     const partials = [...this.edges.entries()].flatMap(([level, { bytes, width }]) =>
-      width === 0
+      width === 0 || (level === 0 && extent === 'full-tiles')
         ? []
         : [
             {
@@ -130,7 +145,7 @@ export class TileWriter {
     }
   }
 
-  /** Deletes partial tiles that wider ones replaced. Must not be called before the checkpoint of the last save is published. */
+  /** Deletes partial tiles that others replaced. Must not be called before the checkpoint of the last save is published. */
   async tidy(): Promise<void> {
     const gone = this.obsolete.filter((path) => !this.kept.includes(path) && !this.partials.includes(path))
     await together(gone, async (path) => {

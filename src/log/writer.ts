@@ -8,8 +8,9 @@ import { BalancerError } from '../errors.ts'
 import type { LogName, SignedCheckpoint, StoreNotice } from '../sink.ts'
 import type { HandOver } from './keyring.ts'
 import type { Recovered } from './recovery.ts'
-import { Schedule, type WriterContext, type WriterOptions } from './schedule.ts'
+import { Schedule } from './schedule.ts'
 import type { Segment } from './segments.ts'
+import type { WriterContext, WriterOptions } from './writer-context.ts'
 
 /** An event whose line is to come. */
 interface Awaited {

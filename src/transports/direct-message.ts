@@ -1,6 +1,7 @@
 // A request of HTTP/1.1 in bytes: its head, and its body on the way to a connection.
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
+import { inOnePiece } from '../one-piece.ts'
 import type { AttemptFailure } from '../outcome.ts'
 import type { AttemptRequest } from '../transport.ts'
 import { valueIn } from './raw.ts'
@@ -10,19 +11,26 @@ const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const notOfTarget = /[^\x21-\x7e\x80-\xff]/
 const notOfValue = /[^\t\x20-\x7e\x80-\xff]/
 
-/** Names that were found to be tokens. Nearly all requests have the same ones; those that clients invent are learnt anew. */
-const knownNames = new Set<string>()
+/**
+ * What stands before a value, by its name, which was found to be a token. Nearly all requests have the same ones; those that clients
+ * invent are learnt anew.
+ */
+const beginnings = new Map<string, string>()
 const mostKnown = 1024
 
 /** These we say ourselves, or nobody does: they would frame the request, or speak of the connection. */
 const ours = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade'])
 
-function checkName(name: string): void {
-  if (knownNames.has(name)) return
+/** The line end before it, the name, and what stands between name and value. */
+function beginningOf(name: string): string {
+  const known = beginnings.get(name)
+  if (known !== undefined) return known
   if (!token.test(name)) throw new Error('a header without a name')
   if (ours.has(name.toLowerCase())) throw new Error(`${name} among the headers`)
-  if (knownNames.size >= mostKnown) knownNames.clear()
-  knownNames.add(name)
+  if (beginnings.size >= mostKnown) beginnings.clear()
+  const made = inOnePiece(`\r\n${name}: `)
+  beginnings.set(name, made)
+  return made
 }
 
 /** Methods by which a request without a body says so (RFC 9110 section 8.6). */
@@ -33,22 +41,24 @@ export function headOf({ method, path, headers, body }: AttemptRequest): string 
   const length = checkLength(headers, body)
   if (!token.test(method)) throw new Error('a method that is no token')
   if (path[0] !== '/' || notOfTarget.test(path)) throw new Error('a target that is no path')
-  let head = `${method} ${path} HTTP/1.1\r\n`
-  // The default of HTTP/1.1, said for servers of HTTP/1.0; behind `Host`, which stands first.
-  let connection = 'connection: keep-alive\r\n'
+  let head = `${method} ${path} HTTP/1.1`
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!
     const value = headers[i + 1]!
-    checkName(name)
+    head += beginningOf(name)
     if (notOfValue.test(value)) throw new Error(`a value of ${name} that cannot be sent`)
-    head += `${name}: ${value}\r\n${connection}`
-    connection = ''
+    head += value
   }
-  head += connection
-  if (length !== undefined) return `${head}\r\n`
-  if (body instanceof Readable) return `${head}transfer-encoding: chunked\r\n\r\n`
-  if (body !== undefined) return `${head}content-length: ${body.length}\r\n\r\n`
-  return withBodies.has(method) ? `${head}content-length: 0\r\n\r\n` : `${head}\r\n`
+  return head + endOf(length, method, body)
+}
+
+/** That the connection stays is the default of HTTP/1.1, and is said for servers of HTTP/1.0. */
+function endOf(length: string | undefined, method: string, body: AttemptRequest['body']): string {
+  const connection = '\r\nconnection: keep-alive\r\n'
+  if (length !== undefined) return `${connection}\r\n`
+  if (body instanceof Readable) return `${connection}transfer-encoding: chunked\r\n\r\n`
+  if (body !== undefined) return `${connection}content-length: ${body.length}\r\n\r\n`
+  return withBodies.has(method) ? `${connection}content-length: 0\r\n\r\n` : `${connection}\r\n`
 }
 
 /** Where a body that streams goes: in chunks where its length is not told. Its socket outlives it. */

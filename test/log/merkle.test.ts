@@ -45,6 +45,20 @@ describe('Tree', () => {
     )
   })
 
+  it('has the root and the subtrees of its full tiles at any size', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1100 }), (size) => {
+        const leaves = Array.from({ length: size }, (_, i) => leafHash(String(i)))
+        const [tree, shorter] = [new Tree(), new Tree()]
+        for (const leaf of leaves) tree.push(leaf)
+        for (const leaf of leaves.slice(0, size - (size % 256))) shorter.push(leaf)
+        expect(hex(tree.root(8))).toBe(hex(shorter.root()))
+        expect(tree.complete(8)).toEqual(shorter.complete())
+      }),
+      { numRuns: 30 },
+    )
+  })
+
   it('tells the roots of 256 leaves as hashes of the next level', () => {
     const told: [number, string][] = []
     const tree = new Tree((level, value) => void (level > 0 && told.push([level, value])))

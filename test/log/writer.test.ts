@@ -107,6 +107,32 @@ describe('checkpoints', () => {
     await log.close()
   })
 
+  it('leave out what full tiles do not hold where only the number of lines asks for them', async () => {
+    const { dir, clock, log, timers } = await open1()
+    const tiles = (level: number) => {
+      const folder = join(dir, 'a/traffic/tile', String(level))
+      return existsSync(folder) ? readdirSync(folder).sort() : []
+    }
+    log.write('traffic', 999)
+    clock.advance(10)
+    await until(() => timers() === 2)
+    clock.advance(500)
+    expect(signed(dir)).toBe(0)
+    log.write('traffic', 2)
+    clock.advance(10)
+    await until(() => signed(dir) > 0)
+    expect(signed(dir)).toBe(768)
+    expect(tiles(0)).toEqual(['000', '001', '002'])
+    expect(tiles(1)).toEqual(['000.p'])
+    expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 1001, signed: 768, problemCount: 0 })
+    // A second after the first of all lines, not of those that were left out.
+    clock.advance(490)
+    await until(() => signed(dir) === 1001)
+    expect(tiles(0)).toEqual(['000', '001', '002', '003.p'])
+    await log.close()
+    expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 1001, signed: 1001, problemCount: 0 })
+  })
+
   it('cover every line at close', async () => {
     const { dir, log } = await open1()
     log.write('control', 7)

@@ -1,0 +1,21 @@
+// What the writer of a log is told, and what it tells.
+import type { Clock } from '../clock.ts'
+import type { Logger } from '../runtime.ts'
+import type { LogName, StoreNotice } from '../sink.ts'
+import type { Reserve } from './reserve.ts'
+
+export interface WriterOptions {
+  readonly durability: 'none' | 'interval' | 'group' | 'remote'
+  readonly mode: number
+  readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number }
+  readonly checkpoint: { readonly intervalMs: number; readonly lines: number }
+}
+
+export interface WriterContext {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly reserve: Reserve
+  readonly notify: (notice: StoreNotice) => void
+  /** More lines are durable, or a checkpoint is published. */
+  readonly grown: (log: LogName) => void
+}
