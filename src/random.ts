@@ -1,5 +1,5 @@
 // Randomness: the only place that draws.
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes, randomFillSync } from 'node:crypto'
 
 /** Where chance comes from. Draws are uint32, so that a record of them replays on any machine. */
 export interface Random {
@@ -55,8 +55,32 @@ export function seededRandom(seed: number): Random {
   }
 }
 
-/** A name that no other process has: a request, a boot. */
-export const uniqueId = (): string => randomUUID()
+const drawn = Buffer.alloc(16 * 256)
+let used = drawn.length
+const digits = Buffer.from('0123456789abcdef')
+const id = Buffer.from('00000000-0000-4000-8000-000000000000')
+/** Where the digits of each byte stand. */
+const places = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34]
+
+/**
+ * A name that no other process has: a request, a boot. A UUID of random bits (RFC 9562 section 5.4), as `randomUUID` of
+ * `node:crypto` makes it; but that puts twenty texts together, at four times the price once it is written somewhere.
+ */
+export function uniqueId(): string {
+  if (used === drawn.length) {
+    randomFillSync(drawn)
+    used = 0
+  }
+  for (let i = 0; i < 16; i++, used++) {
+    let byte = drawn[used]!
+    if (i === 6) byte = (byte & 0x0f) | 0x40
+    if (i === 8) byte = (byte & 0x3f) | 0x80
+    const at = places[i]!
+    id[at] = digits[byte >> 4]!
+    id[at + 1] = digits[byte & 0x0f]!
+  }
+  return id.toString('latin1')
+}
 
 /** `bytes` unpredictable bytes as hex: the random part of a log's origin. */
 export const randomHex = (bytes: number): string => randomBytes(bytes).toString('hex')

@@ -80,8 +80,9 @@ async function pruneInstance(
     const { event, log, facts } = notice
     const fields = { log: { ...facts } } as EventFields<'audit.recovered'>
     const made = envelope.wrap(event as 'audit.recovered', fields)
-    if (!store.writers[log].append(sealer.head(log).next, sealer.line(log, made))) return
-    sealer.place(log, made)
+    const head = sealer.head(log)
+    if (!store.writers[log].append(head.next, sealer.line(head, made))) return
+    sealer.place(head, made)
     if (event !== 'audit.pruned') return
     const { first, last, bytes } = facts as unknown as PrunedRange
     pruned.push({ log, first, last, bytes })

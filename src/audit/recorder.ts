@@ -49,7 +49,8 @@ export class Recorder {
   /** Must not be called before `open`. Never throws: what cannot be recorded is counted. */
   record(event: AuditEvent, log: LogName, ticket: Ticket): void {
     if (!this.#hasTakers) {
-      ticket.index = this.#sealer!.place(log, event)
+      const sealer = this.#sealer!
+      ticket.index = sealer.place(sealer.head(log), event)
       return
     }
     const refusal = this.#record(event, log, ticket)
@@ -138,11 +139,12 @@ export class Recorder {
   #append(event: AuditEvent, log: LogName, ticket: Ticket): Reason | undefined {
     const { store, memory, onFault } = this.#options
     const sealer = this.#sealer!
-    const { next } = sealer.head(log)
+    const head = sealer.head(log)
+    const { next } = head
     let line = ''
     let refusal: Reason | undefined
     try {
-      line = sealer.line(log, event)
+      line = sealer.line(head, event)
     } catch (error) {
       // What the host gave, in its configuration or its own strategy, may be nothing that a line can hold.
       onFault(`making a line of ${event.event_name}`, error)
@@ -154,7 +156,7 @@ export class Recorder {
       delete event.audit.origin
       return refusal
     }
-    ticket.index = sealer.place(log, event)
+    ticket.index = sealer.place(head, event)
     if (store !== undefined && !this.storeOpen && !this.#owe(event))
       this.missed.lose(log, event.event_name, event.time, 'store-unavailable')
     if (!this.storeOpen) memory.append(log, next, line)

@@ -19,30 +19,33 @@ const droppable: readonly (readonly string[])[] = [
   ['config', 'changes'],
 ]
 
+/** Where the next event of a log is put. Written by place. */
+interface Head extends LogHead {
+  next: number
+}
+
 export class Sealer {
-  #heads: Record<LogName, { origin: string; next: number }>
+  #heads: Record<LogName, Head>
 
   constructor(heads: Readonly<Record<LogName, LogHead>>) {
     this.#heads = structuredClone(heads)
   }
 
-  head(log: LogName): LogHead {
+  head(log: LogName): Head {
     return this.#heads[log]
   }
 
-  /** The line of this event at the head of its log. It has its place there only once `place` was called too. */
-  line(log: LogName, event: AuditEvent): string {
-    const { origin, next } = this.#heads[log]
-    event.audit.origin = origin
-    event.audit.index = next
+  /** The line of this event at the head of a log. It has its place there only once `place` was called too. */
+  line(head: Head, event: AuditEvent): string {
+    event.audit.origin = head.origin
+    event.audit.index = head.next
     const line = lineOf(event)
     // A character is at most three bytes of UTF-8: short lines need no count.
     return line.length * 3 > maxLineBytes && Buffer.byteLength(line) > maxLineBytes ? shorten(line) : line
   }
 
   /** Gives the event the head's place, which is the next one's no more: an index stands for exactly one event. */
-  place(log: LogName, event: AuditEvent): number {
-    const head = this.#heads[log]
+  place(head: Head, event: AuditEvent): number {
     event.audit.origin = head.origin
     event.audit.index = head.next
     return head.next++

@@ -43,23 +43,22 @@ export function headOf({ method, path, headers, body }: AttemptRequest): string 
   if (path[0] !== '/' || notOfTarget.test(path)) throw new Error('a target that is no path')
   let head = `${method} ${path} HTTP/1.1`
   for (let i = 0; i < headers.length; i += 2) {
+    // The default of HTTP/1.1, said for servers of HTTP/1.0; behind `Host`, which stands first.
+    if (i === 2) head += connection
     const name = headers[i]!
     const value = headers[i + 1]!
     head += beginningOf(name)
     if (notOfValue.test(value)) throw new Error(`a value of ${name} that cannot be sent`)
     head += value
   }
-  return head + endOf(length, method, body)
+  if (headers.length <= 2) head += connection
+  if (length !== undefined) return `${head}\r\n\r\n`
+  if (body instanceof Readable) return `${head}\r\ntransfer-encoding: chunked\r\n\r\n`
+  if (body !== undefined) return `${head}\r\ncontent-length: ${body.length}\r\n\r\n`
+  return withBodies.has(method) ? `${head}\r\ncontent-length: 0\r\n\r\n` : `${head}\r\n\r\n`
 }
 
-/** That the connection stays is the default of HTTP/1.1, and is said for servers of HTTP/1.0. */
-function endOf(length: string | undefined, method: string, body: AttemptRequest['body']): string {
-  const connection = '\r\nconnection: keep-alive\r\n'
-  if (length !== undefined) return `${connection}\r\n`
-  if (body instanceof Readable) return `${connection}transfer-encoding: chunked\r\n\r\n`
-  if (body !== undefined) return `${connection}content-length: ${body.length}\r\n\r\n`
-  return withBodies.has(method) ? `${connection}content-length: 0\r\n\r\n` : `${connection}\r\n`
-}
+const connection = '\r\nconnection: keep-alive'
 
 /** Where a body that streams goes: in chunks where its length is not told. Its socket outlives it. */
 class BodyOutlet implements BodySink {

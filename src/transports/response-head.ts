@@ -42,7 +42,15 @@ for (let byte = 0; byte < 256; byte++) {
 const protocol = Buffer.from('HTTP/1.')
 
 /** Where names and values begin and end, of the fields that were read last: written and read in one turn. */
-let marks: number[] = []
+const marks: number[] = []
+let marksEnd = 0
+
+/**
+ * The names that stood at each place last: responses have mostly the same ones, in the same order, and one that is the same text as
+ * before is known everywhere at once. Of so many places at most.
+ */
+const lastNames: string[] = []
+const mostNames = 32
 
 /** Undefined while it is not complete. Throws {@link ParseFault} as soon as it can be none. */
 export function readHead(bytes: Buffer): ResponseHead | undefined {
@@ -95,7 +103,7 @@ function markFields(bytes: Buffer, from: number): number | undefined {
   const { length } = bytes
   let at = from
   let size = 0
-  marks = []
+  marksEnd = 0
   while (at + 1 < length) {
     if (bytes[at] === cr) {
       if (bytes[at + 1] !== lf) throw new ParseFault('a line that does not end')
@@ -122,7 +130,10 @@ function markFields(bytes: Buffer, from: number): number | undefined {
     if (bytes[at + 1] !== lf) throw new ParseFault('a line that does not end')
     let valueEnd = at
     while (valueEnd > value && (bytes[valueEnd - 1] === space || bytes[valueEnd - 1] === tab)) valueEnd--
-    marks.push(name, nameEnd, value, valueEnd)
+    marks[marksEnd++] = name
+    marks[marksEnd++] = nameEnd
+    marks[marksEnd++] = value
+    marks[marksEnd++] = valueEnd
     at += 2
   }
   return undefined
@@ -133,6 +144,17 @@ const tooLarge = (): ParseFault => new ParseFault('a head that is too large')
 /** The marked fields, of a text that begins at this place of the bytes. */
 function marked(text: string, from: number): string[] {
   const fields: string[] = []
-  for (let i = 0; i < marks.length; i += 2) fields.push(text.slice(marks[i]! - from, marks[i + 1]! - from))
+  for (let i = 0; i < marksEnd; i += 4) {
+    fields.push(nameAt(text, i / 4, marks[i]! - from, marks[i + 1]! - from))
+    fields.push(text.slice(marks[i + 2]! - from, marks[i + 3]! - from))
+  }
   return fields
+}
+
+function nameAt(text: string, place: number, from: number, to: number): string {
+  const last = lastNames[place]
+  if (last !== undefined && last.length === to - from && text.startsWith(last, from)) return last
+  const name = text.slice(from, to)
+  if (place < mostNames) lastNames[place] = name
+  return name
 }
