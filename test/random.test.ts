@@ -1,6 +1,6 @@
 // Chance: the generator against its published answers, and draws below a bound.
 import { expect, it } from 'vitest'
-import { below, seededRandom, systemRandom, xoshiro128 } from '../src/random.ts'
+import { below, seededRandom, systemRandom, uniqueId, xoshiro128 } from '../src/random.ts'
 import { countOf } from './support/pool.ts'
 
 it('xoshiro128** gives what the reference implementation gives for the seed 1, 2, 3, 4', () => {
@@ -27,4 +27,16 @@ it('a draw below a bound is below it, and reaches each value', () => {
   const values = Array.from({ length: 1000 }, () => below(random, 7))
   expect([...new Set(values)].sort()).toEqual([0, 1, 2, 3, 4, 5, 6])
   expect(below({ uint32: () => 2 ** 32 - 1 }, 2 ** 21)).toBe(2 ** 21 - 1)
+})
+
+it('an id is a UUID of version 4, and no other one', () => {
+  // More than are drawn at once.
+  const ids = Array.from({ length: 1000 }, uniqueId)
+  for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+  expect(new Set(ids).size).toBe(1000)
+  // Every digit that is not fixed takes every value.
+  for (const at of [0, 7, 9, 12, 15, 17, 19, 24, 35]) {
+    const found = new Set(ids.map((id) => id[at]))
+    expect(found.size).toBe(at === 19 ? 4 : 16)
+  }
 })

@@ -1,6 +1,7 @@
 // A request on its way to the backends: what all of them get, and what differs from one to the next.
 import { authorityOf, type Backend } from '../backend.ts'
 import { reasonOf } from '../errors.ts'
+import { inOnePiece } from '../one-piece.ts'
 import type { Admitted } from './gate.ts'
 import { type RuleFacts, RuleFault, ruled } from './header-rules.ts'
 import { type ResponseHead, strippedHead } from './headers.ts'
@@ -103,7 +104,7 @@ function headersOf(incoming: Incoming, config: OutgoingConfig, { admitted, ports
   })
   const rules = config.headers.request
   const headers = rules.length === 0 ? stripped.headers : ruled(stripped.headers, rules, () => factsOf(view, incoming))
-  headers.push('via', `${stripped.via}${request.httpVersion} ${ports.via}`)
+  headers.push('via', stripped.via + viaOf(request.httpVersion, ports.via))
   addOrigin(headers, incoming, admitted.host, forwarded)
   headers.push('x-request-id', incoming.requestId)
   if (ambient?.span !== undefined) {
@@ -112,6 +113,14 @@ function headersOf(incoming: Incoming, config: OutgoingConfig, { admitted, ports
     if (tracestate !== '') headers.push('tracestate', tracestate)
   }
   return headers
+}
+
+/** What was said last, in one piece: what is put together anew for each request costs again wherever it is looked at. */
+let ownVia = { version: '', by: '', text: '' }
+
+function viaOf(version: string, by: string): string {
+  if (ownVia.version !== version || ownVia.by !== by) ownVia = { version, by, text: inOnePiece(`${version} ${by}`) }
+  return ownVia.text
 }
 
 /** What functions of rules see. */

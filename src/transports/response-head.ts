@@ -1,5 +1,6 @@
 // The head of a response in bytes: its status line and its fields, read by the letter (RFC 9112), and refused otherwise.
 import { maxHeaderSize } from 'node:http'
+import { inOnePiece } from '../one-piece.ts'
 
 /** A response that is not well-formed. Its code is one of those that `failure.ts` knows for that. */
 export class ParseFault extends Error {
@@ -46,11 +47,14 @@ const marks: number[] = []
 let marksEnd = 0
 
 /**
- * The names that stood at each place last: responses have mostly the same ones, in the same order, and one that is the same text as
- * before is known everywhere at once. Of so many places at most.
+ * The names that stood at each place last, of so many places at most. Responses have mostly the same ones, in the same order; and
+ * one that is the same text as before, in one piece, is known at once to whoever looks it up.
  */
 const lastNames: string[] = []
-const mostNames = 32
+const mostPlaces = 64
+const names = new Map<string, string>()
+const mostNames = 1024
+const mostName = 64
 
 /** Undefined while it is not complete. Throws {@link ParseFault} as soon as it can be none. */
 export function readHead(bytes: Buffer): ResponseHead | undefined {
@@ -154,7 +158,17 @@ function marked(text: string, from: number): string[] {
 function nameAt(text: string, place: number, from: number, to: number): string {
   const last = lastNames[place]
   if (last !== undefined && last.length === to - from && text.startsWith(last, from)) return last
-  const name = text.slice(from, to)
-  if (place < mostNames) lastNames[place] = name
+  const name = known(text.slice(from, to))
+  if (place < mostPlaces) lastNames[place] = name
   return name
+}
+
+function known(name: string): string {
+  if (name.length > mostName) return name
+  const found = names.get(name)
+  if (found !== undefined) return found
+  if (names.size >= mostNames) names.clear()
+  const made = inOnePiece(name)
+  names.set(made, made)
+  return made
 }
