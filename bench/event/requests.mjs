@@ -52,7 +52,7 @@ export function requestOf(n) {
       options: {},
       requestId: `${ids[i].slice(0, 24)}${(n + 0x1000_0000_0000).toString(16)}`,
       peer,
-      client: { ...peer, source: 'peer' },
+      client: { address: peer.address, port: peer.port, source: 'peer' },
       rawHeaders,
       target: pages[n % pages.length],
       encryption: undefined,
