@@ -27,6 +27,7 @@ export class Envelope {
     this.service = { instance: { id }, name: this.service.name }
   }
 
+  /** The event of these fields, which has no place yet. */
   wrap<N extends EventName>(name: N, fields: EventFields<N>): AuditEvent {
     const ms = this.#clock.now()
     if (ms !== this.#time.ms) this.#time = { ms, text: new Date(ms).toISOString() }

@@ -103,8 +103,9 @@ export class Checkpoints {
   }
 
   /**
-   * Signs the tree as it is, or as far as `wanted`, and publishes it, or what was signed before. All its lines must be fsynced: a power loss would else
-   * leave a signature over lines that are gone. With a key that takes its time the signature comes later, by `onReady`.
+   * Signs the tree as it is, as far as `wanted`, and publishes it, or what was signed before. All its lines must be fsynced: a power
+   * loss would else leave a signature over lines that are gone. With a key that takes its time the signature comes later, by
+   * `onReady`.
    */
   async publish(wanted: Extent): Promise<void> {
     const { tiles, dir, mode } = this.options
