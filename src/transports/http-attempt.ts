@@ -8,17 +8,20 @@ import { failureOf, lateFailure } from './failure.ts'
 import type { Carried, HttpLine } from './http-line.ts'
 import { abandon, newMessage, switchFault } from './http-message.ts'
 import { idleMsOf } from './idle.ts'
-import { valueIn } from './raw.ts'
+import type { InNextPhase } from './next-phase.ts'
+import { tellsOfBody, valueIn } from './raw.ts'
 import { BodySender } from './send-body.ts'
 import type { TransportSettings } from './settings.ts'
 import type { Lines } from './singles.ts'
 import { isStale } from './stale.ts'
+import { takeIdle } from './take-idle.ts'
 import { Teller } from './teller.ts'
 
 export class HttpAttempt implements Carried {
   readonly #request: AttemptRequest
   readonly #lines: Lines
   readonly #settings: TransportSettings
+  readonly #inNextPhase: InNextPhase
   readonly #teller: Teller
   #leaveQueue: () => void = () => undefined
   #queueUs = 0
@@ -30,21 +33,34 @@ export class HttpAttempt implements Carried {
   #carried = false
   /** What the socket had read before this request. */
   #readBefore = 0
-  /** Connections that turned out to be closed. */
+  /** Connections that turned out to be closed; and whether one of them may have got the request. */
   #stale = 0
+  #sent = false
   #paused = false
   /** Whether bytes came that belong to no response: whatever they are, they must not answer the next request. */
   #spoiled = false
 
-  constructor(request: AttemptRequest, handler: AttemptHandler, lines: Lines, settings: TransportSettings) {
+  constructor(
+    request: AttemptRequest,
+    handler: AttemptHandler,
+    lines: Lines,
+    settings: TransportSettings,
+    inNextPhase: InNextPhase,
+  ) {
     this.#request = request
     this.#lines = lines
     this.#settings = settings
+    this.#inNextPhase = inNextPhase
     this.#teller = new Teller(handler, () => this.#discard())
   }
 
   start(): Cancel {
-    this.#acquire()
+    const ready = (line: HttpLine, queueUs: number): void => {
+      this.#queueUs = queueUs
+      this.#begin(line)
+    }
+    const fail = (result: AttemptFailure['result']): void => this.#teller.fail({ result, sent: false, detail: result })
+    this.#leaveQueue = this.#lines.acquire({ ready, fail }, this.#request.repeatable ? 'any' : 'young')
     return () => {
       if (this.#teller.over) return
       this.#teller.over = true
@@ -53,23 +69,7 @@ export class HttpAttempt implements Carried {
     }
   }
 
-  #acquire(): void {
-    const settle: Parameters<Lines['acquire']>[0] = {
-      ready: (line, queueUs) => {
-        this.#queueUs = queueUs
-        this.#begin(line)
-      },
-      fail: (result) => this.#teller.fail({ result, sent: false, detail: result }),
-    }
-    this.#leaveQueue = this.#lines.acquire(settle, this.#request.repeatable ? 'any' : 'young')
-  }
-
   #begin(line: HttpLine): void {
-    const fresh = line.socket === undefined
-    if (!fresh && !line.isOpen) {
-      this.#lines.discard(line)
-      return this.#acquire()
-    }
     try {
       this.#message = newMessage(this.#request)
     } catch (error) {
@@ -77,12 +77,12 @@ export class HttpAttempt implements Carried {
       return this.#teller.fail({ result: 'internal', sent: false, detail: reasonOf(error) })
     }
     this.#line = line
-    if (!fresh) return this.#carry(line)
-    line.open((error) => {
-      if (this.#line !== line) return
-      if (error === undefined) this.#carry(line)
-      else this.#failed(error)
-    })
+    const own = (act: () => void): void => {
+      if (this.#line === line) act()
+    }
+    if (line.socket !== undefined)
+      return takeIdle(line, this.#inNextPhase, (isGood) => own(() => (isGood ? this.#carry(line) : this.#again(line))))
+    line.open((error) => own(() => (error === undefined ? this.#carry(line) : this.#failed(error))))
   }
 
   #carry(line: HttpLine): void {
@@ -175,7 +175,8 @@ export class HttpAttempt implements Carried {
     const message = this.#message!
     this.#body?.stop()
     const { keepAliveMs } = this.#settings.connections
-    const stays = message.shouldKeepAlive && message.writableFinished
+    const isLast = this.#request.method === 'HEAD' && tellsOfBody(response.rawHeaders)
+    const stays = message.shouldKeepAlive && message.writableFinished && !isLast
     const restMs = stays ? idleMsOf(valueIn(response.rawHeaders, 'keep-alive'), keepAliveMs) : 0
     // From now on it may carry somebody else's request.
     this.#line = undefined
@@ -210,18 +211,20 @@ export class HttpAttempt implements Carried {
       if (this.#request.repeatable) return this.#again(line)
       this.#lines.stale(line)
     }
-    this.#fail(this.#stale > 0 ? { ...failure, sent: true } : failure)
+    this.#fail(this.#sent ? { ...failure, sent: true } : failure)
   }
 
   // Within the same attempt: it is no fault of the backend that a connection was idle for too long.
   #again(line: HttpLine): void {
+    this.#sent ||= this.#carried
+    if (!this.#carried) abandon(this.#message!, new Error('the request was not sent'))
     this.#line = undefined
     this.#message = undefined
     this.#carried = false
     this.#stale++
     const fresh = this.#lines.renew(line)
     if (fresh !== undefined) return this.#begin(fresh)
-    this.#teller.fail({ result: 'internal', sent: true, detail: 'closing' })
+    this.#teller.fail({ result: 'internal', sent: this.#sent, detail: 'closing' })
   }
 
   #fail(failure: AttemptFailure): void {

@@ -2,6 +2,7 @@
 import type { AttemptHandler, AttemptRequest, Cancel, Transport } from '../transport.ts'
 import { HttpAttempt } from './http-attempt.ts'
 import { HttpLine } from './http-line.ts'
+import { nextPhase } from './next-phase.ts'
 import { Pool } from './pool.ts'
 import { Pools } from './pools.ts'
 import type { TransportSettings } from './settings.ts'
@@ -14,12 +15,13 @@ export function httpTransport(settings: TransportSettings): Transport {
   )
   // A connection that becomes another protocol's never comes back: it is no part of a pool.
   const singles = new Singles()
+  const inNextPhase = nextPhase()
   const send = (request: AttemptRequest, handler: AttemptHandler): Cancel => {
     const lines =
       request.upgrade === undefined
         ? pools.of(request.backend)
         : singles.of(() => new HttpLine(request.backend, settings, () => undefined, true))
-    return new HttpAttempt(request, handler, lines, settings).start()
+    return new HttpAttempt(request, handler, lines, settings, inNextPhase).start()
   }
   return {
     name: 'http',

@@ -20,3 +20,7 @@ export const membersOf = (value: string): string[] =>
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '')
+
+/** Whether a response tells of a body. After HEAD, whose response has none, one may come all the same, late. */
+export const tellsOfBody = (headers: readonly string[]): boolean =>
+  Number(valueIn(headers, 'content-length') ?? 0) > 0 || valueIn(headers, 'transfer-encoding') !== undefined

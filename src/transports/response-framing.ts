@@ -53,7 +53,7 @@ export function framingOf({ headers, status, minor }: ResponseHead, isHead: bool
   const left = length === undefined ? 0 : Number(length)
   const bodiless = status === 204 || status === 304
   // Where a body is announced that cannot be, it may come all the same, and would be taken for the next response.
-  const announced = (bodiless && coding !== undefined) || (status === 204 && left > 0)
+  const announced = isHead || status === 204 ? coding !== undefined || left > 0 : status === 304 && coding !== undefined
   const body = isHead || bodiless ? 'done' : bodyBy(coding, length, left)
   return { body, length: left, persists: persists && !closes && !announced && body !== 'to-close', keepAlive }
 }

@@ -7,6 +7,7 @@ import { failureOf } from './failure.ts'
 import { idleMsOf } from './idle.ts'
 import { Pool } from './pool.ts'
 import { Pools } from './pools.ts'
+import { tellsOfBody } from './raw.ts'
 import { checkLength } from './send-body.ts'
 import type { TransportSettings } from './settings.ts'
 import { isStale } from './stale.ts'
@@ -97,7 +98,7 @@ class Attempt {
       body: body ?? null,
       // Without one undici would take the Host of the client for it, and dial anew whenever that changes.
       servername: backend.address,
-      // undici would close the connection after each HEAD; llhttp knows that its response has no body.
+      // undici would close the connection after each HEAD.
       reset: false,
     }
     const handler = this as unknown as Dispatcher.DispatchHandler
@@ -133,6 +134,8 @@ class Attempt {
     if (status >= 100 && status < 200) this.#handler.onInformation(status, headers)
     else {
       this.#bodiless = status === 204 || status === 304
+      if (this.#request.method === 'HEAD' && tellsOfBody(headers)) this.#idleMs = 0
+      if (this.#request.method === 'HEAD' && tellsOfBody(headers)) this.#idleMs = 0
       this.#responded = true
       this.#guard(() => this.#handler.onResponse(status, reason, headers, resume))
     }

@@ -156,14 +156,16 @@ export function keepsTheContract(
       })
       const transport = made()
       for (const [method, status] of [
-        ['HEAD', 200],
         ['GET', 204],
+        ['HEAD', 204],
         ['GET', 304],
       ] as const) {
         const told = await attempt(transport, backend.url, { method, path: `/${status}` }).over()
         expect(told).toMatchObject({ status, body: '', ends: 1, failure: undefined })
       }
       expect(backend.accepted()).toBe(1)
+      const told = await attempt(transport, backend.url, { method: 'HEAD', path: '/200' }).over()
+      expect(told).toMatchObject({ status: 200, body: '', ends: 1, failure: undefined })
     })
 
     it('comes after hints, and before trailers', async () => {

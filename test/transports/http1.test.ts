@@ -158,20 +158,34 @@ describe.each([
     expect(await attempt(transport, backend.url).over()).toMatchObject({ body: 'ok', connected: { reused: false } })
   })
 
-  // Node's own client writes at once, and takes such bytes for the answer.
-  it.skipIf(make === httpTransport)(
-    'on which unasked bytes follow in the turn of the next request does not answer that',
-    async () => {
-      const backend = await sayingInTurn(okay)
+  it('on which unasked bytes follow in the turn of the next request does not answer that', async () => {
+    const backend = await sayingInTurn(okay)
+    const transport = transportOf(make)
+    await attempt(transport, backend.url).over()
+    // From a timer on, the bytes are read before the turn ends.
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    for (const socket of backend.sockets) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil')
+    expect(await attempt(transport, backend.url).over()).toMatchObject({ body: 'ok', failure: undefined })
+    expect(backend.accepted()).toBe(2)
+  })
+
+  it('to HEAD that tells of a body is the last on its connection', async () => {
+    for (const told of ['Content-Length: 4', 'Transfer-Encoding: chunked']) {
+      const backend = await sayingInTurn(`HTTP/1.1 200 OK\r\n${told}\r\n\r\n`, okay)
       const transport = transportOf(make)
-      await attempt(transport, backend.url).over()
-      // From a timer on, the bytes are read before the turn ends.
-      await new Promise((resolve) => setTimeout(resolve, 5))
-      for (const socket of backend.sockets) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil')
+      expect(await attempt(transport, backend.url, { method: 'HEAD' }).over()).toMatchObject({ status: 200, body: '' })
       expect(await attempt(transport, backend.url).over()).toMatchObject({ body: 'ok', failure: undefined })
       expect(backend.accepted()).toBe(2)
-    },
-  )
+    }
+  })
+
+  it.skipIf(make === undiciTransport)('to HEAD that tells of none is not', async () => {
+    const backend = await sayingInTurn('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', okay)
+    const transport = transportOf(make)
+    await attempt(transport, backend.url, { method: 'HEAD' }).over()
+    expect(await attempt(transport, backend.url).over()).toMatchObject({ body: 'ok' })
+    expect(backend.accepted()).toBe(1)
+  })
 
   it('whose backend closes the idle connection costs nobody anything', async () => {
     const backend = await sayingInTurn(okay)

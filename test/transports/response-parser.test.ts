@@ -94,12 +94,19 @@ describe('a response that is well-formed', () => {
   })
 
   it.each([
-    ['HEAD', { isHead: true }, 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'],
-    ['HEAD in chunks', { isHead: true }, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'],
+    ['HEAD', { isHead: true }, 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'],
     ['304', {}, 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n'],
     ['204', {}, 'HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n'],
   ])('has no body: %s', (_, options, text) => {
     expect(read(text, options)).toMatchObject({ body: '', done: true, reusable: true })
+  })
+
+  it.each([
+    ['a length', 'Content-Length: 5'],
+    ['chunks', 'Transfer-Encoding: chunked'],
+  ])('to HEAD tells of a body, which may come late: %s', (_, field) => {
+    const text = `HTTP/1.1 200 OK\r\n${field}\r\n\r\n`
+    expect(read(text, { isHead: true })).toMatchObject({ body: '', done: true, reusable: false })
   })
 
   it.each([
