@@ -68,15 +68,15 @@ describe('the framing of a request', () => {
 })
 
 describe('the framing of a response', () => {
-  it('to HEAD has the length and no body, and keeps the connection of the backend', async () => {
+  it('to HEAD has the length and no body, and is the last on its connection', async () => {
     const backend = await answering((response) => response.writeHead(200, { 'content-length': 1234 }).end())
     const { port, completed } = await edge([backend])
     expect(await send(port, { method: 'HEAD' })).toMatchObject({ body: '', headers: { 'content-length': '1234' } })
     expect(await send(port, { method: 'HEAD' })).toMatchObject({ complete: true })
     const events = await completed(2)
-    expect(events.map(({ lb }) => lb.attempts[0]!.reused)).toEqual([false, true])
+    expect(events.map(({ lb }) => lb.attempts[0]!.reused)).toEqual([false, false])
     expect(events[1]).toMatchObject({ lb: { result: 'ok' }, http: { response: { body: { size: 0 } } } })
-    expect(backend.accepted()).toBe(1)
+    expect(backend.accepted()).toBe(2)
   })
 
   for (const [name, head] of [
