@@ -1,16 +1,17 @@
-// `auditlb verify -`: whether what comes by on standard input is what was signed.
+// What `auditlb verify -` prints: whether what came by on standard input is what was signed.
 import type { StreamLogReport } from '../log/stream-report.ts'
 import { printable } from '../log/summary.ts'
-import { type StreamReport, type VerifyStreamOptions, verifyStream } from '../log/verify-stream.ts'
-import type { ExitCode, Terminal } from './verb.ts'
+import type { StreamReport } from '../log/verify-stream.ts'
 
-export async function verifyInput(terminal: Terminal, options: VerifyStreamOptions): Promise<ExitCode> {
-  const report = await verifyStream(terminal.in, options)
-  await terminal.out(format(report))
-  return report.ok ? 0 : 1
-}
-
-function format({ ok, authenticated, logs, others, incomplete, problems, elsewhere }: StreamReport): string {
+export function formatStream({
+  ok,
+  authenticated,
+  logs,
+  others,
+  incomplete,
+  problems,
+  elsewhere,
+}: StreamReport): string {
   const lines = logs.flatMap(formatLog)
   if (others > 0) lines.push(`${others} lines of others passed over`)
   if (incomplete > 0) lines.push(`${incomplete} lines of which a part did not come`)

@@ -2,15 +2,16 @@
 import type { LogProblem, LogReport } from '../log/log-report.ts'
 import { printable } from '../log/summary.ts'
 import { type VerifyReport, verifyLog } from '../log/verify.ts'
+import { verifyStream } from '../log/verify-stream.ts'
 import { readArgs, readGiven } from './args.ts'
 import { UsageError, type Verb } from './verb.ts'
-import { verifyInput } from './verify-stream.ts'
+import { formatStream } from './verify-stream.ts'
 
 export const verify: Verb = {
   name: 'verify',
   summary: 'checks that the lines in a folder are those that were signed, and that none is missing',
-  usage: `Usage: auditlb verify DIR [--vkey FILE] [--roster FILE] [--checkpoint FILE]
-       auditlb verify - [--vkey FILE] [--roster FILE] [--checkpoint FILE] [--sink NAME]
+  usage: `Usage: auditlb verify DIR [--vkey FILE] [--roster FILE] [--checkpoint FILE] [--json]
+       auditlb verify - [--vkey FILE] [--roster FILE] [--checkpoint FILE] [--sink NAME] [--json]
 
 Reads every line below DIR once. A writer may be at work there. With - it reads a stream of lines and checkpoints from
 standard input, such as a container's log; what is of others in it is passed over.
@@ -23,12 +24,16 @@ standard input, such as a container's log; what is of others in it is passed ove
                      log that they are of must be here
   --sink NAME        name of the sink that wrote the stream: lines that the log tells as not delivered to it may be
                      missing (default: stdout)
+  --json             the report as one JSON object on a line
 
 Exit codes: 0 holds, 1 does not hold, 2 unusable arguments or input. A folder or a stream without any log does not hold
 where --vkey, --roster or --checkpoint tells what must be there, and is unusable otherwise.
 `,
   async run(args, terminal) {
-    const { dir, values } = readArgs(args, { names: ['vkey', 'roster', 'checkpoint', 'sink'] })
+    const { dir, values, flags } = readArgs(args, {
+      names: ['vkey', 'roster', 'checkpoint', 'sink'],
+      flags: ['json'],
+    })
     const vkey = await readGiven(values.vkey, 'verifier key')
     if (dir !== '-' && values.sink !== undefined) throw new UsageError('--sink is for a stream, not for a folder')
     const roster = await readGiven(values.roster, 'roster')
@@ -38,9 +43,14 @@ where --vkey, --roster or --checkpoint tells what must be there, and is unusable
       roster: roster?.toString('utf8'),
       checkpoints: checkpoints?.toString('utf8'),
     }
-    if (dir === '-') return verifyInput(terminal, { ...given, sink: values.sink })
+    const json = (report: object): string => `${JSON.stringify(report)}\n`
+    if (dir === '-') {
+      const report = await verifyStream(terminal.in, { ...given, sink: values.sink })
+      await terminal.out(flags.has('json') ? json(report) : formatStream(report))
+      return report.ok ? 0 : 1
+    }
     const report = await verifyLog(dir, given)
-    await terminal.out(format(report))
+    await terminal.out(flags.has('json') ? json(report) : format(report))
     return report.ok ? 0 : 1
   },
 }

@@ -164,6 +164,53 @@ holds, self-consistent, not authenticated
   })
 })
 
+describe('verify --json', () => {
+  const documented = readFileSync(join(import.meta.dirname, '../../docs/verification.md'), 'utf8')
+  /** The members that stand in a row of the table. */
+  const membersOf = (what: string): string[] => {
+    const row = documented.split('\n').find((line) => line.startsWith(`| ${what} `))!
+    return [...row.split('|')[2]!.matchAll(/`(\w+)`/g)].map(([, name]) => name!).sort()
+  }
+  const keys = (value: object) => Object.keys(value).sort()
+
+  it('of a folder has the documented members, and ends as without', async () => {
+    const { audit, file, traffic, vkey } = await folder()
+    const kept = file('kept', readFileSync(join(traffic.dir, 'checkpoint'), 'utf8'))
+    const { code, out } = await auditlb('verify', audit, '--json', '--vkey', vkey, '--checkpoint', kept)
+    expect([code, out.split('\n').length]).toEqual([0, 2])
+    const report = JSON.parse(out)
+    expect(report).toMatchObject({ ok: true, authenticated: true, problems: [], elsewhere: [] })
+    expect(keys(report)).toEqual(membersOf('the report'))
+    expect(keys(report.instances[0])).toEqual(membersOf('an instance'))
+    expect(keys(report.instances[0].logs[0])).toEqual(membersOf('a log'))
+    expect(report.instances[0].logs[0]).toMatchObject({ log: 'traffic', signed: 20, pinned: 20, unsigned: 0 })
+    const path = join(traffic.dir, 'segments/0000000000000000.jsonl')
+    writeFileSync(path, readFileSync(path, 'utf8').replace('/x', '/y'))
+    const broken = await auditlb('verify', audit, '--json')
+    expect(broken.code).toBe(1)
+    const [problem] = JSON.parse(broken.out).instances[0].logs[0].problems
+    expect(problem).toEqual({ file: path, line: 1, index: 0, fact: 'the line is not the one that was signed' })
+    expect(keys(problem)).toEqual(membersOf('a problem'))
+    expect(await auditlb('verify', join(audit, 'none'), '--json')).toMatchObject({ code: 2, out: '' })
+  })
+
+  it('of a stream has the documented members, and ends as without', async () => {
+    const of = new StreamSource('shop/a/traffic/1', signer)
+    const { file } = await folder()
+    const middle = [...of.lines(10), of.checkpoint()].slice(4)
+    const lines = [...middle, ...of.lines(10), of.checkpoint()]
+    const kept = file('kept', JSON.parse(of.checkpoint()).checkpoint.note as string)
+    const { code, out } = await auditlbOf(lines.join('\n'), 'verify', '-', '--json', '--checkpoint', kept)
+    expect(code).toBe(0)
+    const report = JSON.parse(out)
+    expect(keys(report)).toEqual(membersOf('the report of a stream'))
+    expect(keys(report.logs[0])).toEqual(membersOf('a log in a stream'))
+    expect(report.logs[0]).toMatchObject({ first: 4, last: 19, checked: 10, begun: 10, pinned: 20, unchecked: 6 })
+    const cut = await auditlbOf(middle.join('\n'), 'verify', '-', '--json', '--checkpoint', kept)
+    expect([cut.code, JSON.parse(cut.out).ok]).toEqual([1, false])
+  })
+})
+
 describe('prove and verify-proof', () => {
   it('prove a line, with it or to who has it', async () => {
     const { audit, file, traffic, vkey } = await folder()
