@@ -1,23 +1,21 @@
-// `auditlb verify -`: whether what comes by on standard input is what was signed.
+// What `auditlb verify -` prints: whether what came by on standard input is what was signed.
 import type { StreamLogReport } from '../log/stream-report.ts'
 import { printable } from '../log/summary.ts'
-import { type StreamReport, verifyStream } from '../log/verify-stream.ts'
-import type { ExitCode, Terminal } from './verb.ts'
+import type { StreamReport } from '../log/verify-stream.ts'
 
-export async function verifyInput(
-  terminal: Terminal,
-  vkey: string | undefined,
-  sink: string | undefined,
-): Promise<ExitCode> {
-  const report = await verifyStream(terminal.in, { vkey, sink })
-  await terminal.out(format(report))
-  return report.ok ? 0 : 1
-}
-
-function format({ ok, authenticated, logs, others, incomplete, problems }: StreamReport): string {
+export function formatStream({
+  ok,
+  authenticated,
+  logs,
+  others,
+  incomplete,
+  problems,
+  elsewhere,
+}: StreamReport): string {
   const lines = logs.flatMap(formatLog)
   if (others > 0) lines.push(`${others} lines of others passed over`)
   if (incomplete > 0) lines.push(`${incomplete} lines of which a part did not come`)
+  for (const origin of elsewhere) lines.push(`${origin}: not here`)
   for (const { line, fact } of problems) lines.push(line === undefined ? fact : `-:${line}: ${fact}`)
   const held = `holds, ${authenticated ? 'authenticated by the given key' : 'self-consistent, not authenticated'}`
   lines.push(ok ? held : 'does not hold')
@@ -29,7 +27,8 @@ function formatLog(log: StreamLogReport): string[] {
   if (log.checkedThrough !== undefined) facts.push(`signed up to ${log.checkedThrough} lines`)
   if (log.begun !== undefined) facts.push(`checked from line ${log.begun} on`)
   if (log.unchecked > 0) facts.push(`${log.unchecked} that nothing here can be held against`)
-  if (log.unsigned > 0) facts.push(`${log.unsigned} not yet signed`)
+  if (log.pinned !== undefined) facts.push(`${log.pinned} seen from outside`)
+  facts.push(`${log.unsigned} at the end that no checkpoint covers`)
   if (log.repeated > 0) facts.push(`${log.repeated} repeated`)
   if (log.told > 0) facts.push(`${log.told} told as not delivered`)
   if (log.gaps.lost > 0) facts.push(`${log.gaps.lost} events told as lost`)

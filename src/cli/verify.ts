@@ -2,46 +2,55 @@
 import type { LogProblem, LogReport } from '../log/log-report.ts'
 import { printable } from '../log/summary.ts'
 import { type VerifyReport, verifyLog } from '../log/verify.ts'
+import { verifyStream } from '../log/verify-stream.ts'
 import { readArgs, readGiven } from './args.ts'
 import { UsageError, type Verb } from './verb.ts'
-import { verifyInput } from './verify-stream.ts'
+import { formatStream } from './verify-stream.ts'
 
 export const verify: Verb = {
   name: 'verify',
   summary: 'checks that the lines in a folder are those that were signed, and that none is missing',
-  usage: `Usage: auditlb verify DIR [--vkey FILE] [--roster FILE] [--checkpoint FILE]
-       auditlb verify - [--vkey FILE] [--sink NAME]
+  usage: `Usage: auditlb verify DIR [--vkey FILE] [--roster FILE] [--checkpoint FILE] [--json]
+       auditlb verify - [--vkey FILE] [--roster FILE] [--checkpoint FILE] [--sink NAME] [--json]
 
 Reads every line below DIR once. A writer may be at work there. With - it reads a stream of lines and checkpoints from
 standard input, such as a container's log; what is of others in it is passed over.
 
   --vkey FILE        verifier keys, one per line, that were kept elsewhere. Without it each log is held against the key
                      that lies beside it, which whoever can change the log can change as well
-  --roster FILE      what a witness has seen, as JSON: no log may be shorter, or have other lines
-  --checkpoint FILE  checkpoints that were kept outside of DIR, one after the other: they count as a roster does
+  --roster FILE      what a witness has seen, as JSON: no log may be shorter, or have other lines. Without it, or a
+                     kept checkpoint, nothing tells that checkpoints and lines at the end of a stream were taken out
+  --checkpoint FILE  checkpoints that were kept elsewhere, one after the other: they count as a roster does, and each
+                     log that they are of must be here
   --sink NAME        name of the sink that wrote the stream: lines that the log tells as not delivered to it may be
                      missing (default: stdout)
+  --json             the report as one JSON object on a line
 
-Exit codes: 0 holds, 1 does not hold, 2 unusable arguments or input.
+Exit codes: 0 holds, 1 does not hold, 2 unusable arguments or input. A folder or a stream without any log does not hold
+where --vkey, --roster or --checkpoint tells what must be there, and is unusable otherwise.
 `,
   async run(args, terminal) {
-    const { dir, values } = readArgs(args, { names: ['vkey', 'roster', 'checkpoint', 'sink'] })
+    const { dir, values, flags } = readArgs(args, {
+      names: ['vkey', 'roster', 'checkpoint', 'sink'],
+      flags: ['json'],
+    })
     const vkey = await readGiven(values.vkey, 'verifier key')
-    const foreign = (dir === '-' ? ['roster', 'checkpoint'] : ['sink']).find((name) => values[name] !== undefined)
-    if (foreign !== undefined) {
-      throw new UsageError(
-        `--${foreign} is for ${dir === '-' ? 'a folder, not for a stream' : 'a stream, not for a folder'}`,
-      )
-    }
-    if (dir === '-') return verifyInput(terminal, vkey?.toString('utf8'), values.sink)
+    if (dir !== '-' && values.sink !== undefined) throw new UsageError('--sink is for a stream, not for a folder')
     const roster = await readGiven(values.roster, 'roster')
     const checkpoints = await readGiven(values.checkpoint, 'checkpoint')
-    const report = await verifyLog(dir, {
+    const given = {
       vkey: vkey?.toString('utf8'),
       roster: roster?.toString('utf8'),
       checkpoints: checkpoints?.toString('utf8'),
-    })
-    await terminal.out(format(report))
+    }
+    const json = (report: object): string => `${JSON.stringify(report)}\n`
+    if (dir === '-') {
+      const report = await verifyStream(terminal.in, { ...given, sink: values.sink })
+      await terminal.out(flags.has('json') ? json(report) : formatStream(report))
+      return report.ok ? 0 : 1
+    }
+    const report = await verifyLog(dir, given)
+    await terminal.out(flags.has('json') ? json(report) : format(report))
     return report.ok ? 0 : 1
   },
 }

@@ -18,11 +18,20 @@ export interface InstanceFolder {
   readonly aside: readonly string[]
 }
 
-/**
- * The instance that the folder is, and those in it, by name. Throws `log-invalid` if it is no folder, or holds none. That it is one
- * and holds others as well is never so by itself.
- */
+/** As lookForInstances. Throws `log-invalid` also if there is none. */
 export async function findInstances(dir: string): Promise<InstanceFolder[]> {
+  const found = await lookForInstances(dir)
+  if (found.length === 0) throw holdsNone(dir)
+  return found
+}
+
+export const holdsNone = (dir: string): BalancerError => new BalancerError('log-invalid', `${dir} holds no audit log`)
+
+/**
+ * The instance that the folder is, and those in it, by name. Throws `log-invalid` if it is no folder. That it is one and holds others as
+ * well is never so by itself.
+ */
+export async function lookForInstances(dir: string): Promise<InstanceFolder[]> {
   let names: string[]
   try {
     if (!(await stat(dir)).isDirectory()) throw new BalancerError('log-invalid', `${dir} is not a folder`)
@@ -41,7 +50,6 @@ export async function findInstances(dir: string): Promise<InstanceFolder[]> {
     if (instance !== undefined) found.push(instance)
     else if (own === undefined) found.push(...(await ofService(join(dir, name))))
   }
-  if (found.length === 0) throw new BalancerError('log-invalid', `${dir} holds no audit log`)
   return found
 }
 

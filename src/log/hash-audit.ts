@@ -15,13 +15,20 @@ export interface LinePlace {
   readonly index: number
 }
 
+interface LeafTile {
+  readonly index: number
+  readonly hashes: readonly Hash[] | undefined
+}
+
 /**
  * When a line and its hash differ, either may be the altered one: two trees are then built, one of the tiles and one of the lines,
  * and the signed root says which of them is true.
  */
 export class HashAudit {
   private next = 0
-  private tile: { readonly index: number; readonly hashes: readonly Hash[] | undefined } | undefined
+  private tile: LeafTile | undefined
+  /** The one that was looked into last, out of order. */
+  private other: LeafTile | undefined
   private readonly ofTiles = new Tree((level, value) => this.collect(level, value))
   /** Apart from the first tree from the first difference on. */
   private ofLines: Tree | undefined
@@ -45,19 +52,29 @@ export class HashAudit {
     this.mark(0)
   }
 
-  /** Whether the leaf of a signed line is the one that was kept of it. Lines that were left out count as skipped. */
-  async matches(index: number, leaf: Hash, place: LinePlace): Promise<boolean> {
-    if (index > this.next) await this.skip(index)
-    if (Math.floor(index / tileWidth) !== this.tile?.index) await this.load(Math.floor(index / tileWidth))
-    const kept = this.tile?.hashes?.[index % tileWidth] ?? leaf
-    const same = kept === leaf
-    if (!same && ++this.differenceCount <= maxKept) this.differences.push(place)
+  /** Takes the leaf of a signed line if it is the one that was kept of it; false otherwise. Lines that were left out count as skipped. */
+  async confirms(index: number, leaf: Hash): Promise<boolean> {
+    const kept = await this.at(index)
+    if ((kept ?? leaf) !== leaf) return false
     // A line that stands in two segments is compared twice, and belongs to the trees once.
-    if (index === this.next) {
-      if (!same) this.ofLines ??= this.ofTiles.fork()
-      await this.push(kept, leaf)
-    }
-    return same
+    if (index === this.next) await this.push(leaf, leaf)
+    return true
+  }
+
+  /** Takes the leaf of a signed line that is not the one that was kept of it. */
+  async differs(index: number, leaf: Hash, place: LinePlace): Promise<void> {
+    const kept = await this.at(index)
+    if (++this.differenceCount <= maxKept) this.differences.push(place)
+    if (index !== this.next) return
+    this.ofLines ??= this.ofTiles.fork()
+    await this.push(kept!, leaf)
+  }
+
+  /** The leaf that was kept of any signed line; undefined if its tile is missing. */
+  async keptAt(index: number): Promise<Hash | undefined> {
+    const number = Math.floor(index / tileWidth)
+    if (number !== this.other?.index) this.other = { index: number, hashes: await this.read(number) }
+    return this.other.hashes?.[index % tileWidth]
   }
 
   /** Goes on at `index`; for the lines up to there, which are deleted, their hashes stand alone. */
@@ -112,10 +129,22 @@ export class HashAudit {
     this.found.set(size, [ofTiles, this.ofLines?.root() ?? ofTiles])
   }
 
+  /** The leaf that was kept of a line; goes on there. */
+  private async at(index: number): Promise<Hash | undefined> {
+    if (index > this.next) await this.skip(index)
+    const number = Math.floor(index / tileWidth)
+    if (number !== this.tile?.index) await this.load(number)
+    return this.tile?.hashes?.[index % tileWidth]
+  }
+
   private async load(index: number): Promise<void> {
-    const hashes = await readTile(this.dir, 0, index, Math.min(tileWidth, this.size - index * tileWidth))
+    const hashes = await this.read(index)
     this.tile = { index, hashes }
     if (hashes === undefined) this.missing(0, index)
+  }
+
+  private read(index: number): Promise<Hash[] | undefined> {
+    return readTile(this.dir, 0, index, Math.min(tileWidth, this.size - index * tileWidth))
   }
 
   private missing(level: number, index: number): void {

@@ -32,7 +32,7 @@ export function addGap(gaps: Gaps, event: LoggedEvent): void {
   else gaps.bySink[sink] = (gaps.bySink[sink] ?? 0) + count
 }
 
-// One cut or inserted line makes all that follow it in its segment wrong: the first are what tells.
+// Where lines were rewritten there can be as many problems as lines: the first are what tells.
 const maxProblems = 100
 
 export class LogReport {

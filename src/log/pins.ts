@@ -7,6 +7,14 @@ import { type LoggedEvent, member, parseLine } from './envelope.ts'
 export interface Pin extends Checkpoint {
   /** Who has seen it, as it is told in a problem. */
   readonly by: string
+  /** Whether its log must be here: a roster tells of the logs of other instances as well. */
+  readonly must: boolean
+}
+
+/** What was kept elsewhere of logs, as text. */
+export interface PinTexts {
+  readonly roster?: string | undefined
+  readonly checkpoints?: string | undefined
 }
 
 export class Pins {
@@ -17,6 +25,18 @@ export class Pins {
     for (const pin of pins) this.byOrigin.set(pin.origin, [...(this.byOrigin.get(pin.origin) ?? []), pin])
   }
 
+  /** Throws `log-invalid`, naming which of them is not what it should be. */
+  static parse({ roster, checkpoints }: PinTexts): Pins {
+    return new Pins([
+      ...(roster === undefined ? [] : parseRoster(roster)),
+      ...(checkpoints === undefined ? [] : parsePinnedCheckpoints(checkpoints)),
+    ])
+  }
+
+  get none(): boolean {
+    return this.byOrigin.size === 0
+  }
+
   /** Those of a log that is here. */
   of(origin: string | undefined): readonly Pin[] {
     const pins = origin === undefined ? undefined : this.byOrigin.get(origin)
@@ -24,12 +44,23 @@ export class Pins {
     return pins ?? []
   }
 
-  /** The origins that nobody has asked for, each with who has seen it. */
-  unmet(): { readonly origin: string; readonly by: string }[] {
-    return [...this.byOrigin]
-      .filter(([origin]) => !this.met.has(origin))
-      .map(([origin, [pin]]) => ({ origin, by: pin!.by }))
+  /** The origins that nobody has asked for: what is wrong with that, and those of instances that are not here. `present`: those that are. */
+  absent(present: ReadonlySet<string | undefined>): Absent {
+    const [facts, elsewhere]: [string[], string[]] = [[], []]
+    for (const [origin, pins] of this.byOrigin) {
+      if (this.met.has(origin)) continue
+      // Where there is nothing at all, nothing is left that could be another's.
+      const must = present.size === 0 || present.has(instanceOf(origin)) ? pins[0] : pins.find((pin) => pin.must)
+      if (must === undefined) elsewhere.push(origin)
+      else facts.push(`${must.by} has seen ${origin}, and there is no such log: it was replaced or lost`)
+    }
+    return { facts, elsewhere }
   }
+}
+
+export interface Absent {
+  readonly facts: readonly string[]
+  readonly elsewhere: readonly string[]
 }
 
 /** `<instance>` of `<service>/<instance>/<log>/<id>`. */
@@ -38,7 +69,7 @@ export const instanceOf = (origin: string): string | undefined => origin.split('
 const invalid = (what: string, fact: string): BalancerError => new BalancerError('log-invalid', `${what}: ${fact}`)
 
 /** Reads what a witness has seen: `{"origins": {"<origin>": {"size": 1, "root": "<base64>", "note": "…"}}}`; other members are passed over. */
-export function parseRoster(text: string): Pin[] {
+function parseRoster(text: string): Pin[] {
   const what = 'the roster'
   const origins = member(parseLine(text) ?? {}, 'origins')
   if (typeof origins !== 'object' || origins === null || Array.isArray(origins)) {
@@ -55,18 +86,18 @@ export function parseRoster(text: string): Pin[] {
         signed.length === 1 && signed[0]?.origin === origin && signed[0].size === size && signed[0].root === seen.root
       if (!same) throw invalid(what, `the note of ${origin} is not one of its size and root`)
     }
-    return { ...seen, by: what }
+    return { ...seen, by: what, must: false }
   })
 }
 
 /** Reads checkpoints that were kept: signed notes, one after the other, with empty lines between them or none. */
-export function parsePinnedCheckpoints(text: string): Pin[] {
+function parsePinnedCheckpoints(text: string): Pin[] {
   const what = 'the given checkpoint'
   const notes = splitNotes(text)
   if (notes.length === 0) throw invalid(what, 'expected signed notes')
   return notes.map(({ checkpoint }, i) => {
     if (checkpoint === undefined) throw invalid(what, `note ${i + 1} is no checkpoint`)
-    return { ...checkpoint, by: what }
+    return { ...checkpoint, by: what, must: true }
   })
 }
 

@@ -5,8 +5,10 @@ import { type KeyChange, keyChangeOf } from './key-line.ts'
 import { addGap } from './log-report.ts'
 import { type Hash, Tree } from './merkle.ts'
 import { openNote, type Verifier } from './note.ts'
+import type { Pin } from './pins.ts'
 import type { CheckpointItem, EventItem } from './stream-items.ts'
 import type { StreamKeys } from './stream-keys.ts'
+import { StreamPins } from './stream-pins.ts'
 import { type Range, StreamLogReport } from './stream-report.ts'
 import { StreamRun } from './stream-run.ts'
 
@@ -20,10 +22,13 @@ interface Ahead {
 
 export class StreamLog {
   readonly report: StreamLogReport
+  private readonly pins: StreamPins
   private run: StreamRun | undefined
   /** Lines below this one are checked, or told of as what they are. */
   private settled = 0
   private ahead: Ahead[] = []
+  /** The largest size that a checkpoint of a known key tells. */
+  private covered = 0
   private readonly changes: KeyChange[] = []
   /** Lines that a gap says this stream did not get, by the index of the line that tells it. */
   private readonly told: (Range & { readonly index: number })[] = []
@@ -32,8 +37,10 @@ export class StreamLog {
     origin: string,
     private readonly keys: StreamKeys,
     private readonly sink: string,
+    pins: readonly Pin[],
   ) {
     this.report = new StreamLogReport(origin)
+    this.pins = new StreamPins(pins, this.report)
   }
 
   /** `at`: number of the line in the stream. */
@@ -52,6 +59,7 @@ export class StreamLog {
     run.push(leaf)
     report.line(index)
     this.hear(event, index)
+    this.hold(run)
     if (this.ahead.length > 0) this.settle()
   }
 
@@ -65,20 +73,32 @@ export class StreamLog {
   end(): void {
     const { report, run } = this
     const next = run?.next ?? 0
-    let covered = 0
-    for (const { item, at } of this.ahead) if (this.open(item, at) !== undefined) covered = Math.max(covered, item.size)
+    for (const { item, at } of this.ahead) this.open(item, at)
+    const { covered } = this
     if (run !== undefined) {
       if (covered > next) report.miss({ first: next, last: covered - 1 })
-      if (run.rooted || report.signedBy === undefined) report.unsigned = next - this.settled
-      else report.unchecked += next - this.settled
+      // A checkpoint covers these, and what else it takes to check them is not here.
+      const open = Math.max(0, Math.min(covered, next) - this.settled)
+      report.unchecked += open
+      report.unsigned = next - this.settled - open
     }
+    this.pins.end(next)
     report.finish(this.told.filter(({ index }) => index < (report.checkedThrough ?? 0)))
   }
 
   private begin(index: number): void {
     this.run = new StreamRun(index)
     this.settled = index
+    this.hold(this.run)
     this.settle()
+  }
+
+  /** Lines that were seen from outside are checked by that. */
+  private hold(run: StreamRun): void {
+    const size = this.pins.hold(run)
+    if (size <= this.settled) return
+    this.report.check(size - this.settled, size)
+    this.settled = size
   }
 
   /** Goes on behind lines that are missing. What came before them and is not signed by now cannot be checked any more. */
@@ -127,6 +147,7 @@ export class StreamLog {
       return fail(`it is not one of ${origin} at ${size} lines`)
     }
     this.report.signedBy = opened.signedBy
+    this.covered = Math.max(this.covered, size)
     this.keys.used(opened.verifier)
     return { root: checkpoint.root, signer: opened.verifier }
   }
@@ -159,5 +180,6 @@ export class StreamLog {
       }
     }
     this.settled = Math.max(this.settled, size)
+    this.hold(run)
   }
 }

@@ -16,7 +16,7 @@ export class StreamLogReport {
   /** Index of the first and of the last of them. */
   first: number | undefined
   last: number | undefined
-  /** Lines that a checkpoint in the stream covers, and that are those that it covers. */
+  /** Lines that a checkpoint in the stream covers, or one that was given, and that are those that it covers. */
   checked = 0
   /** The index behind the last of them. */
   checkedThrough: number | undefined
@@ -24,20 +24,22 @@ export class StreamLogReport {
   begun: number | undefined
   /** Lines that nothing in the stream can be held against: those before the first checkpoint where it begins in the middle, or behind a gap. */
   unchecked = 0
-  /** Lines behind the last checkpoint. */
+  /** Lines at the end that no checkpoint covers. */
   unsigned = 0
   /** Lines that came more than once. */
   repeated = 0
   /** Lines that did not come, and of which a signed line tells so. */
   told = 0
   readonly gaps: Gaps = noGaps()
+  /** So many lines are those that the roster, or a given checkpoint, has seen; undefined if neither knows the log. */
+  pinned: number | undefined
   /** Name of the key that signed the checkpoints. */
   signedBy: string | undefined
   /** The first problems; `problemCount` tells of how many. `file` is `-`, and `line` counts the lines of the stream. */
   readonly problems: LogProblem[] = []
   problemCount = 0
-  private readonly missing: Range[] = []
-  private missed = 0
+  readonly #missing: Range[] = []
+  #missed = 0
 
   constructor(readonly origin: string) {}
 
@@ -54,13 +56,13 @@ export class StreamLogReport {
   }
 
   miss(range: Range): void {
-    this.missed++
-    if (this.missing.length < maxKept) this.missing.push(range)
+    this.#missed++
+    if (this.#missing.length < maxKept) this.#missing.push(range)
   }
 
   /** Whether some of these did not come. */
   misses({ first, last }: Range): boolean {
-    return this.missing.some((range) => range.first <= last && range.last >= first)
+    return this.#missing.some((range) => range.first <= last && range.last >= first)
   }
 
   add(problem: Omit<LogProblem, 'file'>): undefined {
@@ -70,7 +72,7 @@ export class StreamLogReport {
 
   /** Missing lines are no problem where a signed line tells of them. */
   finish(told: readonly Range[]): void {
-    for (const range of this.missing) {
+    for (const range of this.#missing) {
       for (const { first, last } of without(range, told)) {
         this.add({
           index: first,
@@ -80,7 +82,7 @@ export class StreamLogReport {
       }
       this.told += range.last - range.first + 1
     }
-    this.problemCount += this.missed - this.missing.length
+    this.problemCount += this.#missed - this.#missing.length
     this.problems.sort((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity) || (a.index ?? -1) - (b.index ?? -1))
   }
 }

@@ -7,7 +7,7 @@ import type { KeptNote } from './kept-notes.ts'
 import type { LogReport } from './log-report.ts'
 import { openNote, type Verifier } from './note.ts'
 import type { Pin } from './pins.ts'
-import type { SignedLog } from './verify-segment.ts'
+import type { SignedLog } from './signed-log.ts'
 
 /** Who signed the checkpoint, and who else may have signed for this writer. */
 interface Keys {

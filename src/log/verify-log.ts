@@ -10,9 +10,10 @@ import { fromHash } from './merkle.ts'
 import { openNote, type Verifier } from './note.ts'
 import type { Pins } from './pins.ts'
 import { listSegments, orMissing, type Segment } from './segments.ts'
+import type { SignedLog } from './signed-log.ts'
 import { accountsFor, missingIn, type Statement, statementPath } from './statement.ts'
 import { holdKept, holdPins } from './verify-evidence.ts'
-import { type SignedLog, verifySegment } from './verify-segment.ts'
+import { verifySegment } from './verify-segment.ts'
 import type { Stated } from './witness-copy.ts'
 
 /** Who may have signed a log. */
@@ -92,7 +93,7 @@ async function verifyInto(
       else report.add({ file: segment.path, index: next, fact: gap })
       await hashes.skip(Math.min(segment.first, report.signed))
     }
-    const end = await verifySegment(segment, i === segments.length - 1, signed)
+    const end = await verifySegment(segment, segments[i + 1]?.first, signed)
     if (end !== undefined) {
       next = end
       continue

@@ -2,6 +2,7 @@
 import { BalancerError } from '../errors.ts'
 import { maxLineBytes } from '../sink.ts'
 import type { LogProblem } from './log-report.ts'
+import { instanceOf, Pins } from './pins.ts'
 import { StreamItems } from './stream-items.ts'
 import { StreamKeys } from './stream-keys.ts'
 import { splitLines } from './stream-lines.ts'
@@ -17,6 +18,10 @@ export interface VerifyStreamOptions {
   readonly vkey?: string | undefined
   /** Name of the sink that wrote the stream: what a signed `audit.gap` says that it did not get may be missing. Default `stdout`. */
   readonly sink?: string | undefined
+  /** The roster of a witness, as JSON: each log must have the lines that the witness has seen, and may have more. */
+  readonly roster?: string | undefined
+  /** Checkpoints that were kept elsewhere, one after the other: each log must be here, and have the lines that they cover, whoever signed them. */
+  readonly checkpoints?: string | undefined
 }
 
 export interface StreamReport {
@@ -32,25 +37,32 @@ export interface StreamReport {
   readonly incomplete: number
   /** What is wrong with the stream as a whole. */
   readonly problems: readonly LogProblem[]
+  /** Origins that the roster has seen, of instances that are not here. */
+  readonly elsewhere: readonly string[]
 }
 
 /**
  * Reads a stream once. Memory grows with the number of logs in it, not of lines. Lines of different logs may be mixed, and lines of others between
  * them; those of one log come in order, and may come again. A stream that begins in the middle is checked from its first checkpoint on. Throws
- * `log-invalid` if the key is none, and if there is nothing of a log in the stream.
+ * `log-invalid` if what was given is not what it should be; and if there is nothing of a log in the stream, unless something was given that
+ * tells what must be there.
  */
 export async function verifyStream(
   input: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>,
   options: VerifyStreamOptions = {},
 ): Promise<StreamReport> {
   const given = parseGiven(options.vkey, 'the given verifier key').keys
+  const pins = Pins.parse(options)
   const keys = new StreamKeys(given)
   const items = new StreamItems()
   const logs = new Map<string, StreamLog>()
   const problems: LogProblem[] = []
   const logOf = (origin: string): StreamLog => {
-    const log = logs.get(origin) ?? new StreamLog(origin, keys, options.sink ?? 'stdout')
-    logs.set(origin, log)
+    let log = logs.get(origin)
+    if (log === undefined) {
+      log = new StreamLog(origin, keys, options.sink ?? 'stdout', pins.of(origin))
+      logs.set(origin, log)
+    }
     return log
   }
   let at = 0
@@ -69,7 +81,8 @@ export async function verifyStream(
       else if (item?.kind !== 'part') others++
     }
   }
-  if (logs.size === 0) throw new BalancerError('log-invalid', 'the stream has no line and no checkpoint of a log')
+  if (logs.size === 0 && pins.none && options.vkey === undefined)
+    throw new BalancerError('log-invalid', 'the stream has no line and no checkpoint of a log')
   const reports = [...logs.values()].map((log) => {
     log.end()
     return log.report
@@ -77,7 +90,9 @@ export async function verifyStream(
   for (const { name, id } of keys.unused()) {
     problems.push({ file: '-', fact: `the given key ${name}+${id.toString('hex')} has signed nothing in it` })
   }
+  const { facts, elsewhere } = pins.absent(new Set([...logs.keys()].map(instanceOf)))
+  problems.push(...facts.map((fact) => ({ file: '-', fact })))
   const ok = problems.length === 0 && reports.every(({ problemCount }) => problemCount === 0)
   const authenticated = ok && given !== undefined && reports.every(({ signedBy }) => signedBy !== undefined)
-  return { ok, authenticated, logs: reports, others, incomplete: items.incomplete + torn, problems }
+  return { ok, authenticated, logs: reports, others, incomplete: items.incomplete + torn, problems, elsewhere }
 }

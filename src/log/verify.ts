@@ -1,7 +1,7 @@
 // Verifies an audit folder: all instances in it, and all logs of each.
-import { findInstances } from './folder.ts'
+import { holdsNone, lookForInstances } from './folder.ts'
 import type { LogProblem } from './log-report.ts'
-import { instanceOf, Pins, parsePinnedCheckpoints, parseRoster } from './pins.ts'
+import { instanceOf, Pins } from './pins.ts'
 import { type InstanceReport, verifyInstance } from './verify-instance.ts'
 import { parseGiven } from './verify-keys.ts'
 
@@ -16,7 +16,7 @@ export interface VerifyOptions {
   readonly roster?: string | undefined
   /**
    * Checkpoints that were kept outside of the folder, one after the other: each log must still begin with the lines that they cover. They count
-   * because of where they were kept: nobody asks who signed them.
+   * because of where they were kept: nobody asks who signed them. Each of the logs must be here.
    */
   readonly checkpoints?: string | undefined
 }
@@ -29,39 +29,33 @@ export interface VerifyReport {
   readonly instances: readonly InstanceReport[]
   /** What is wrong with the folder as a whole. */
   readonly problems: readonly LogProblem[]
-  /** Origins that the roster or a given checkpoint has seen, of instances that are not here. */
+  /** Origins that the roster has seen, of instances that are not here. */
   readonly elsewhere: readonly string[]
 }
 
 /**
  * Reads every line of a folder once, in bounded memory. A writer may be at work in it. Throws `log-invalid` if the folder
- * cannot be read, or what was given is not what it should be; what is wrong with a log is a problem in its report.
+ * cannot be read, or what was given is not what it should be; what is wrong with a log is a problem in its report. A folder without any
+ * log is unusable as well, unless something was given that tells what must be there.
  */
 export async function verifyLog(dir: string, options: VerifyOptions = {}): Promise<VerifyReport> {
   const { keys, witnesses } = parseGiven(options.vkey, 'the given verifier key')
-  const pins = new Pins([
-    ...(options.roster === undefined ? [] : parseRoster(options.roster)),
-    ...(options.checkpoints === undefined ? [] : parsePinnedCheckpoints(options.checkpoints)),
-  ])
+  const pins = Pins.parse(options)
   const used = new Set<string>()
   const instances: InstanceReport[] = []
   const problems: LogProblem[] = []
-  const folders = await findInstances(dir)
+  const folders = await lookForInstances(dir)
+  if (folders.length === 0 && pins.none && options.vkey === undefined) throw holdsNone(dir)
   for (const folder of folders) instances.push(await verifyInstance(folder, { keys, witnesses, pins, used }))
-  if (folders[0]!.root && folders.length > 1) {
+  if (folders[0]?.root && folders.length > 1) {
     problems.push({ file: dir, fact: 'it is the folder of an instance, and holds folders of others' })
   }
   for (const { name, id, vkey } of [...(keys ?? []), ...(witnesses ?? [])]) {
     const named = `${name}+${id.toString('hex')}`
     if (!used.has(vkey)) problems.push({ file: dir, fact: `the given key ${named} has signed nothing in it` })
   }
-  const elsewhere: string[] = []
-  const present = new Set(instances.flatMap(namesOf))
-  for (const { origin, by } of pins.unmet()) {
-    if (!present.has(instanceOf(origin))) elsewhere.push(origin)
-    else
-      problems.push({ file: dir, fact: `${by} has seen ${origin}, and there is no such log: it was replaced or lost` })
-  }
+  const { facts, elsewhere } = pins.absent(new Set(instances.flatMap(namesOf)))
+  problems.push(...facts.map((fact) => ({ file: dir, fact })))
   const ok =
     problems.length === 0 &&
     instances.every((one) => one.problems.length === 0 && one.logs.every((log) => log.problemCount === 0))

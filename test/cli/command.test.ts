@@ -47,7 +47,7 @@ describe('unusable arguments and input', () => {
     [['verify', '.', '--roster', '/no/such/file'], 'read the roster /no/such/file: ENOENT'],
     [['verify', '.', '--checkpoint', '/no/such/file'], 'read the checkpoint /no/such/file: ENOENT'],
     [['verify', '.', '--sink', 'x'], '--sink is for a stream, not for a folder'],
-    [['verify', '-', '--roster', 'x'], '--roster is for a folder, not for a stream'],
+    [['verify', '-', '--roster', '/no/such/file'], 'read the roster /no/such/file: ENOENT'],
     [['verify', '-'], 'the stream has no line and no checkpoint of a log'],
     [['prove', '.', 'x'], 'prove: the index is missing'],
     [['prove', '.', 'x', '-1'], "Unknown option '-1'"],

@@ -57,6 +57,33 @@ describe('verify', () => {
     expect(out).toMatch(/does not hold\n$/)
   })
 
+  it('of an emptied folder ends with 1 where something tells what must be there, and with 2 otherwise', async () => {
+    const { audit, file, traffic, vkey } = await folder()
+    const note = readFileSync(join(traffic.dir, 'checkpoint'), 'utf8')
+    const [, size, root] = note.split('\n')
+    const roster = file('roster', JSON.stringify({ origins: { [traffic.origin]: { size: Number(size), root } } }))
+    const nothing = file('nothing', JSON.stringify({ origins: {} }))
+    rmSync(join(audit, 'a'), { recursive: true })
+    expect(await auditlb('verify', audit)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('holds no audit log'),
+    })
+    expect((await auditlb('verify', audit, '--roster', nothing)).code).toBe(2)
+    const lost = `has seen ${traffic.origin}, and there is no such log: it was replaced or lost\ndoes not hold\n`
+    for (const [option, path, fact] of [
+      ['--vkey', vkey, 'has signed nothing in it\ndoes not hold\n'],
+      ['--roster', roster, lost],
+      ['--checkpoint', file('kept', note), lost],
+    ] as const) {
+      expect(await auditlb('verify', audit, option, path)).toMatchObject({
+        code: 1,
+        out: expect.stringContaining(fact),
+      })
+    }
+    // One that is wrong, or no folder, is no folder whose logs are gone.
+    expect((await auditlb('verify', join(audit, 'none'), '--vkey', vkey)).code).toBe(2)
+  })
+
   it('follows a kept key to the one that replaced it', async () => {
     const { audit, traffic, vkey } = await folder()
     const next = newSigner('shop/a')
@@ -78,7 +105,7 @@ describe('verify -', () => {
     expect(await auditlbOf(lines.join('\n'), 'verify', '-', '--vkey', vkey)).toEqual({
       code: 0,
       err: '',
-      out: `shop/a/traffic/1: lines 0 to 11, 10 checked, signed up to 10 lines, 2 not yet signed
+      out: `shop/a/traffic/1: lines 0 to 11, 10 checked, signed up to 10 lines, 2 at the end that no checkpoint covers
 1 lines of others passed over
 holds, authenticated by the given key
 `,
@@ -86,7 +113,7 @@ holds, authenticated by the given key
     const middle = await auditlbOf([...lines.slice(5), of.checkpoint()].join('\n'), 'verify', '-')
     expect(middle).toMatchObject({
       code: 0,
-      out: `shop/a/traffic/1: lines 5 to 11, 2 checked, signed up to 12 lines, checked from line 10 on, 5 that nothing here can be held against
+      out: `shop/a/traffic/1: lines 5 to 11, 2 checked, signed up to 12 lines, checked from line 10 on, 5 that nothing here can be held against, 0 at the end that no checkpoint covers
 1 lines of others passed over
 holds, self-consistent, not authenticated
 `,
@@ -95,6 +122,92 @@ holds, self-consistent, not authenticated
       code: 1,
       out: expect.stringContaining('  line 3: the line is missing\n'),
     })
+  })
+
+  it('ends with 1 where checkpoints were taken out, and one was kept or a witness has seen more', async () => {
+    const of = new StreamSource('shop/a/traffic/1', signer)
+    const { file, vkey } = await folder()
+    const begin = [...of.lines(10), of.checkpoint()]
+    const end = of.lines(10)
+    const note = JSON.parse(of.checkpoint()).checkpoint.note as string
+    const kept = file('kept', note)
+    const [, size, root] = note.split('\n')
+    const origins = { [of.origin]: { size: Number(size), root }, 'shop/z/traffic/1': { size: 1, root } }
+    const roster = file('roster', JSON.stringify({ origins }))
+    const text = (lines: string[]) => lines.join('\n')
+    expect(await auditlbOf(text(begin), 'verify', '-', '--vkey', vkey)).toMatchObject({ code: 0 })
+    for (const given of [
+      ['--checkpoint', kept],
+      ['--roster', roster],
+    ]) {
+      const cut = await auditlbOf(text(begin), 'verify', '-', ...given)
+      expect(cut.code).toBe(1)
+      expect(cut.out).toMatch(/ {2}line 10: the stream ends before line 10, and the .+ has seen 20 lines/)
+      // The lines alone are what was seen.
+      const whole = await auditlbOf(text([...begin, ...end]), 'verify', '-', ...given)
+      expect(whole.code).toBe(0)
+      expect(whole.out).toContain('20 checked, signed up to 20 lines, 20 seen from outside, 0 at the end that no')
+      expect(whole.out.includes('shop/z/traffic/1: not here\n')).toBe(given[0] === '--roster')
+    }
+  })
+
+  it('is unusable without any log, and does not hold where something must be there', async () => {
+    const { file, vkey } = await folder()
+    const of = new StreamSource('shop/a/traffic/1', signer)
+    of.lines(3)
+    const kept = file('kept', JSON.parse(of.checkpoint()).checkpoint.note as string)
+    expect((await auditlbOf('hello\n', 'verify', '-')).code).toBe(2)
+    const named = await auditlbOf('hello\n', 'verify', '-', '--vkey', vkey)
+    expect(named).toMatchObject({ code: 1, out: expect.stringContaining('the given key shop/a+') })
+    const seen = await auditlbOf('hello\n', 'verify', '-', '--checkpoint', kept)
+    expect(seen).toMatchObject({ code: 1, out: expect.stringContaining('has seen shop/a/traffic/1, and there is no') })
+  })
+})
+
+describe('verify --json', () => {
+  const documented = readFileSync(join(import.meta.dirname, '../../docs/verification.md'), 'utf8')
+  /** The members that stand in a row of the table. */
+  const membersOf = (what: string): string[] => {
+    const row = documented.split('\n').find((line) => line.startsWith(`| ${what} `))!
+    return [...row.split('|')[2]!.matchAll(/`(\w+)`/g)].map(([, name]) => name!).sort()
+  }
+  const keys = (value: object) => Object.keys(value).sort()
+
+  it('of a folder has the documented members, and ends as without', async () => {
+    const { audit, file, traffic, vkey } = await folder()
+    const kept = file('kept', readFileSync(join(traffic.dir, 'checkpoint'), 'utf8'))
+    const { code, out } = await auditlb('verify', audit, '--json', '--vkey', vkey, '--checkpoint', kept)
+    expect([code, out.split('\n').length]).toEqual([0, 2])
+    const report = JSON.parse(out)
+    expect(report).toMatchObject({ ok: true, authenticated: true, problems: [], elsewhere: [] })
+    expect(keys(report)).toEqual(membersOf('the report'))
+    expect(keys(report.instances[0])).toEqual(membersOf('an instance'))
+    expect(keys(report.instances[0].logs[0])).toEqual(membersOf('a log'))
+    expect(report.instances[0].logs[0]).toMatchObject({ log: 'traffic', signed: 20, pinned: 20, unsigned: 0 })
+    const path = join(traffic.dir, 'segments/0000000000000000.jsonl')
+    writeFileSync(path, readFileSync(path, 'utf8').replace('/x', '/y'))
+    const broken = await auditlb('verify', audit, '--json')
+    expect(broken.code).toBe(1)
+    const [problem] = JSON.parse(broken.out).instances[0].logs[0].problems
+    expect(problem).toEqual({ file: path, line: 1, index: 0, fact: 'the line is not the one that was signed' })
+    expect(keys(problem)).toEqual(membersOf('a problem'))
+    expect(await auditlb('verify', join(audit, 'none'), '--json')).toMatchObject({ code: 2, out: '' })
+  })
+
+  it('of a stream has the documented members, and ends as without', async () => {
+    const of = new StreamSource('shop/a/traffic/1', signer)
+    const { file } = await folder()
+    const middle = [...of.lines(10), of.checkpoint()].slice(4)
+    const lines = [...middle, ...of.lines(10), of.checkpoint()]
+    const kept = file('kept', JSON.parse(of.checkpoint()).checkpoint.note as string)
+    const { code, out } = await auditlbOf(lines.join('\n'), 'verify', '-', '--json', '--checkpoint', kept)
+    expect(code).toBe(0)
+    const report = JSON.parse(out)
+    expect(keys(report)).toEqual(membersOf('the report of a stream'))
+    expect(keys(report.logs[0])).toEqual(membersOf('a log in a stream'))
+    expect(report.logs[0]).toMatchObject({ first: 4, last: 19, checked: 10, begun: 10, pinned: 20, unchecked: 6 })
+    const cut = await auditlbOf(middle.join('\n'), 'verify', '-', '--json', '--checkpoint', kept)
+    expect([cut.code, JSON.parse(cut.out).ok]).toEqual([1, false])
   })
 })
 

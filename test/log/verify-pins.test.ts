@@ -106,6 +106,14 @@ describe('a log', () => {
     expect(alone.ok).toBe(false)
   })
 
+  it('that a kept checkpoint names must be here, of whatever instance it is', async () => {
+    const away = notes[0]!.replace('shop/a/', 'shop/z/')
+    const report = await verifyLog(copy(), { checkpoints: `${notes[1]}${away}` })
+    expect(factsOf(report).map((one) => one.fact)).toEqual([
+      `the given checkpoint has seen ${log.origin.replace('shop/a/', 'shop/z/')}, and there is no such log: it was replaced or lost`,
+    ])
+  })
+
   it('whose hash was altered is not blamed for its lines', async () => {
     const dir = copy()
     const tile = join(dir, 'a/traffic/tile/0/000')
