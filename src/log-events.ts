@@ -53,7 +53,16 @@ export const logEvents = {
     log: logFacts,
   }),
   'audit.sink_changed': define('control', 'warn', 'A sink was added, fails, or accepts lines again.', {
-    log: obj({ sink: text, from: text, to: text, failures: int, waiting: int, last_error: text.optional() }),
+    log: obj({
+      sink: text,
+      from: text,
+      to: text,
+      failures: int,
+      waiting: int,
+      last_error: text.optional(),
+      /** Of the log on disk, when it is well again: when it began to fail. */
+      since: text.optional(),
+    }),
   }),
   'audit.read': define('security', 'info', 'Somebody has read the log.', {
     actor,

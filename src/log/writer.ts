@@ -72,6 +72,11 @@ export class LogWriter {
     return this.schedule.checkpoints.size
   }
 
+  /** How many lines are in no segment yet. */
+  get unwritten(): number {
+    return this.schedule.segments.unwritten
+  }
+
   /** Closed segments, the oldest first. Rotation, repair, compression and retention write to it. */
   get closed(): Segment[] {
     return this.schedule.segments.closed
@@ -192,7 +197,7 @@ export class LogWriter {
     this.stopped = true
     for (const list of [schedule.waiters, schedule.signers]) list.rejectAll(this.closedBefore('the line'))
     schedule.checkpoints.abandon(this.closedBefore('the next key'))
-    return { unwritten: schedule.segments.unwritten, stuck }
+    return { unwritten: this.unwritten, stuck }
   }
 
   /** Tells of something in this log, to be recorded as an event of it. */
