@@ -99,7 +99,7 @@ export const logEvents = {
   }),
   'audit.key_rotated': define('control', 'warn', 'Checkpoints of this log are signed by another key from here on.', {
     /** Verifier keys (C2SP signed-note). */
-    log: obj({ from: text, to: text, reason: text }),
+    log: obj({ from: text, to: text, reason: text, by: text.optional(), message: text.optional() }),
   }),
   'audit.closed': define('control', 'info', 'The last event of a trail.', {
     log: obj({ emitted: int, gaps: int, skipped: skipped.optional() }),

@@ -2,7 +2,16 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { safeName } from '../runtime.ts'
-import { type LogName, type LogStore, logNames, type OpenedStore, type StoreHooks, type StoreNotice } from '../sink.ts'
+import {
+  type ActNote,
+  type LogName,
+  type LogStore,
+  logNames,
+  type OpenedStore,
+  type StoreHooks,
+  type StoreNotice,
+} from '../sink.ts'
+import { readAct } from './act.ts'
 import { Compressor } from './compress.ts'
 import { StoreFeed } from './feed.ts'
 import { readHandOvers } from './hand-over.ts'
@@ -165,8 +174,8 @@ export class Store {
     return logNames.every((log) => this.writers[log].healthy)
   }
 
-  rotateKey(): Promise<{ readonly from: string; readonly to: string }> {
-    return this.parts.keys.rotate()
+  async rotateKey(note: ActNote = {}): Promise<{ readonly from: string; readonly to: string }> {
+    return this.parts.keys.rotate(readAct(note, 'rotateKey'))
   }
 
   /** Resolves once nothing is left to be deleted, or nothing can be now. */

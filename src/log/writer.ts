@@ -6,6 +6,7 @@
 import { within } from '../clock.ts'
 import { BalancerError } from '../errors.ts'
 import type { LogName, SignedCheckpoint, StoreNotice } from '../sink.ts'
+import { actFacts } from './act.ts'
 import type { HandOver } from './keyring.ts'
 import type { Recovered } from './recovery.ts'
 import { Schedule } from './schedule.ts'
@@ -141,7 +142,7 @@ export class LogWriter {
     const before = (index: number): void => {
       done = checkpoints.handOver(next, index + 1)
     }
-    const facts = { from: next.from.vkey, to: next.to.vkey, reason: next.reason }
+    const facts = { from: next.from.vkey, to: next.to.vkey, reason: next.reason, ...actFacts(next.note ?? {}) }
     if (this.record('audit.key_rotated', facts, { before, undo: () => checkpoints.withdraw() }) === undefined)
       return false
     this.schedule.hurryCheckpoint()
