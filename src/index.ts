@@ -49,6 +49,7 @@ export type { PickRequest } from './request.ts'
 export type { BackendSnapshot, BalancerSnapshot } from './routing/snapshot.ts'
 export type { Logger } from './runtime.ts'
 export type {
+  ActNote,
   AnySink,
   Batch,
   Feed,

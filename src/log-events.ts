@@ -53,7 +53,16 @@ export const logEvents = {
     log: logFacts,
   }),
   'audit.sink_changed': define('control', 'warn', 'A sink was added, fails, or accepts lines again.', {
-    log: obj({ sink: text, from: text, to: text, failures: int, waiting: int, last_error: text.optional() }),
+    log: obj({
+      sink: text,
+      from: text,
+      to: text,
+      failures: int,
+      waiting: int,
+      last_error: text.optional(),
+      /** Of the log on disk, when it is well again: when it began to fail. */
+      since: text.optional(),
+    }),
   }),
   'audit.read': define('security', 'info', 'Somebody has read the log.', {
     actor,
@@ -90,7 +99,7 @@ export const logEvents = {
   }),
   'audit.key_rotated': define('control', 'warn', 'Checkpoints of this log are signed by another key from here on.', {
     /** Verifier keys (C2SP signed-note). */
-    log: obj({ from: text, to: text, reason: text }),
+    log: obj({ from: text, to: text, reason: text, by: text.optional(), message: text.optional() }),
   }),
   'audit.closed': define('control', 'info', 'The last event of a trail.', {
     log: obj({ emitted: int, gaps: int, skipped: skipped.optional() }),

@@ -149,6 +149,12 @@ export interface StoreNotice {
   readonly facts: Readonly<Record<string, string | number | readonly string[]>>
 }
 
+/** Who acts on a log, and what for, in the words of the host: 256 and 1,024 characters at most. */
+export interface ActNote {
+  readonly by?: string | undefined
+  readonly reason?: string | undefined
+}
+
 export interface OpenedStore {
   /** The writer's name: `<host>.0` or the one that was given. */
   readonly instance: string
@@ -219,8 +225,11 @@ export interface LogStore {
   open(context: Omit<SinkContext, 'instance'>, hooks: StoreHooks): Promise<OpenedStore>
   append(log: LogName, index: number, line: string): boolean
   durable(log: LogName, index: number): Promise<void>
-  /** Signs by a new key from now on. Resolves with the verifier keys once the old one has signed that in every log. */
-  rotateKey?(): Promise<{ readonly from: string; readonly to: string }>
+  /**
+   * Signs by a new key from now on, and says in each log who wanted it and what for. Resolves with the verifier keys once the old
+   * one has signed that in every log.
+   */
+  rotateKey?(note?: ActNote): Promise<{ readonly from: string; readonly to: string }>
   /**
    * Writes and fsyncs what waits before it returns, for the end of the process. Never throws; returns how many lines could not be
    * written.

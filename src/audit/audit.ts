@@ -1,6 +1,6 @@
 // The face of an audit trail: what the host of the library can do with it.
 import type { EventName } from '../events.ts'
-import type { Sink } from '../sink.ts'
+import type { ActNote, Sink } from '../sink.ts'
 import type { Listener } from './bus.ts'
 import type { Denial, Finding, Reading } from './record.ts'
 
@@ -33,10 +33,10 @@ export interface Audit {
   record(name: `app.${string}`, fields: object): void
   /**
    * Lets the logs be signed by a new key from now on: the old one signs that in each of them, so that who trusts the old can trust the
-   * new. Resolves with both verifier keys once that is so. Rejects with `sink-unavailable` without a file sink, or where
-   * its key is somebody else's to change.
+   * new, with who wanted it (`by`) and what for (`reason`) as far as that is given. Resolves with both verifier keys once that is
+   * so. Rejects with `sink-unavailable` without a file sink, or where its key is somebody else's to change.
    */
-  rotateKey(): Promise<{ readonly from: string; readonly to: string }>
+  rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }>
   /**
    * Lets what waits to be written be written and fsynced when the process ends without `close`, by `process.exit` or an error that
    * nobody caught: a signal that kills it leaves no time. Returns a function that undoes it. Not done unless called.

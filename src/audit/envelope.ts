@@ -86,10 +86,13 @@ function shownMembers(given: Members): Members {
   if (given.backend !== undefined) shown.backend = shownParts(given.backend, showing, ['last_error'])
   if (given.config !== undefined) shown.config = configOf(given.config)
   if (given.discovery !== undefined) shown.discovery = discoveryOf(given.discovery)
-  if (given.log !== undefined) shown.log = shownParts(given.log, showing, ['hold', 'last_error', 'reason'])
+  if (given.log !== undefined) shown.log = ofLog(given.log)
   if (given.tls !== undefined) shown.tls = tlsOf(given.tls as object)
   return shown
 }
+
+const ofLog = (log: unknown): object =>
+  shownParts(shownParts(log, visible, ['by', 'message', 'reason']), showing, ['hold', 'last_error'])
 
 // Who acted, and what they said, come in the host's own words. Done here, so that one actor has one spelling in all events.
 const configOf = (config: unknown): object =>

@@ -3,7 +3,7 @@ import { timeLeft, within } from '../clock.ts'
 import { BalancerError } from '../errors.ts'
 import type { AuditEvent, EventFields, Ticket } from '../events.ts'
 import { MemoryStore } from '../log/memory-store.ts'
-import { type LogName, type LogStore, logNames, type OpenedStore, type SinkContext } from '../sink.ts'
+import { type ActNote, type LogName, type LogStore, logNames, type OpenedStore, type SinkContext } from '../sink.ts'
 import { Deliveries } from './deliveries.ts'
 import { type OpenHandlers, openSinks } from './open.ts'
 import { Recorder } from './recorder.ts'
@@ -106,10 +106,10 @@ export class Keeper {
     return within(this.#context.clock, early, durableTimeoutMs, undefined)
   }
 
-  async rotateKey(): Promise<{ readonly from: string; readonly to: string }> {
+  async rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }> {
     if (this.#store?.rotateKey === undefined)
       throw new BalancerError('sink-unavailable', 'rotateKey: there is no file sink whose key could be changed')
-    return this.#store.rotateKey()
+    return this.#store.rotateKey(note)
   }
 
   flushSync(): void {

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { type Clock, systemClock } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { EventFields } from '../events.ts'
+import { actFacts, readAct } from '../log/act.ts'
 import { findInstances, type InstanceFolder } from '../log/folder.ts'
 import { readKey, readVkey } from '../log/key.ts'
 import { fileSinkSchema } from '../log/options.ts'
@@ -10,7 +11,7 @@ import { readPolicy } from '../log/policy-file.ts'
 import { Store } from '../log/store.ts'
 import { systemRandom } from '../random.ts'
 import { type Logger, stderrLogger } from '../runtime.ts'
-import type { LogName, StoreNotice } from '../sink.ts'
+import type { ActNote, LogName, StoreNotice } from '../sink.ts'
 import { Envelope } from './envelope.ts'
 import { Sealer } from './seal.ts'
 
@@ -35,6 +36,10 @@ export interface PruneReport {
 }
 
 export interface PruneOptions {
+  /** Who has it done: stands in each `audit.pruned`. */
+  readonly by?: string | undefined
+  /** What for: stands there too, as `message`. */
+  readonly reason?: string | undefined
   /** Is told of faults. Default: JSON lines to stderr. */
   readonly logger?: Logger
   /** Time, for tests. */
@@ -44,13 +49,15 @@ export interface PruneOptions {
 /**
  * Deletes what the policy of each writer below `dir` does not keep any more, as its `retention.json` tells it. Only for writers
  * whose name is free, and whose own key lies beside the log: the record of a deletion must be signed. Throws `log-invalid` if
- * `dir` holds no log.
+ * `dir` holds no log, and `config-invalid` for a `by` or `reason` that is empty or too long.
  */
 export async function pruneLog(dir: string, options: PruneOptions = {}): Promise<PruneReport[]> {
+  const { by, reason, ...context } = options
+  const note = readAct({ by, reason }, 'pruneLog')
   const reports: PruneReport[] = []
   for (const folder of await findInstances(dir)) {
     try {
-      reports.push({ instance: folder.name, pruned: await pruneInstance(folder, options) })
+      reports.push({ instance: folder.name, pruned: await pruneInstance(folder, context, note) })
     } catch (error) {
       if (!(error instanceof Error && ('syscall' in error || error instanceof BalancerError))) throw error
       const held = error instanceof BalancerError && error.code === 'instance-held'
@@ -63,6 +70,7 @@ export async function pruneLog(dir: string, options: PruneOptions = {}): Promise
 async function pruneInstance(
   { dir, name }: InstanceFolder,
   { logger = stderrLogger, clock = systemClock }: PruneOptions,
+  note: ActNote,
 ): Promise<PrunedRange[]> {
   const service = await ownService(dir, name)
   const { segmentBytes, ...policy } = (await readPolicy(dir)) ?? { segmentBytes: undefined }
@@ -78,7 +86,9 @@ async function pruneInstance(
   const record = (notice: StoreNotice): void => {
     if (store === undefined || sealer === undefined) return void early.push(notice)
     const { event, log, facts } = notice
-    const fields = { log: { ...facts } } as EventFields<'audit.recovered'>
+    const fields = {
+      log: { ...facts, ...(event === 'audit.pruned' ? actFacts(note) : {}) },
+    } as EventFields<'audit.recovered'>
     const made = envelope.wrap(event as 'audit.recovered', fields)
     const head = sealer.head(log)
     if (!store.writers[log].append(head.next, sealer.line(head, made))) return

@@ -5,7 +5,15 @@ import { BalancerError, reasonOf } from '../errors.ts'
 import type { EventFields, EventName, Ticket } from '../events.ts'
 import { systemRandom } from '../random.ts'
 import { env, onExit, safeName, stderrLogger } from '../runtime.ts'
-import { isStore, type LogName, logNames, type OpenedStore, type Sink, type SinkContext } from '../sink.ts'
+import {
+  type ActNote,
+  isStore,
+  type LogName,
+  logNames,
+  type OpenedStore,
+  type Sink,
+  type SinkContext,
+} from '../sink.ts'
 import { version } from '../version.ts'
 import type { Audit, AuditClosed } from './audit.ts'
 import { Bus, type Listener } from './bus.ts'
@@ -139,8 +147,8 @@ export class Trail implements Audit {
     this.#context.logger.error({ error: fault }, `${what} failed; told once`)
   }
 
-  rotateKey(): Promise<{ readonly from: string; readonly to: string }> {
-    return this.#keeper.rotateKey()
+  rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }> {
+    return this.#keeper.rotateKey(note)
   }
 
   installExitHooks(): () => void {

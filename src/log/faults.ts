@@ -6,20 +6,26 @@ import type { Logger } from '../runtime.ts'
 const firstPauseMs = 250
 const lastPauseMs = 5_000
 
+export interface FaultsOptions {
+  /** What the log is told to the logger as. */
+  readonly name: string
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Called with each failure, and with undefined once what failed last is done. */
+  readonly changed: (fault: string | undefined) => void
+}
+
 export class Faults<Job> {
   /** What failed last: all is well again when that is done, not when something else is. */
-  private fault: { readonly reason: string; readonly job: Job } | undefined
+  private failed: Job | undefined
+  private failures = 0
   private timer: Timer | undefined
   private pauseMs = firstPauseMs
 
-  constructor(
-    private readonly log: string,
-    private readonly clock: Clock,
-    private readonly logger: Logger,
-  ) {}
+  constructor(private readonly options: FaultsOptions) {}
 
   get any(): boolean {
-    return this.fault !== undefined
+    return this.failed !== undefined
   }
 
   /** Whether the pause after a failure is not over. */
@@ -27,23 +33,29 @@ export class Faults<Job> {
     return this.timer !== undefined
   }
 
-  failed(error: unknown, job: Job, again: () => void, hold: boolean): void {
+  add(error: unknown, job: Job, again: () => void, hold: boolean): void {
+    const { name: log, clock, logger, changed } = this.options
     const reason = reasonOf(error)
-    if (!this.any) this.logger.error({ log: this.log, error: reason }, 'the log cannot be written, and its lines wait')
-    this.fault = { reason, job }
+    if (!this.any) logger.error({ log, error: reason }, 'the log cannot be written, and its lines wait')
+    this.failed = job
+    this.failures++
     const resume = () => {
       this.timer = undefined
       again()
     }
-    this.timer = this.clock.after(this.pauseMs, resume, hold)
+    this.timer = clock.after(this.pauseMs, resume, hold)
     this.pauseMs = Math.min(2 * this.pauseMs, lastPauseMs)
+    changed(reason)
   }
 
   done(job: Job): void {
-    if (this.fault === undefined || this.fault.job !== job) return
-    this.logger.warn({ log: this.log, error: this.fault.reason }, 'the log can be written again')
-    this.fault = undefined
+    if (this.failed === undefined || this.failed !== job) return
+    const { name: log, logger, changed } = this.options
+    logger.warn({ log, failures: this.failures }, 'the log can be written again')
+    this.failed = undefined
+    this.failures = 0
     this.pauseMs = firstPauseMs
+    changed(undefined)
   }
 
   cancelPause(): void {

@@ -14,6 +14,8 @@ export interface JobsOptions {
   readonly next: () => Job | undefined
   /** Whether a job that failed can be done at once after all. */
   readonly rescue: (error: unknown) => Promise<boolean>
+  /** Called with each failure, and with undefined once what failed last is done. */
+  readonly changed: (fault: string | undefined) => void
   /** Called when nothing is left to do. */
   readonly idle: () => void
 }
@@ -27,7 +29,7 @@ export class Jobs {
   private readonly faults: Faults<Job>
 
   constructor(private readonly options: JobsOptions) {
-    this.faults = new Faults(options.name, options.clock, options.logger)
+    this.faults = new Faults(options)
   }
 
   /** False from a failed job until it succeeds. */
@@ -71,7 +73,7 @@ export class Jobs {
       idle()
     } catch (error) {
       this.running = false
-      if (!this.stopped) this.faults.failed(error, job!, this.kick, this.hold)
+      if (!this.stopped) this.faults.add(error, job!, this.kick, this.hold)
     }
     if (this.stopped) idle()
   }

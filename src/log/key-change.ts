@@ -2,6 +2,7 @@
 import { afterTurn, type Clock } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { Logger } from '../runtime.ts'
+import type { ActNote } from '../sink.ts'
 import type { HandOver, Keyring } from './keyring.ts'
 import type { LogWriter } from './writer.ts'
 
@@ -33,8 +34,8 @@ export class KeyChange {
   }
 
   /** Makes the logs be signed by a new key. Rejects if that is not possible now; what is left then is done at the next start. */
-  rotate(): Promise<{ readonly from: string; readonly to: string }> {
-    const changed = this.last.then(() => this.rotateNow())
+  rotate(note: ActNote): Promise<{ readonly from: string; readonly to: string }> {
+    const changed = this.last.then(() => this.rotateNow(note))
     this.last = changed.catch(() => {})
     return changed
   }
@@ -55,8 +56,8 @@ export class KeyChange {
     await this.keys.settle()
   }
 
-  private async rotateNow(): Promise<{ from: string; to: string }> {
-    const next = await this.keys.following()
+  private async rotateNow(note: ActNote): Promise<{ from: string; to: string }> {
+    const next = { ...(await this.keys.following()), note }
     let handed = 0
     for (const writer of this.writers) {
       if (!(await writer.handOver(next))) {

@@ -3,6 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BalancerError } from '../errors.ts'
+import type { ActNote } from '../sink.ts'
 import { makeKey, publishVkey, readKey, readVkey } from './key.ts'
 import { type KeySigner, type Signer, signerOf, vkeyOf } from './note.ts'
 import type { FileSinkConfig } from './options.ts'
@@ -15,6 +16,8 @@ export interface HandOver {
   readonly to: Signing
   /** `start`: the options name another key than before. `boot`: a key that lives as long as the process is certified. */
   readonly reason: 'requested' | 'start' | 'boot'
+  /** What was said by whoever requested it. */
+  readonly note?: ActNote
 }
 
 /** How a log that was signed by some key goes on. */

@@ -64,6 +64,7 @@ export class Schedule {
       logger,
       next: () => this.job(),
       rescue: (error) => reserve.release(log, error),
+      changed: (fault) => context.wrote(log, fault),
       idle: () => this.idle(),
     })
     this.kick = this.jobs.kick

@@ -2,7 +2,16 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { safeName } from '../runtime.ts'
-import { type LogName, type LogStore, logNames, type OpenedStore, type StoreHooks, type StoreNotice } from '../sink.ts'
+import {
+  type ActNote,
+  type LogName,
+  type LogStore,
+  logNames,
+  type OpenedStore,
+  type StoreHooks,
+  type StoreNotice,
+} from '../sink.ts'
+import { readAct } from './act.ts'
 import { Compressor } from './compress.ts'
 import { StoreFeed } from './feed.ts'
 import { readHandOvers } from './hand-over.ts'
@@ -11,6 +20,7 @@ import { claimInstance, type Instance } from './instance.ts'
 import { readVkey } from './key.ts'
 import { KeyChange } from './key-change.ts'
 import { type HandOver, Keyring } from './keyring.ts'
+import { LogHealth } from './log-health.ts'
 import type { FileSinkConfig } from './options.ts'
 import { keepPolicy } from './policy-file.ts'
 import { recoverLog } from './recovery.ts'
@@ -76,15 +86,8 @@ export class Store {
     const { mode, maxBytes, retention: policy, segment } = options
     const name = `${safeName(service)}/${instance.name}`
     const writers: LogWriter[] = []
-    const onSigning = (fault: string | undefined): void => {
-      if (fault === undefined) logger.warn({ key: name }, 'checkpoints can be signed again')
-      else logger.error({ key: name, error: fault }, 'checkpoints cannot be signed, and lines go on without')
-      const waiting = writers.reduce((sum, one) => sum + one.nextIndex - one.signedSize, 0)
-      const [from, to, failures] = fault === undefined ? ['unsigned', 'ok', 0] : ['ok', 'unsigned', 1]
-      const facts = { sink: 'file', from, to, failures, waiting, ...(fault === undefined ? {} : { last_error: fault }) }
-      notify({ event: 'audit.sink_changed', log: 'control', facts })
-    }
-    const signing = (signer: ConstructorParameters<typeof Signing>[0]) => new Signing(signer, clock, onSigning)
+    const health = new LogHealth({ name, writers, clock, logger, notify })
+    const signing = (signer: ConstructorParameters<typeof Signing>[0]) => new Signing(signer, clock, health.signed)
     const oldVkey = await readVkey(dir)
     const keys = await Keyring.open({ dir, name, key: options.key, mode, signing })
     const segmentBytes = Math.min(segment.maxBytes, Math.ceil(maxBytes / segmentsPerBudget))
@@ -125,7 +128,7 @@ export class Store {
         log,
         { ...recovered, handOvers: await readHandOvers(recovered.dir) },
         { ...options, segment: limits },
-        { clock, logger, reserve, notify: tell, grown },
+        { clock, logger, reserve, notify: tell, grown, wrote: health.wrote },
       )
       writers.push(writer)
       due.set(writer, recovered.standing.handOvers)
@@ -171,8 +174,8 @@ export class Store {
     return logNames.every((log) => this.writers[log].healthy)
   }
 
-  rotateKey(): Promise<{ readonly from: string; readonly to: string }> {
-    return this.parts.keys.rotate()
+  async rotateKey(note: ActNote = {}): Promise<{ readonly from: string; readonly to: string }> {
+    return this.parts.keys.rotate(readAct(note, 'rotateKey'))
   }
 
   /** Resolves once nothing is left to be deleted, or nothing can be now. */

@@ -18,4 +18,6 @@ export interface WriterContext {
   readonly notify: (notice: StoreNotice) => void
   /** More lines are durable, or a checkpoint is published. */
   readonly grown: (log: LogName) => void
+  /** A job has failed, and why; undefined once what failed last is done. */
+  readonly wrote: (log: LogName, fault: string | undefined) => void
 }

@@ -6,6 +6,7 @@
 import { within } from '../clock.ts'
 import { BalancerError } from '../errors.ts'
 import type { LogName, SignedCheckpoint, StoreNotice } from '../sink.ts'
+import { actFacts } from './act.ts'
 import type { HandOver } from './keyring.ts'
 import type { Recovered } from './recovery.ts'
 import { Schedule } from './schedule.ts'
@@ -72,6 +73,11 @@ export class LogWriter {
     return this.schedule.checkpoints.size
   }
 
+  /** How many lines are in no segment yet. */
+  get unwritten(): number {
+    return this.schedule.segments.unwritten
+  }
+
   /** Closed segments, the oldest first. Rotation, repair, compression and retention write to it. */
   get closed(): Segment[] {
     return this.schedule.segments.closed
@@ -136,7 +142,7 @@ export class LogWriter {
     const before = (index: number): void => {
       done = checkpoints.handOver(next, index + 1)
     }
-    const facts = { from: next.from.vkey, to: next.to.vkey, reason: next.reason }
+    const facts = { from: next.from.vkey, to: next.to.vkey, reason: next.reason, ...actFacts(next.note ?? {}) }
     if (this.record('audit.key_rotated', facts, { before, undo: () => checkpoints.withdraw() }) === undefined)
       return false
     this.schedule.hurryCheckpoint()
@@ -192,7 +198,7 @@ export class LogWriter {
     this.stopped = true
     for (const list of [schedule.waiters, schedule.signers]) list.rejectAll(this.closedBefore('the line'))
     schedule.checkpoints.abandon(this.closedBefore('the next key'))
-    return { unwritten: schedule.segments.unwritten, stuck }
+    return { unwritten: this.unwritten, stuck }
   }
 
   /** Tells of something in this log, to be recorded as an event of it. */

@@ -50,9 +50,9 @@ export function fileStore(config: FileSinkConfig): LogStore {
       if (store === undefined) throw new BalancerError('closed', 'the file sink is not open')
       await store.writers[log].durable(index)
     },
-    async rotateKey() {
+    async rotateKey(note) {
       if (store === undefined) throw new BalancerError('closed', 'the file sink is not open')
-      return store.rotateKey()
+      return store.rotateKey(note)
     },
     flushSync: () => store?.flushSync() ?? 0,
     async close(deadlineMs) {

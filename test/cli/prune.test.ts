@@ -64,6 +64,7 @@ it('leaves a sink that had not got what is gone an exact gap, which the next sta
   const hanging = begin({ name: 'far', feed: { intervalMs: 5 }, write: () => new Promise(() => undefined) })
   await hanging.ready()
   for (let i = 0; i < 200; i++) hanging.record('app.x', { pad: 'x'.repeat(1000) })
+  await until(() => readdirSync(folder(dir)).length > 2)
   await hanging.close({ deadlineMs: 100 })
   const segments = readdirSync(folder(dir)).sort()
   for (const name of segments.slice(0, -1)) utimesSync(join(folder(dir), name), 0, 0)
@@ -87,6 +88,23 @@ it('goes by the policy that the writer had', async () => {
   expect(await pruneLog(dir)).toMatchObject([{ instance: 'a', pruned: [{ log: 'traffic', first: 0 }] }])
   const kept = await old(5)
   expect(await pruneLog(kept)).toEqual([{ instance: 'a', pruned: [] }])
+})
+
+it('says who has it done and what for, where that is given', async () => {
+  const told = async (dir: string) => {
+    for await (const { log } of queryLog(dir, { type: 'audit.pruned' })) return log
+  }
+  const said = await old(91)
+  expect((await auditlb('prune', said, '--by', 'CORP\\ali\u0007ce', '--reason', 'disk')).code).toBe(0)
+  expect(await told(said)).toMatchObject({ first: 0, reason: 'age', by: 'CORP\\ali\\x07ce', message: 'disk' })
+  const unsaid = await old(91)
+  await pruneLog(unsaid)
+  const { by, message } = (await told(unsaid)) as Record<string, unknown>
+  expect([by, message]).toEqual([undefined, undefined])
+  const wrong = await old(91)
+  expect((await auditlb('prune', wrong, '--by', 'x'.repeat(257))).code).toBe(2)
+  await expect(pruneLog(wrong, { reason: '' })).rejects.toMatchObject({ problems: [{ path: 'reason' }] })
+  expect(firstOf(wrong)).toBe(0)
 })
 
 it('works on one instance, and on many of which one is being written', async () => {

@@ -10,6 +10,7 @@ import { type FileSinkOptions, fileSink } from '../../src/sinks/file.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { tempFolder } from '../support/folder.ts'
 import { openLog } from '../support/log.ts'
+import { schemaFaults } from '../support/schemas.ts'
 import { until } from '../support/until.ts'
 
 const logs = ['traffic', 'security', 'control']
@@ -267,6 +268,28 @@ describe('rotateKey', () => {
     audit.record('app.x', { i: 2 })
     await audit.close()
     expect(follow(dir, 'traffic', first).vkey).toBe(to)
+  })
+
+  it('says in each log who wanted it and what for, as far as that was given', async () => {
+    const dir = tempFolder()
+    const audit = createAudit({ service: 'shop', sinks: [fileSink({ dir, instance: 'a' })] })
+    await audit.ready()
+    await expect(audit.rotateKey({ by: '' })).rejects.toMatchObject({ problems: [{ path: 'by' }] })
+    await expect(audit.rotateKey({ reason: 'x'.repeat(1025) })).rejects.toMatchObject({ code: 'config-invalid' })
+    await expect(audit.rotateKey({ who: 'x' } as never)).rejects.toMatchObject({ code: 'config-invalid' })
+    await audit.rotateKey({ by: 'CORP\\alice', reason: 'leak \u202e of a backup' })
+    await audit.rotateKey({ by: 'bob' })
+    await audit.rotateKey()
+    await audit.close()
+    for (const name of logs) {
+      const events = lines(dir, name).filter(({ event_name }) => event_name === 'audit.key_rotated')
+      for (const event of events) expect(schemaFaults('audit.key_rotated', event)).toBeUndefined()
+      expect(events.map(({ log: { reason, by, message } }) => [reason, by, message])).toEqual([
+        ['requested', 'CORP\\alice', 'leak \\u{202e} of a backup'],
+        ['requested', 'bob', undefined],
+        ['requested', undefined, undefined],
+      ])
+    }
   })
 
   it('through a trail whose listener records what it hears of', async () => {
