@@ -176,6 +176,32 @@ describe.each([
     { 'audit.sinks[0]': 'expected a sink: an object with `name` and a function `write`, got an object' },
   ],
   [
+    { backends: [], audit: { sinks: [{ name: 'a', write() {}, fillter: {}, Flush() {}, onclose() {}, clsoe() {} }] } },
+    {
+      'audit.sinks[0].fillter': 'unknown member; the nearest is `filter`',
+      'audit.sinks[0].clsoe': 'unknown member; the nearest is `close`',
+    },
+  ],
+  [
+    { backends: [], audit: { sinks: [{ name: 'a', write() {}, feed: { line: 1, bytes: 0 } }] } },
+    {
+      'audit.sinks[0].feed.bytes': 'expected an integer from 1, and of ms at most a day, got 0',
+      'audit.sinks[0].feed.line': 'unknown option',
+    },
+  ],
+  [
+    {
+      backends: [],
+      audit: {
+        sinks: [{ name: 'a', write() {}, filter: { log: ['traffic'], events: ['request.*', 'confg.*', 'app.x'] } }],
+      },
+    },
+    {
+      'audit.sinks[0].filter.events[1]': 'there is no event "confg.*"; the nearest is "config.*"',
+      'audit.sinks[0].filter.log': 'unknown option',
+    },
+  ],
+  [
     { backends: [], audit: { redact: { query: { keep: 'x' } } } },
     { 'audit.redact.query.keep': 'expected a list of names, or "all", got text' },
   ],

@@ -3,47 +3,11 @@ import { z } from 'zod'
 import type { Clock } from '../clock.ts'
 import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
-import { type AnySink, isStore, type Sink } from '../sink.ts'
-import { filterSchema } from '../sink-filter.ts'
+import { isStore } from '../sink.ts'
 import { enrichSchema } from './enrich.ts'
-import { feedSchema } from './feed.ts'
 import { leavesOut, policySchema } from './policy.ts'
 import { redactSchema } from './redact.ts'
-
-const hasFunctions = (value: unknown, ...names: string[]): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
-
-// What is wrong here does not keep the rest from being checked.
-const report = (message: string) => ({ message, abort: false })
-
-const hasName = (value: unknown): boolean => {
-  const { name } = value as { name?: unknown }
-  return typeof name === 'string' && name !== ''
-}
-
-const expectedOfFeed = (member: PropertyKey | undefined): string =>
-  member === undefined
-    ? 'expected an object'
-    : member === 'from'
-      ? "expected 'now' or 'oldest'"
-      : 'expected an integer from 1, and of ms at most a day'
-
-export const sinkSchema = z
-  .custom<AnySink>(
-    (value) =>
-      (hasFunctions(value, 'write') || hasFunctions(value, 'append', 'durable', 'open', 'close')) && hasName(value),
-    report('expected a sink: an object with `name` and a function `write`'),
-  )
-  .superRefine((sink, context) => {
-    // Runs also for what is no sink at all.
-    const { feed, filter } = Object(sink) as Partial<Sink>
-    for (const { path } of feedSchema.safeParse(feed).error?.issues ?? [])
-      context.addIssue({ code: 'custom', path: ['feed', ...path], message: expectedOfFeed(path[0]) })
-    for (const { path, message } of filterSchema.optional().safeParse(filter).error?.issues ?? [])
-      context.addIssue({ code: 'custom', path: ['filter', ...path], message })
-  })
+import { hasFunctions, report, sinkSchema } from './sink-schema.ts'
 
 export const auditSchema = z
   .strictObject({
