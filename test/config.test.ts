@@ -6,6 +6,7 @@ import { parseConfig } from '../src/config.ts'
 import { BalancerError } from '../src/errors.ts'
 import { fileSink } from '../src/sinks/file.ts'
 import { strategies } from '../src/strategies/index.ts'
+import { tempFolder } from './support/folder.ts'
 import { collect } from './support/sinks.ts'
 
 const known = strategies.map(({ name }) => name).join(', ')
@@ -213,6 +214,21 @@ describe.each([
   [{ backends: [], random: {} }, { random: 'expected an object with a function `uint32`, got an object' }],
 ])('%j', (options, expected) => {
   it('says what is wrong', () => expect(problems(options)).toEqual(expected))
+})
+
+it('a trail with a file sink has its name and its key there', () => {
+  const sinks = [fileSink({ dir: tempFolder() })]
+  const { problems } = refusal(() =>
+    createBalancer({ backends: [], audit: { instance: 'a', key: { file: 'k' }, sinks } }),
+  )
+  const message = 'is for a trail without a file sink: give it to fileSink'
+  expect(problems).toEqual(['instance', 'key'].map((part) => ({ path: `audit.${part}`, message })))
+})
+
+it('a trail without a file sink needs the key that it is told of', () => {
+  const refused = (file: string) => refusal(() => createBalancer({ backends: [], audit: { key: { file } } })).message
+  expect(refused('/no/such/key')).toContain('/no/such/key holds no signing key: ENOENT')
+  expect(refused('package.json')).toContain('package.json holds no signing key: ')
 })
 
 it('a trail has at most one file sink, and sinks of distinct names', () => {

@@ -1,6 +1,7 @@
 // The options of an audit trail.
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
+import { instanceSchema } from '../log/options.ts'
 import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
 import { isStore } from '../sink.ts'
@@ -18,6 +19,13 @@ export const auditSchema = z
       .optional(),
     /** Where lines go, besides the bus. At most one may be a file sink: it is the log itself. Default none. */
     sinks: z.array(sinkSchema).default([]),
+    /** The writer's name where there is no file sink, which has its own. Default `<host>.<pid>`. */
+    instance: instanceSchema.optional(),
+    /**
+     * Who signs the checkpoints where there is no file sink, which has its own: a private Ed25519 key, PKCS #8 PEM, read at the
+     * start. Default one that lives as long as the process.
+     */
+    key: z.strictObject({ file: z.string().min(1) }).optional(),
     redact: redactSchema.prefault({}),
     /** How much of each request is recorded. Default: headers and query of all, as `redact` says. */
     policy: policySchema.optional(),
@@ -72,6 +80,9 @@ export const auditSchema = z
       const twice = names.find((name, i) => names.indexOf(name) !== i)
       const problem = (part: string, message: string) => context.addIssue({ code: 'custom', path: [part], message })
       if (stores.length > 1) problem('sinks', `expected at most one file sink, got ${stores.length}`)
+      for (const part of ['instance', 'key'] as const)
+        if (stores.length > 0 && options[part] !== undefined)
+          problem(part, 'is for a trail without a file sink: give it to fileSink')
       if (twice !== undefined) problem('sinks', `expected distinct names, got ${JSON.stringify(twice)} twice`)
       const durability = stores[0]?.durability
       if (options.whenUnavailable === 'refuse' && durability !== 'group' && durability !== 'remote')
