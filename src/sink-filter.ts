@@ -1,5 +1,6 @@
 // The filter of a sink as it is given: which lines it gets.
 import { z } from 'zod'
+import { eventNameSchema } from './event-name.ts'
 import { type LineEvent, logNames } from './sink.ts'
 
 export const filterSchema = z.union(
@@ -8,7 +9,7 @@ export const filterSchema = z.union(
       /** Lines of these logs. Default all three. */
       logs: z.array(z.enum(logNames)).min(1).optional(),
       /** Events of these names; with a `*` at the end, of all names that begin so. Default all. */
-      events: z.array(z.string().min(1)).min(1).optional(),
+      events: z.array(eventNameSchema).min(1).optional(),
       /** Events of this severity number or above. Default all. */
       severity: z.int().min(1).max(24).optional(),
     }),

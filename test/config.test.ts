@@ -6,6 +6,7 @@ import { parseConfig } from '../src/config.ts'
 import { BalancerError } from '../src/errors.ts'
 import { fileSink } from '../src/sinks/file.ts'
 import { strategies } from '../src/strategies/index.ts'
+import { tempFolder } from './support/folder.ts'
 import { collect } from './support/sinks.ts'
 
 const known = strategies.map(({ name }) => name).join(', ')
@@ -176,6 +177,32 @@ describe.each([
     { 'audit.sinks[0]': 'expected a sink: an object with `name` and a function `write`, got an object' },
   ],
   [
+    { backends: [], audit: { sinks: [{ name: 'a', write() {}, fillter: {}, Flush() {}, onclose() {}, clsoe() {} }] } },
+    {
+      'audit.sinks[0].fillter': 'unknown member; the nearest is `filter`',
+      'audit.sinks[0].clsoe': 'unknown member; the nearest is `close`',
+    },
+  ],
+  [
+    { backends: [], audit: { sinks: [{ name: 'a', write() {}, feed: { line: 1, bytes: 0 } }] } },
+    {
+      'audit.sinks[0].feed.bytes': 'expected an integer from 1, and of ms at most a day, got 0',
+      'audit.sinks[0].feed.line': 'unknown option',
+    },
+  ],
+  [
+    {
+      backends: [],
+      audit: {
+        sinks: [{ name: 'a', write() {}, filter: { log: ['traffic'], events: ['request.*', 'confg.*', 'app.x'] } }],
+      },
+    },
+    {
+      'audit.sinks[0].filter.events[1]': 'there is no event "confg.*"; the nearest is "config.*"',
+      'audit.sinks[0].filter.log': 'unknown option',
+    },
+  ],
+  [
     { backends: [], audit: { redact: { query: { keep: 'x' } } } },
     { 'audit.redact.query.keep': 'expected a list of names, or "all", got text' },
   ],
@@ -187,6 +214,21 @@ describe.each([
   [{ backends: [], random: {} }, { random: 'expected an object with a function `uint32`, got an object' }],
 ])('%j', (options, expected) => {
   it('says what is wrong', () => expect(problems(options)).toEqual(expected))
+})
+
+it('a trail with a file sink has its name and its key there', () => {
+  const sinks = [fileSink({ dir: tempFolder() })]
+  const { problems } = refusal(() =>
+    createBalancer({ backends: [], audit: { instance: 'a', key: { file: 'k' }, sinks } }),
+  )
+  const message = 'is for a trail without a file sink: give it to fileSink'
+  expect(problems).toEqual(['instance', 'key'].map((part) => ({ path: `audit.${part}`, message })))
+})
+
+it('a trail without a file sink needs the key that it is told of', () => {
+  const refused = (file: string) => refusal(() => createBalancer({ backends: [], audit: { key: { file } } })).message
+  expect(refused('/no/such/key')).toContain('/no/such/key holds no signing key: ENOENT')
+  expect(refused('package.json')).toContain('package.json holds no signing key: ')
 })
 
 it('a trail has at most one file sink, and sinks of distinct names', () => {

@@ -1,7 +1,7 @@
 // Runs every example, and the demo, as real processes.
 import { execFile, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -182,6 +182,32 @@ describe('the examples', () => {
     expect(verify(stdout)).toMatchObject({ status: 0 })
     expect(stdout.match(/"event_name":"request.completed"/g)).toHaveLength(5)
     expect(verify(stdout.replace('"path":"/3"', '"path":"/8"'))).toMatchObject({ status: 1 })
+  })
+
+  it('container signs by a key whose verifier key was kept beforehand, by the commands of the documentation', async () => {
+    const doc = readFileSync(join(root, 'docs', 'sinks.md'), 'utf8')
+    const [, make, ...verify] = /```sh\n(openssl genpkey[\s\S]*?log\.vkey\n)(docker logs web [\s\S]*?)```/.exec(doc)!
+    expect(verify).toEqual(['docker logs web | npx auditlb verify - --vkey log.vkey\n'])
+    const dir = tempFolder()
+    mkdirSync(join(dir, 'node_modules'))
+    symlinkSync(root, join(dir, 'node_modules', 'auditlb'))
+    expect(spawnSync('sh', ['-c', make!], { cwd: dir }).status).toBe(0)
+    expect(readFileSync(join(dir, 'log.vkey'), 'utf8')).toMatch(/^edge\/web\+[0-9a-f]{8}\+[A-Za-z0-9+/=]{44}\n$/)
+    const logOf = async (env: Readonly<Record<string, string>>): Promise<string> => {
+      const script = example('container', env)
+      expect((await fetch(await origin(script, 'stderr'), { headers: { connection: 'close' } })).status).toBe(200)
+      return (await script.stop()).stdout
+    }
+    const check = (input: string) =>
+      spawnSync(process.execPath, [join(root, 'dist', 'cli.js'), 'verify', '-', '--vkey', 'log.vkey'], {
+        cwd: dir,
+        input,
+        encoding: 'utf8',
+      })
+    const kept = { LOG_KEY: join(dir, 'log.key') }
+    const ours = `${await logOf(kept)}${await logOf(kept)}`
+    expect(check(ours)).toMatchObject({ status: 0, stdout: expect.stringMatching(/authenticated by the given key\n$/) })
+    expect(check(await logOf({}))).toMatchObject({ status: 1, stdout: expect.stringMatching(/does not hold\n$/) })
   })
 
   it('custom-sink gets every line that it asks for, also of a batch that it did not accept at first', async () => {

@@ -3,7 +3,7 @@ import { BalancerError, reasonOf } from '../errors.ts'
 import { parseOptions } from '../parse.ts'
 import { isStore, type LineFeed, type LogName, type Sink, type SinkContext } from '../sink.ts'
 import { Delivery, type DeliveryOptions } from './delivery.ts'
-import { sinkSchema } from './options.ts'
+import { sinkSchema } from './sink-schema.ts'
 
 export class Deliveries {
   readonly #list: Delivery[] = []

@@ -7,7 +7,7 @@ const ms = z.int().min(1).max(86_400_000)
 
 /** The defaults are those that the contract of a sink names. */
 export const feedSchema = z
-  .object({
+  .strictObject({
     lines: count.default(500),
     bytes: count.default(1 << 20),
     intervalMs: ms.default(1000),

@@ -2,7 +2,7 @@
 import { timeLeft, within } from '../clock.ts'
 import { BalancerError } from '../errors.ts'
 import type { AuditEvent, EventFields, Ticket } from '../events.ts'
-import { MemoryStore } from '../log/memory-store.ts'
+import { type MemoryOptions, MemoryStore } from '../log/memory-store.ts'
 import { type ActNote, type LogName, type LogStore, logNames, type OpenedStore, type SinkContext } from '../sink.ts'
 import { Deliveries } from './deliveries.ts'
 import { type OpenHandlers, openSinks } from './open.ts'
@@ -16,7 +16,8 @@ type Context = Omit<SinkContext, 'instance'>
 
 export interface KeeperOptions {
   readonly store: LogStore | undefined
-  readonly queueBytes: number
+  /** How lines wait without a store, and who signs them. */
+  readonly memory: Pick<MemoryOptions, 'maxBytes' | 'instance' | 'keyFile'>
   /** The writer's name, as far as it is known. */
   readonly instance: () => string
   readonly onChanged: (fields: EventFields<'audit.sink_changed'>['log']) => void
@@ -55,7 +56,7 @@ export class Keeper {
     }))
     const { grown } = this.deliveries
     const signs = () => this.deliveries.sign
-    this.#memory = new MemoryStore({ service, clock, maxBytes: options.queueBytes, signs, grown })
+    this.#memory = new MemoryStore({ ...options.memory, service, clock, signs, grown })
     const hasSinks = () => this.deliveries.any
     this.recorder = new Recorder({ store, memory: this.#memory, hasSinks, gapEvent, gapTold, onFault })
   }

@@ -1,49 +1,14 @@
 // The options of an audit trail.
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
+import { instanceSchema } from '../log/options.ts'
 import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
-import { type AnySink, isStore, type Sink } from '../sink.ts'
-import { filterSchema } from '../sink-filter.ts'
+import { isStore } from '../sink.ts'
 import { enrichSchema } from './enrich.ts'
-import { feedSchema } from './feed.ts'
 import { leavesOut, policySchema } from './policy.ts'
 import { redactSchema } from './redact.ts'
-
-const hasFunctions = (value: unknown, ...names: string[]): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
-
-// What is wrong here does not keep the rest from being checked.
-const report = (message: string) => ({ message, abort: false })
-
-const hasName = (value: unknown): boolean => {
-  const { name } = value as { name?: unknown }
-  return typeof name === 'string' && name !== ''
-}
-
-const expectedOfFeed = (member: PropertyKey | undefined): string =>
-  member === undefined
-    ? 'expected an object'
-    : member === 'from'
-      ? "expected 'now' or 'oldest'"
-      : 'expected an integer from 1, and of ms at most a day'
-
-export const sinkSchema = z
-  .custom<AnySink>(
-    (value) =>
-      (hasFunctions(value, 'write') || hasFunctions(value, 'append', 'durable', 'open', 'close')) && hasName(value),
-    report('expected a sink: an object with `name` and a function `write`'),
-  )
-  .superRefine((sink, context) => {
-    // Runs also for what is no sink at all.
-    const { feed, filter } = Object(sink) as Partial<Sink>
-    for (const { path } of feedSchema.safeParse(feed).error?.issues ?? [])
-      context.addIssue({ code: 'custom', path: ['feed', ...path], message: expectedOfFeed(path[0]) })
-    for (const { path, message } of filterSchema.optional().safeParse(filter).error?.issues ?? [])
-      context.addIssue({ code: 'custom', path: ['filter', ...path], message })
-  })
+import { hasFunctions, report, sinkSchema } from './sink-schema.ts'
 
 export const auditSchema = z
   .strictObject({
@@ -54,6 +19,13 @@ export const auditSchema = z
       .optional(),
     /** Where lines go, besides the bus. At most one may be a file sink: it is the log itself. Default none. */
     sinks: z.array(sinkSchema).default([]),
+    /** The writer's name where there is no file sink, which has its own. Default `<host>.<pid>`. */
+    instance: instanceSchema.optional(),
+    /**
+     * Who signs the checkpoints where there is no file sink, which has its own: a private Ed25519 key, PKCS #8 PEM, read at the
+     * start. Default one that lives as long as the process.
+     */
+    key: z.strictObject({ file: z.string().min(1) }).optional(),
     redact: redactSchema.prefault({}),
     /** How much of each request is recorded. Default: headers and query of all, as `redact` says. */
     policy: policySchema.optional(),
@@ -108,6 +80,9 @@ export const auditSchema = z
       const twice = names.find((name, i) => names.indexOf(name) !== i)
       const problem = (part: string, message: string) => context.addIssue({ code: 'custom', path: [part], message })
       if (stores.length > 1) problem('sinks', `expected at most one file sink, got ${stores.length}`)
+      for (const part of ['instance', 'key'] as const)
+        if (stores.length > 0 && options[part] !== undefined)
+          problem(part, 'is for a trail without a file sink: give it to fileSink')
       if (twice !== undefined) problem('sinks', `expected distinct names, got ${JSON.stringify(twice)} twice`)
       const durability = stores[0]?.durability
       if (options.whenUnavailable === 'refuse' && durability !== 'group' && durability !== 'remote')

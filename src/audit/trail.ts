@@ -60,7 +60,7 @@ export class Trail implements Audit {
     this.#storeName = store?.name
     this.#keeper = new Keeper(this.#context, {
       store,
-      queueBytes: config.queueBytes,
+      memory: { maxBytes: config.queueBytes, instance: config.instance, keyFile: config.key?.file },
       instance: () => this.#envelope.service.instance.id,
       closed: () => this.#closed,
       onChanged: (log) => void this.emit('audit.sink_changed', { log }),

@@ -2,20 +2,35 @@
 import { canonical, type Json } from '../canonical.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import { type LoggedEvent, member } from '../log/envelope.ts'
-import type { LogFilters } from '../log/filters.ts'
 import { queryLog } from '../log/query.ts'
 import { summary } from '../log/summary.ts'
 import { readArgs, wholeNumber } from './args.ts'
 import type { Verb } from './verb.ts'
 
-const texts = ['type', 'since', 'until', 'backend', 'status', 'client', 'path', 'actor', 'result', 'pool'] as const
+const texts = [
+  'type',
+  'log',
+  'since',
+  'until',
+  'backend',
+  'status',
+  'client',
+  'path',
+  'actor',
+  'result',
+  'pool',
+] as const
 
 export const query: Verb = {
   name: 'query',
-  summary: 'prints the events in a folder that match, in the order of time',
+  summary: 'prints the events in a folder that match, merged by time',
   usage: `Usage: auditlb query DIR [filters] [--json]
 
+Events of one log come in the order of their index, whatever their times: audit.opened stands before what happened while
+the log was being opened. The logs are merged by time.
+
   --type T        name of the event, or its beginning with a * behind: 'audit.*'
+  --log L         traffic, security or control
   --since T       not before: 2026-01-31T12:00:00Z, or a duration back from now such as 30m, 1h, 7d
   --until T       before: as --since
   --backend B     id of a backend that was chosen, tried, or is what the event is about
@@ -30,14 +45,15 @@ export const query: Verb = {
   --limit N       at most so many
   --json          each event as a line of JSON, as it was recorded
 
-Exit codes: 0, also if nothing matches; 2 unusable arguments or input.
+Exit codes: 0, also if nothing matches; 2 unusable arguments or input, such as the name of an event that
+there is none of (those that begin with app. are free).
 `,
   async run(args, terminal) {
     const { dir, values, flags } = readArgs(args, {
       names: [...texts, 'request-id', 'revision', 'limit'],
       flags: ['json'],
     })
-    const filters: { -readonly [K in keyof LogFilters]: LogFilters[K] } = {}
+    const filters: Record<string, string | number> = {}
     for (const name of texts) if (values[name] !== undefined) filters[name] = values[name]
     if (values['request-id'] !== undefined) filters.requestId = values['request-id']
     if (values.revision !== undefined) filters.revision = wholeNumber('--revision', values.revision)

@@ -2,7 +2,11 @@
 import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
+import { eventNameSchema } from '../event-name.ts'
+import { nearest } from '../nearest.ts'
+import { attemptResults, requestResults } from '../outcome.ts'
 import { parseOptions } from '../parse.ts'
+import { type LogName, logNames } from '../sink.ts'
 import { type LoggedEvent, member } from './envelope.ts'
 
 const name = z.string().min(1)
@@ -25,11 +29,23 @@ const subnet = (text: string): { address: string; bits: number; family: 'ipv4' |
   return { address, bits, family: version === 4 ? 'ipv4' : 'ipv6' }
 }
 
+/** One of these names. */
+const oneOf = <N extends string>(what: string, names: readonly N[]) =>
+  z.custom<N>((value) => names.includes(value as N), {
+    error: ({ input }) =>
+      typeof input === 'string'
+        ? `there is no ${what} ${JSON.stringify(input)}; the nearest is ${JSON.stringify(nearest(input, names))}`
+        : 'expected text',
+  })
+const results = [...new Set<string>([...requestResults, ...attemptResults])]
+
 const isPseudonym = (text: string): boolean => /^p:\d{4}-\d\d:[0-9a-f]{32}$/.test(text)
 
 export const logFilterSchema = z.strictObject({
   /** Name of the event, or the beginning of it with a `*` behind: `audit.*`. */
-  type: name.optional(),
+  type: eventNameSchema.optional(),
+  /** The log that the event is in. */
+  log: oneOf('log', logNames).optional(),
   /** RFC 3339, or a duration back from now. The time itself is included. */
   since: instant.optional(),
   /** RFC 3339, or a duration back from now. The time itself is left out. */
@@ -57,7 +73,7 @@ export const logFilterSchema = z.strictObject({
   /** Revision of the configuration that was in force. */
   revision: z.int().min(0).optional(),
   /** Result code: `connect-refused`. */
-  result: name.optional(),
+  result: oneOf('result', results).optional(),
   /** Name of a balancer. */
   pool: name.optional(),
   /** At most this many events. */
@@ -70,6 +86,8 @@ export interface EventFilter {
   readonly matches: (event: LoggedEvent) => boolean
   /** Bytes that the line of each matching event contains: a test that spares parsing. */
   readonly needles: readonly Buffer[]
+  /** The log that is asked for; undefined for all. */
+  readonly log: LogName | undefined
   /** In ms since the epoch; -Infinity if there is no bound. */
   readonly since: number
   readonly limit: number
@@ -132,7 +150,8 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
       return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6')
     })
   }
-  return { matches: (event) => tests.every((test) => test(event)), needles, since, limit: given.limit ?? Infinity }
+  const matches = (event: LoggedEvent): boolean => tests.every((test) => test(event))
+  return { matches, needles, log: given.log, since, limit: given.limit ?? Infinity }
 }
 
 const backendPlaces: readonly (readonly string[])[] = [

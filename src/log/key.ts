@@ -1,5 +1,6 @@
 // Private keys in files, and the verifier key that is published beside the logs.
 import { generateKeyPairSync } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BalancerError, reasonOf } from '../errors.ts'
@@ -15,6 +16,15 @@ export async function readKey(path: string, name: string): Promise<KeySigner | u
     return signerOf(name, pem)
   } catch (error) {
     throw new BalancerError('sink-unavailable', `${path} holds no signing key: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** The key of a file that must be there. Throws `config-invalid`. */
+export function keyOfFile(path: string, name: string): KeySigner {
+  try {
+    return signerOf(name, readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw new BalancerError('config-invalid', `${path} holds no signing key: ${reasonOf(error)}`, { cause: error })
   }
 }
 

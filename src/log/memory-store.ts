@@ -15,6 +15,7 @@ import {
   type Stretch,
 } from '../sink.ts'
 import { Alarm } from './alarm.ts'
+import { keyOfFile } from './key.ts'
 import { MemoryLog } from './memory-log.ts'
 import { type KeySigner, signerOf } from './note.ts'
 
@@ -23,6 +24,10 @@ const checkpointMs = 1000
 export interface MemoryOptions {
   readonly service: string
   readonly clock: Clock
+  /** The writer's name. Default `<host>.<pid>`. */
+  readonly instance: string | undefined
+  /** Path of the private key that signs. Default one that lives as long as the process. */
+  readonly keyFile: string | undefined
   /** How many bytes of lines wait at most. */
   readonly maxBytes: number
   /** Whether some sink wants checkpoints. */
@@ -32,7 +37,7 @@ export interface MemoryOptions {
 }
 
 /**
- * Its origins live as long as the process, and so does its key. What is over the bound goes, the oldest traffic first, then
+ * Its origins live as long as the process, and so does its key, unless it is given. What is over the bound goes, the oldest traffic first, then
  * security, then control: a sink that had not got it is told by its feed.
  */
 export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
@@ -45,14 +50,16 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
   private readonly logs: Readonly<Record<LogName, MemoryLog>>
   private readonly cursors = new Map<string, MemoryCursor>()
   private readonly signer: KeySigner
-  private readonly instance = `${host()}.${pid}`
+  private readonly instance: string
   private readonly signing: Alarm
 
   constructor(options: MemoryOptions) {
     this.options = options
-    const { service } = options
-    const key = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
-    this.signer = signerOf(`${service}/${this.instance}`, key)
+    const { service, instance = `${host()}.${pid}`, keyFile } = options
+    this.instance = instance
+    const name = `${service}/${instance}`
+    this.signer =
+      keyFile === undefined ? signerOf(name, generateKeyPairSync('ed25519').privateKey) : keyOfFile(keyFile, name)
     const log = (name: LogName) => new MemoryLog(`${service}/${this.instance}/${name}/${randomHex(8)}`)
     this.logs = { traffic: log('traffic'), security: log('security'), control: log('control') }
     this.signing = new Alarm(options.clock, checkpointMs, () => this.sign())

@@ -51,6 +51,12 @@ const signerSchema = z
     return z.NEVER
   })
 
+/** The name of a writer. */
+export const instanceSchema = z
+  .string()
+  .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/, 'expected 1 to 128 of the characters A-Z a-z 0-9 . _ -')
+  .refine((name) => name !== 'holds', 'expected another name than that of the folder of holds')
+
 const limits = (maxAgeMs: number) =>
   z
     .strictObject({
@@ -87,11 +93,7 @@ export const fileSinkSchema = z
      * The writer's name, of the characters A-Z a-z 0-9 . _ - , and not `holds`. Opening fails while another process holds it.
      * Without one, the first free of `<host>.0`, `<host>.1`, … is taken.
      */
-    instance: z
-      .string()
-      .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/, 'expected 1 to 128 of the characters A-Z a-z 0-9 . _ -')
-      .refine((name) => name !== 'holds', 'expected another name than that of the folder of holds')
-      .optional(),
+    instance: instanceSchema.optional(),
     /** Who signs the checkpoints. @default a key that is made at the first start and lies beside the log, with mode 0600 */
     key: signerSchema.optional(),
     /**

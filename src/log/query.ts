@@ -1,4 +1,4 @@
-// Reads an audit folder: the events of all its logs in the order of time.
+// Reads an audit folder: the events of all its logs, merged by time.
 import { type Clock, systemClock } from '../clock.ts'
 import type { LoggedEvent } from './envelope.ts'
 import { type LogFilters, parseFilters, timeOf } from './filters.ts'
@@ -16,8 +16,10 @@ interface Head {
 }
 
 /**
- * The events of all instances and logs that match, merged by time, and by index within a log. One event of each log is in memory
- * at a time. Throws at the first step: `config-invalid` for filters that are not valid, `log-invalid` for a folder that
+ * The events of all instances and logs that match. Those of one log come in the order of its index, whatever their times: that is
+ * what is signed. Of the logs the one goes on whose next event is the earliest; among equal times that of the instance whose name
+ * is first, then traffic before security before control. So an event comes behind a later one only where its own log has such a
+ * one before it. One event of each log is in memory at a time. Throws at the first step: `config-invalid` for filters that are not valid, `log-invalid` for a folder that
  * cannot be read.
  */
 export async function* queryLog(
@@ -27,7 +29,8 @@ export async function* queryLog(
 ): AsyncGenerator<LoggedEvent, void, undefined> {
   const filter = parseFilters(filters, clock)
   const instances = await findInstances(dir)
-  const sources = instances.flatMap((instance) => instance.logs.map((log) => readLog(log.dir, filter)))
+  const logs = instances.flatMap((instance) => instance.logs).filter(({ log }) => log === (filter.log ?? log))
+  const sources = logs.map(({ dir }) => readLog(dir, filter))
   const heads = new Heap<Head>((a, b) => a.time < b.time || (a.time === b.time && a.log < b.log))
   const advance = async (source: AsyncGenerator<LoggedEvent>, log: number, after: number): Promise<void> => {
     const { done, value: event } = await source.next()

@@ -57,6 +57,9 @@ describe('unusable arguments and input', () => {
     [['verify-proof', 'package.json'], 'the proof: it has no empty line before its checkpoint'],
     [['query', '.', '--limit', 'x'], '--limit: expected a whole number, got "x"'],
     [['query', '.', '--since', 'x'], 'since: expected a time'],
+    [['query', '.', '--type', 'request.complete'], 'the nearest is "request.completed"'],
+    [['query', '.', '--log', 'trafic'], 'the nearest is "traffic"'],
+    [['query', '.', '--typ', 'x'], "Unknown option '--typ'"],
     [['query', '/no/such/folder'], 'read /no/such/folder: ENOENT'],
   ])('%j', async (args, fact) => {
     const { code, out, err } = await auditlb(...args)

@@ -73,6 +73,10 @@ const cases: [LogFilters, number[]][] = [
   [{ limit: 3 }, [0, 1, 2]],
   [{ type: 'request.completed' }, [1, 2, 5]],
   [{ type: 'audit.*' }, [7]],
+  [{ type: 'a*' }, [6, 7]],
+  [{ type: 'app.mine' }, []],
+  [{ log: 'security' }, [6]],
+  [{ log: 'traffic', limit: 2 }, [1, 2]],
   [{ since: at(5) }, [5, 6, 7, 8]],
   [{ until: at(2) }, [0, 1]],
   [{ since: '6m', until: '4m' }, [4, 5]],
@@ -125,6 +129,19 @@ describe('filters that are not valid', () => {
     })
   })
 
+  it.each([
+    [{ type: 'request.complete' }, 'type', 'there is no event "request.complete"; the nearest is "request.completed"'],
+    [{ type: 'adit.*' }, 'type', 'there is no event "adit.*"; the nearest is "audit.*"'],
+    [{ log: 'trafic' }, 'log', 'there is no log "trafic"; the nearest is "traffic"'],
+    [{ log: 5 }, 'log', 'expected text, got 5'],
+    [{ result: 'conect-refused' }, 'result', 'there is no result "conect-refused"; the nearest is "connect-refused"'],
+  ])('%j names the nearest that there is', async (filters, path, message) => {
+    await expect(numbers(tempFolder(), filters as LogFilters)).rejects.toMatchObject({
+      code: 'config-invalid',
+      problems: [{ path, message }],
+    })
+  })
+
   it('so is a folder without a log', async () => {
     await expect(numbers(tempFolder())).rejects.toMatchObject({ code: 'log-invalid' })
   })
@@ -136,6 +153,17 @@ it('keeps the order of a log whose clock stepped back', async () => {
   for (const minute of [5, 1, 6]) log.write('traffic', 1, { n: minute, time: at(minute) })
   await log.close()
   expect(await numbers(dir)).toEqual([5, 1, 6])
+})
+
+it('merges a log whose first event is a late one, and holds back no log that is in order', async () => {
+  const dir = tempFolder()
+  const log = await openLog({ dir, instance: 'a' })
+  // As `audit.opened` stands before what happened while the log was being opened.
+  for (const minute of [4, 1, 2, 7]) log.write('control', 1, { n: minute, time: at(minute) })
+  for (const minute of [3, 5, 6, 7]) log.write('traffic', 1, { n: 10 + minute, time: at(minute) })
+  for (const minute of [0, 7, 8]) log.write('security', 1, { n: 20 + minute, time: at(minute) })
+  await log.close()
+  expect(await numbers(dir)).toEqual([20, 13, 4, 1, 2, 15, 16, 17, 27, 7, 28])
 })
 
 it('can be left early', async () => {

@@ -1,0 +1,25 @@
+// The name of an event in a filter: one that there is, or the beginning of some.
+import { z } from 'zod'
+import { eventTable } from './events.ts'
+import { nearest } from './nearest.ts'
+
+const names = Object.keys(eventTable)
+const patterns = [...new Set(names.map((name) => `${name.split('.')[0]}.*`))]
+
+/** The host's own events are its to name. */
+const own = 'app.'
+
+function isKnown(text: string): boolean {
+  if (!text.endsWith('*')) return names.includes(text) || text.startsWith(own)
+  const start = text.slice(0, -1)
+  return [...names, own].some((name) => name.startsWith(start)) || start.startsWith(own)
+}
+
+/** Names with a `*` behind match all that begin so. Of those that are not `app.…` there must be one. */
+export const eventNameSchema = z
+  .string()
+  .min(1)
+  .refine((text) => text === '' || isKnown(text), {
+    error: ({ input }) =>
+      `there is no event ${JSON.stringify(input)}; the nearest is ${JSON.stringify(nearest(String(input), [...names, ...patterns]))}`,
+  })
