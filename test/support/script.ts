@@ -76,12 +76,19 @@ export async function startBackend(name: string): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** A port on which nobody listens now. */
+let nextPort = 10_000 + (process.pid % 2000) * 10
+
+/** A port on which nobody listens now: none that the system hands out, for somebody else would get it before it is listened on. */
 export async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = nextPort++
+    const server = createTcpServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
