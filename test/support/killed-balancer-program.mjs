@@ -34,7 +34,7 @@ balancer.audit.on('request.completed', ({ audit }) => {
 })
 await balancer.ready()
 if (durability === 'interval') {
-  const fileCall = /^(FSReqPromise|FileHandle|CloseReq)/
+  const fileCall = /^(FSReq|FileHandle|CloseReq)/
   setInterval(
     () => say('look', { last, quiet: !process.getActiveResourcesInfo().some((one) => fileCall.test(one)) }),
     lookMs,
