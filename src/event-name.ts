@@ -19,7 +19,8 @@ function isKnown(text: string): boolean {
 export const eventNameSchema = z
   .string()
   .min(1)
-  .refine((text) => text === '' || isKnown(text), {
+  .max(128)
+  .refine((text) => text === '' || text.length > 128 || isKnown(text), {
     error: ({ input }) =>
       `there is no event ${JSON.stringify(input)}; the nearest is ${JSON.stringify(nearest(String(input), [...names, ...patterns]))}`,
   })

@@ -37,14 +37,18 @@ const optional: Readonly<Record<keyof Omit<Sink, 'name' | 'write'>, readonly str
   close: ['function'],
 }
 
+/** Names that are words of their own, and one letter away. */
+const ownWords = new Set(['clone', 'closed', 'closer', 'closes', 'need', 'opens', 'seed'])
+
 /**
  * Members of a plain object that are one letter away from one that it lacks, and could be that. Others are state of the
  * sink's own, as all are that a class brings.
  */
 function misspelt(sink: Readonly<Record<string, unknown>>): [found: string, meant: string][] {
   if (Object.getPrototypeOf(sink) !== Object.prototype) return []
+  const words = Object.keys(sink).filter((found) => !ownWords.has(found))
   const lacking = Object.entries(optional).filter(([name]) => !(name in sink))
-  return Object.keys(sink).flatMap((found) => {
+  return words.flatMap((found) => {
     const near = lacking.filter(([name]) => edits(found.toLowerCase(), name) <= 1)
     // Read only then: it may be a getter that is of use later.
     const meant = near.find(([, kinds]) => kinds.includes(typeof sink[found]))

@@ -32,10 +32,11 @@ const subnet = (text: string): { address: string; bits: number; family: 'ipv4' |
 /** One of these names. */
 const oneOf = <N extends string>(what: string, names: readonly N[]) =>
   z.custom<N>((value) => names.includes(value as N), {
-    error: ({ input }) =>
-      typeof input === 'string'
-        ? `there is no ${what} ${JSON.stringify(input)}; the nearest is ${JSON.stringify(nearest(input, names))}`
-        : 'expected text',
+    error({ input }) {
+      if (typeof input !== 'string') return 'expected text'
+      if (input.length > 128) return 'expected text of at most 128 characters'
+      return `there is no ${what} ${JSON.stringify(input)}; the nearest is ${JSON.stringify(nearest(input, names))}`
+    },
   })
 const results = [...new Set<string>([...requestResults, ...attemptResults])]
 

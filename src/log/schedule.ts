@@ -209,11 +209,12 @@ export class Schedule {
 
   private async rotate(): Promise<void> {
     const { segments, checkpoints, tiles } = this
+    const begun = segments.file.bytes > 0
+    if (begun) await this.sync()
+    if (begun && checkpoints.possible) await this.publish('all')
+    const closed = begun ? await segments.rotate(checkpoints.size === tiles.size) : undefined
+    // Not before: one that fails is done again.
     this.rotateDue = false
-    if (segments.file.bytes === 0) return
-    await this.sync()
-    if (checkpoints.possible) await this.publish('all')
-    const closed = await segments.rotate(checkpoints.size === tiles.size)
     if (closed === undefined) return
     const { first, bytes } = closed
     this.tell('audit.rotated', { segment: segmentName(first), first, last: tiles.size - 1, bytes })

@@ -51,7 +51,7 @@ export async function verifyStream(
   input: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>,
   options: VerifyStreamOptions = {},
 ): Promise<StreamReport> {
-  const given = parseGiven(options.vkey, 'the given verifier key').keys
+  const { keys: given, witnesses = [] } = parseGiven(options.vkey, 'the given verifier key')
   const pins = Pins.parse(options)
   const keys = new StreamKeys(given)
   const items = new StreamItems()
@@ -87,12 +87,14 @@ export async function verifyStream(
     log.end()
     return log.report
   })
-  for (const { name, id } of keys.unused()) {
+  // A stream has no cosignatures.
+  for (const { name, id } of [...keys.unused(), ...witnesses]) {
     problems.push({ file: '-', fact: `the given key ${name}+${id.toString('hex')} has signed nothing in it` })
   }
   const { facts, elsewhere } = pins.absent(new Set([...logs.keys()].map(instanceOf)))
   problems.push(...facts.map((fact) => ({ file: '-', fact })))
   const ok = problems.length === 0 && reports.every(({ problemCount }) => problemCount === 0)
-  const authenticated = ok && given !== undefined && reports.every(({ signedBy }) => signedBy !== undefined)
+  const named = given !== undefined && given.length > 0 && reports.length > 0
+  const authenticated = ok && named && reports.every(({ signedBy }) => signedBy !== undefined)
   return { ok, authenticated, logs: reports, others, incomplete: items.incomplete + torn, problems, elsewhere }
 }

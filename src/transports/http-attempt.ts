@@ -6,10 +6,8 @@ import type { AttemptFailure } from '../outcome.ts'
 import type { AttemptHandler, AttemptRequest, Cancel } from '../transport.ts'
 import { failureOf, lateFailure } from './failure.ts'
 import type { Carried, HttpLine } from './http-line.ts'
-import { abandon, newMessage, switchFault } from './http-message.ts'
-import { idleMsOf } from './idle.ts'
+import { abandon, newMessage, restOf, switchFault } from './http-message.ts'
 import type { InNextPhase } from './next-phase.ts'
-import { tellsOfBody, valueIn } from './raw.ts'
 import { BodySender } from './send-body.ts'
 import type { TransportSettings } from './settings.ts'
 import type { Lines } from './singles.ts'
@@ -71,18 +69,20 @@ export class HttpAttempt implements Carried {
 
   #begin(line: HttpLine): void {
     try {
-      this.#message = newMessage(this.#request)
+      // The one that could not be written to a connection that was idle is still good.
+      this.#message ??= newMessage(this.#request)
     } catch (error) {
       this.#lines.release(line)
       return this.#teller.fail({ result: 'internal', sent: false, detail: reasonOf(error) })
     }
     this.#line = line
-    const own = (act: () => void): void => {
-      if (this.#line === line) act()
-    }
     if (line.socket !== undefined)
-      return takeIdle(line, this.#inNextPhase, (isGood) => own(() => (isGood ? this.#carry(line) : this.#again(line))))
-    line.open((error) => own(() => (error === undefined ? this.#carry(line) : this.#failed(error))))
+      return takeIdle(line, this.#inNextPhase, (isGood) => {
+        if (this.#line === line) isGood ? this.#carry(line) : this.#again(line)
+      })
+    line.open((error) => {
+      if (this.#line === line) error === undefined ? this.#carry(line) : this.#failed(error)
+    })
   }
 
   #carry(line: HttpLine): void {
@@ -174,10 +174,7 @@ export class HttpAttempt implements Carried {
     const line = this.#line!
     const message = this.#message!
     this.#body?.stop()
-    const { keepAliveMs } = this.#settings.connections
-    const isLast = this.#request.method === 'HEAD' && tellsOfBody(response.rawHeaders)
-    const stays = message.shouldKeepAlive && message.writableFinished && !isLast
-    const restMs = stays ? idleMsOf(valueIn(response.rawHeaders, 'keep-alive'), keepAliveMs) : 0
+    const restMs = restOf(message, response, this.#settings.connections.keepAliveMs)
     // From now on it may carry somebody else's request.
     this.#line = undefined
     if (restMs > 0 && line.isOpen && !this.#spoiled) {
@@ -217,14 +214,13 @@ export class HttpAttempt implements Carried {
   // Within the same attempt: it is no fault of the backend that a connection was idle for too long.
   #again(line: HttpLine): void {
     this.#sent ||= this.#carried
-    if (!this.#carried) abandon(this.#message!, new Error('the request was not sent'))
     this.#line = undefined
-    this.#message = undefined
+    if (this.#carried) this.#message = undefined
     this.#carried = false
     this.#stale++
-    const fresh = this.#lines.renew(line)
+    const fresh = line.closed ? undefined : this.#lines.renew(line)
     if (fresh !== undefined) return this.#begin(fresh)
-    this.#teller.fail({ result: 'internal', sent: this.#sent, detail: 'closing' })
+    this.#fail({ result: 'internal', sent: this.#sent, detail: 'the transport was closed' })
   }
 
   #fail(failure: AttemptFailure): void {

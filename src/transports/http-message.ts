@@ -1,7 +1,8 @@
 // A request of `node:http` that waits for its socket.
 import http, { type Agent, type ClientRequest, type IncomingMessage } from 'node:http'
 import type { AttemptRequest } from '../transport.ts'
-import { membersOf, tokensOf } from './raw.ts'
+import { idleMsOf } from './idle.ts'
+import { membersOf, tellsOfBody, tokensOf, valueIn } from './raw.ts'
 import { checkLength } from './send-body.ts'
 
 /** Which sockets there are is not Node's affair: a request gets its own by `onSocket`. It keeps it alive, as with any agent. */
@@ -67,6 +68,13 @@ function complete(message: ClientRequest, { headers, body, upgrade }: AttemptReq
   } else if (body !== undefined && !message.hasHeader('content-length')) {
     message.setHeader('Transfer-Encoding', 'chunked')
   }
+}
+
+/** For how long the connection may be idle once the response is whole; 0: it may carry no other request. */
+export function restOf(message: ClientRequest, { rawHeaders }: IncomingMessage, keepAliveMs: number): number {
+  const isLast = message.method === 'HEAD' && tellsOfBody(rawHeaders)
+  if (!message.shouldKeepAlive || !message.writableFinished || isLast) return 0
+  return idleMsOf(valueIn(rawHeaders, 'keep-alive'), keepAliveMs)
 }
 
 /** What is wrong with a switch of protocols: it must be to what was asked for (RFC 9110 section 7.8). */

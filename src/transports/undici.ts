@@ -135,7 +135,6 @@ class Attempt {
     else {
       this.#bodiless = status === 204 || status === 304
       if (this.#request.method === 'HEAD' && tellsOfBody(headers)) this.#idleMs = 0
-      if (this.#request.method === 'HEAD' && tellsOfBody(headers)) this.#idleMs = 0
       this.#responded = true
       this.#guard(() => this.#handler.onResponse(status, reason, headers, resume))
     }

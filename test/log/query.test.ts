@@ -142,6 +142,12 @@ describe('filters that are not valid', () => {
     })
   })
 
+  it.each(['type', 'result'])('a %s of any length is refused in a short message', async (name) => {
+    const refused = numbers(tempFolder(), { [name]: 'x'.repeat(100_000) })
+    await expect(refused).rejects.toMatchObject({ code: 'config-invalid', problems: [{ path: name }] })
+    await expect(refused).rejects.toSatisfy(({ message }: Error) => message.length < 500)
+  })
+
   it('so is a folder without a log', async () => {
     await expect(numbers(tempFolder())).rejects.toMatchObject({ code: 'log-invalid' })
   })

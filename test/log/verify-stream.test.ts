@@ -1,4 +1,5 @@
 // A stream of lines and checkpoints is held against its own checkpoints, wherever it begins.
+import { createHash, createPublicKey } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type VerifyStreamOptions, verifyStream } from '../../src/log/verify-stream.ts'
@@ -20,6 +21,28 @@ async function verified(lines: readonly string[], options: VerifyStreamOptions =
 function tens(of: StreamSource, count: number): string[] {
   return Array.from({ length: count }, () => [...of.lines(10), of.checkpoint()]).flat()
 }
+
+/** The key of a witness (C2SP tlog-cosignature). */
+function witnessKey(): string {
+  const { key } = newSigner('witness.example/w')
+  const raw = Buffer.concat([Buffer.of(4), createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-32)])
+  const id = createHash('sha256').update('witness.example/w\n').update(raw).digest('hex').slice(0, 8)
+  return `witness.example/w+${id}+${raw.toString('base64')}`
+}
+
+it('does not hold for the key of a witness, who signs nothing in a stream', async () => {
+  const lines = tens(source(), 1).join('\n')
+  for (const [text, keys] of [
+    ['', witnessKey()],
+    ['hello\n', witnessKey()],
+    [lines, witnessKey()],
+    [lines, `${vkey}\n${witnessKey()}`],
+  ] as const) {
+    const report = await verifyStream([text], { vkey: keys })
+    expect(report).toMatchObject({ ok: false, authenticated: false })
+    expect(report.problems.map(({ fact }) => fact)).toEqual([expect.stringMatching(/witness\.example.*signed nothing/)])
+  }
+})
 
 describe('a whole stream', () => {
   it('holds, with what others wrote passed over, and tells what is not yet signed', async () => {

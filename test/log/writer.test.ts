@@ -1,5 +1,5 @@
 // Lines reach the disk in order, survive write errors, and are signed in time.
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
@@ -287,6 +287,24 @@ describe('rotation', () => {
       facts: { segment: '0000000000000000.jsonl', first: 0, last: expect.any(Number), bytes: sizes[0] },
     })
     expect(second?.facts.first).toBe(Number(first?.facts.last) + 1)
+    await log.close()
+  })
+
+  it('that retention asks for and the disk refuses is tried again, though no line comes', async () => {
+    const { dir, clock, log } = await open1({ retention: { traffic: { maxAgeMs: 60_000 } } })
+    await log.sink.durable('traffic', log.write('traffic', 5))
+    const next = join(dir, 'a/traffic/segments/0000000000000005.jsonl')
+    mkdirSync(next)
+    clock.advance(3_600_000)
+    await until(() => !log.sink.healthy)
+    rmdirSync(next)
+    // Not until retention looks again.
+    let steps = 20
+    await until(() => {
+      if (steps-- > 0) clock.advance(250)
+      return log.sink.healthy
+    })
+    expect(statSync(next).isFile()).toBe(true)
     await log.close()
   })
 

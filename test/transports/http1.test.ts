@@ -169,6 +169,17 @@ describe.each([
     expect(backend.accepted()).toBe(2)
   })
 
+  it('is not dialled anew once the transport is closed', async () => {
+    const backend = await sayingInTurn(okay)
+    const transport = transportOf(make)
+    await attempt(transport, backend.url).over()
+    const late = attempt(transport, backend.url)
+    await transport.close()
+    expect((await late.over()).failure).toBeDefined()
+    await until(() => backend.sockets.size === 0)
+    expect(backend.accepted()).toBe(1)
+  })
+
   it('to HEAD that tells of a body is the last on its connection', async () => {
     for (const told of ['Content-Length: 4', 'Transfer-Encoding: chunked']) {
       const backend = await sayingInTurn(`HTTP/1.1 200 OK\r\n${told}\r\n\r\n`, okay)
