@@ -146,7 +146,7 @@ it('keeps what has no attribute, and the line', () => {
 it('is valid whatever stands in the place of addresses, methods and values', () => {
   const word = fc.oneof(
     fc.string({ unit: 'binary' }),
-    fc.constantFrom('', 'PROPFIND', '10.0.0.0/24', '/run/app.sock', 'b.example'),
+    fc.constantFrom('', 'PROPFIND', 'constructor', 'valueOf', '__proto__', '10.0.0.0/24', '/run/app.sock', 'b.example'),
   )
   const odd = fc.oneof(word, fc.integer(), fc.constant(null), fc.constant(undefined), fc.constant([]), fc.constant({}))
   fc.assert(

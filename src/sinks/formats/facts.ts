@@ -28,6 +28,10 @@ export function intAt(event: LineEvent, place: string): number | undefined {
   return Number.isSafeInteger(value) ? (value as number) : undefined
 }
 
+/** What stands for a word in a table. Words come from others: `constructor` is in none. */
+export const entryOf = <T>(table: Readonly<Record<string, T>>, word: unknown): T | undefined =>
+  typeof word === 'string' && Object.hasOwn(table, word) ? table[word] : undefined
+
 /** Wall time in ms since the epoch; 0 for an event without one. */
 export const timeOf = (event: LineEvent): number => Date.parse(textAt(event, 'time') ?? '') || 0
 

@@ -2,7 +2,7 @@
 import { summary } from '../../log/summary.ts'
 import type { LineEvent } from '../../sink.ts'
 import { version } from '../../version.ts'
-import { lineOf, logOf, present, severityOf, timeOf, uidOf } from './facts.ts'
+import { entryOf, lineOf, logOf, present, severityOf, timeOf, uidOf } from './facts.ts'
 import { anything, configured, healthChanged, keyRotated, lived, logged, topology } from './ocsf/control.ts'
 import { Fields } from './ocsf/fields.ts'
 import { denied, probed, request, routed } from './ocsf/network.ts'
@@ -47,7 +47,7 @@ export function toOcsf(event: LineEvent, line: string = lineOf(event)): object {
   const [time, severity] = [timeOf(event), severityOf(event)]
   fields.int('severity')
   const origin = fields.text('audit.origin')
-  const status = statuses[fields.text('outcome') ?? '']
+  const status = entryOf(statuses, fields.text('outcome'))
   const metadata = present({
     correlation_uid: fields.look('lb.request_id') ?? fields.look('lb.lease_id'),
     event_code: name,

@@ -1,5 +1,5 @@
 // Entity Management (3004), Application Lifecycle (6002) and Event Log Activity (1008) of OCSF: what is not traffic.
-import { logOf, present, textAt } from '../facts.ts'
+import { entryOf, logOf, present, textAt } from '../facts.ts'
 import type { Fields } from './fields.ts'
 import { actor, type Told } from './parts.ts'
 
@@ -38,7 +38,7 @@ export function topology(fields: Fields): Told {
   const after = fields.value('discovery.after')
   return {
     class: entityManagement,
-    activity: changes[String(fields.look('discovery.change'))] ?? other,
+    activity: entryOf(changes, fields.look('discovery.change')) ?? other,
     attributes: present({
       entity: entity(fields.value('discovery.before')),
       entity_result: after === undefined ? undefined : entity(after),
@@ -85,7 +85,7 @@ export function healthChanged(fields: Fields): Told {
   const id = fields.text('backend.id') ?? 'backend'
   return {
     class: applicationLifecycle,
-    activity: states[String(fields.look('backend.to'))] ?? other,
+    activity: entryOf(states, fields.look('backend.to')) ?? other,
     attributes: present({
       app: { name: id, uid: id },
       status_code: fields.text('backend.cause'),

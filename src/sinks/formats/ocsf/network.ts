@@ -1,5 +1,5 @@
 // HTTP Activity (4002) and Network Activity (4001) of OCSF: requests, leases, and who was refused.
-import { headerOf, present, queryOf, redacted } from '../facts.ts'
+import { entryOf, headerOf, present, queryOf, redacted } from '../facts.ts'
 import type { Fields } from './fields.ts'
 import { actor, balanced, endpoint, hostOf, itself, source, type Told } from './parts.ts'
 
@@ -22,7 +22,7 @@ const activities: Readonly<Record<string, number>> = {
 /** A request that came in, or is over. */
 export function request(fields: Fields): Told {
   const method = fields.look('http.request.method')
-  const activity = activities[String(method)] ?? other
+  const activity = entryOf(activities, method) ?? other
   const status = fields.int('http.response.status_code')
   const trace = fields.text('trace_id')
   // Whom the host knows the client to be.

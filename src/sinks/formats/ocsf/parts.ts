@@ -1,5 +1,5 @@
 // Objects of OCSF that several classes have: endpoints, users, what a load balancer did.
-import { headerOf, ipOf, present } from '../facts.ts'
+import { entryOf, headerOf, ipOf, present } from '../facts.ts'
 import type { Fields } from './fields.ts'
 
 /** What a class makes of an event. */
@@ -57,7 +57,7 @@ const userTypes: Readonly<Record<string, number>> = { user: 1, system: 3, servic
 export function actor(fields: Fields, place = 'actor'): object {
   const [id, type] = [fields.text(`${place}.id`), fields.text(`${place}.type`)]
   if (id === undefined) return {}
-  return { actor: { user: present({ name: id, uid: id, type, type_id: userTypes[type ?? ''] ?? 0 }) } }
+  return { actor: { user: present({ name: id, uid: id, type, type_id: entryOf(userTypes, type) ?? 0 }) } }
 }
 
 interface Attempt {
