@@ -1,5 +1,10 @@
 // Replaces a small file at once.
-import { open, rename } from 'node:fs/promises'
+import { writeFile as writeFileByCallback } from 'node:fs'
+import { rename } from 'node:fs/promises'
+import { promisify } from 'node:util'
+
+// A file that is opened by a promise is an object that the garbage collector watches: that costs more than the write.
+const writeFile = promisify(writeFileByCallback)
 
 /**
  * A reader, or a crash at any point, meets the old content or the new, never a part. Only one may replace a file at a time. After
@@ -7,12 +12,6 @@ import { open, rename } from 'node:fs/promises'
  */
 export async function replaceFile(path: string, content: string | Buffer, mode: number): Promise<void> {
   const fresh = `${path}.tmp`
-  const handle = await open(fresh, 'w', mode)
-  try {
-    await handle.writeFile(content)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+  await writeFile(fresh, content, { mode, flush: true })
   await rename(fresh, path)
 }

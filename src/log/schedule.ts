@@ -1,6 +1,6 @@
 // When one log does what. One job at a time: look, write, rotate, fsync, or publish a checkpoint.
 import { BalancerError } from '../errors.ts'
-import type { LogName, StoreNotice } from '../sink.ts'
+import type { LogName } from '../sink.ts'
 import { Alarm } from './alarm.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { type Job, Jobs } from './jobs.ts'
@@ -13,9 +13,9 @@ import { tileWidth } from './tiles.ts'
 import { Waiters } from './waiters.ts'
 import type { WriterContext, WriterOptions } from './writer-context.ts'
 
-// A write for each line would cost more than the line.
-const coalesceMs = 10
-const eagerBytes = 262_144
+// A write for each line would cost more than the line: each wakes a thread, and then the event loop.
+const coalesceMs = 25
+const eagerBytes = 1_048_576
 const syncMs = 100
 
 export class Schedule {
@@ -45,7 +45,11 @@ export class Schedule {
     inspect: () => this.inspect(),
     write: () => this.write(),
     rotate: () => this.rotate(),
-    sync: () => this.sync(),
+    sync: async () => {
+      // What waits came before: it goes along.
+      if (this.segments.waiting > 0) await this.write()
+      await this.sync()
+    },
     publish: () => this.publish(),
   }
 
@@ -76,7 +80,7 @@ export class Schedule {
     this.durableSize = signedSize
     // It holds the process: one that ends by itself still writes its last lines.
     this.flushing = new Alarm(clock, coalesceMs, this.kick, true)
-    this.syncing = new Alarm(clock, syncMs, this.kick)
+    this.syncing = new Alarm(clock, options.durability === 'none' ? undefined : syncMs, this.kick)
     this.signing = new Alarm(clock, options.checkpoint.intervalMs, this.kick)
     // Whole lines that the last process could not sign any more.
     if (tiles.size > signedSize) this.signing.raise()
@@ -90,6 +94,7 @@ export class Schedule {
   /** Takes a line, which is written soon. Returns false, and does not take it, when too much waits. */
   push(line: string): boolean {
     if (this.closing || !this.segments.push(line)) return false
+    this.syncing.arm()
     if (this.segments.waitingBytes >= eagerBytes) this.kick()
     else this.flushing.arm()
     return true
@@ -140,10 +145,6 @@ export class Schedule {
     else if (!this.checkpoints.pending) this.onIdle()
   }
 
-  private tell(event: StoreNotice['event'], facts: StoreNotice['facts']): void {
-    this.context.notify({ event, log: this.log, facts })
-  }
-
   /** What is to be done next. */
   private job(): Job | undefined {
     const { segments, checkpoints, todo } = this
@@ -161,7 +162,7 @@ export class Schedule {
   }
 
   private async write(): Promise<void> {
-    const { segments, checkpoints, options } = this
+    const { segments, checkpoints } = this
     if (this.context.reserve.out) await this.context.reserve.admit(this.log)
     const before = segments.size
     // Lines that come meanwhile have time of their own.
@@ -174,19 +175,22 @@ export class Schedule {
     checkpoints.grown()
     if (this.signers.any) this.signing.raise()
     else this.signing.arm()
-    if (options.durability !== 'none') this.syncing.arm()
   }
 
   private async sync(): Promise<void> {
     await this.segments.sync()
     this.durableSize = this.tiles.size
     this.syncing.clear()
+    if (this.segments.waiting > 0) this.syncing.arm()
     this.waiters.resolveBelow(this.durableSize)
     this.context.grown(this.log)
   }
 
+  /** Where lines are fsynced anyway, a checkpoint by their number waits for that, and needs no fsync of its own. */
   private get manyUnsigned(): boolean {
-    return this.tiles.size - this.checkpoints.size >= this.options.checkpoint.lines
+    const { durability, checkpoint } = this.options
+    const size = durability === 'none' ? this.tiles.size : this.durableSize
+    return size - this.checkpoints.size >= checkpoint.lines
   }
 
   /** A partial tile costs as much as a full one, and is of use until the next checkpoint: where no time is up it can wait. */
@@ -217,7 +221,8 @@ export class Schedule {
     this.rotateDue = false
     if (closed === undefined) return
     const { first, bytes } = closed
-    this.tell('audit.rotated', { segment: segmentName(first), first, last: tiles.size - 1, bytes })
+    const facts = { segment: segmentName(first), first, last: tiles.size - 1, bytes }
+    this.context.notify({ event: 'audit.rotated', log: this.log, facts })
   }
 
   /** Holds the segment that is written to against its name, and puts right what others have done to it. */
@@ -233,14 +238,11 @@ export class Schedule {
     if (cut !== undefined) {
       const { left, first, last } = cut
       if (left !== undefined) segments.closed.push(left)
-      this.waiters.rejectBetween(
-        first,
-        last,
-        new BalancerError('audit-unavailable', `lines ${first} to ${last} are lost`),
-      )
+      const lost = new BalancerError('audit-unavailable', `lines ${first} to ${last} are lost`)
+      this.waiters.rejectBetween(first, last, lost)
       this.signing.raise()
     }
     context.logger.error({ log: recovered.origin, ...facts }, 'somebody has changed the segment that is being written')
-    this.tell('audit.recovered', facts)
+    context.notify({ event: 'audit.recovered', log: this.log, facts })
   }
 }

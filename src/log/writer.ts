@@ -1,7 +1,7 @@
 // Writes one log: lines wait in memory, go to disk in coalesced writes, and are covered by signed checkpoints.
 //
 // What could not be written is written again after a pause, so no line that was taken is given up before close. A crash of the
-// process loses what was not written, at most 10 ms of lines; a power loss at most 100 ms of lines, or with durability `none`
+// process loses what was not written, at most 25 ms of lines; a power loss at most 100 ms of lines, or with durability `none`
 // those that no checkpoint covers.
 import { within } from '../clock.ts'
 import { BalancerError } from '../errors.ts'

@@ -36,12 +36,12 @@ async function open1(options: Partial<Parameters<typeof openLog>[0]> = {}) {
 }
 
 describe('writing', () => {
-  it('coalesces what comes within 10 ms', async () => {
+  it('coalesces what comes within 25 ms', async () => {
     const { dir, clock, log } = await open1()
     const write = vi.spyOn(handles, 'write')
     log.write('traffic', 3)
     expect(bytesOf(dir)).toBe(0)
-    clock.advance(10)
+    clock.advance(25)
     await until(() => bytesOf(dir) > 0)
     expect(write).toHaveBeenCalledTimes(1)
     write.mockRestore()
@@ -62,7 +62,7 @@ describe('writing', () => {
       return done
     })
     log.write('traffic', 10)
-    clock.advance(10)
+    clock.advance(25)
     await until(() => writes > 1000 || (log.sink.source.bounds('traffic').end > 100 && signed(dir) > 100))
     ending = true
     expect(writes).toBeLessThan(1000)
@@ -89,7 +89,7 @@ describe('checkpoints', () => {
   it('come a second after the first line that has none', async () => {
     const { dir, clock, log, timers } = await open1()
     log.write('traffic', 3)
-    clock.advance(10)
+    clock.advance(25)
     // Those of the next fsync and of the checkpoint.
     await until(() => timers() === 2)
     clock.advance(900)
@@ -99,10 +99,28 @@ describe('checkpoints', () => {
     await log.close()
   })
 
-  it('come at once when enough lines have none', async () => {
-    const { dir, clock, log } = await open1({ checkpoint: { lines: 50 } })
+  it.each(['interval', 'group'] as const)(
+    '%s: come with the next fsync when enough lines have none, and want none of their own',
+    async (durability) => {
+      const { dir, clock, log, timers } = await open1({ checkpoint: { lines: 50 }, durability })
+      const sync = vi.spyOn(handles, 'datasync')
+      log.write('security', 50)
+      clock.advance(25)
+      await until(() => timers() === 2)
+      expect(sync).not.toHaveBeenCalled()
+      if (durability === 'group') await log.sink.durable('security', 49)
+      else clock.advance(100)
+      await until(() => signed(dir, 'security') === 50)
+      expect(sync).toHaveBeenCalledTimes(1)
+      sync.mockRestore()
+      await log.close()
+    },
+  )
+
+  it('come at once when enough lines have none and no fsync is to come', async () => {
+    const { dir, clock, log } = await open1({ checkpoint: { lines: 50 }, durability: 'none' })
     log.write('security', 50)
-    clock.advance(10)
+    clock.advance(25)
     await until(() => signed(dir, 'security') === 50)
     await log.close()
   })
@@ -114,19 +132,21 @@ describe('checkpoints', () => {
       return existsSync(folder) ? readdirSync(folder).sort() : []
     }
     log.write('traffic', 999)
-    clock.advance(10)
+    clock.advance(25)
     await until(() => timers() === 2)
     clock.advance(500)
     expect(signed(dir)).toBe(0)
+    // They are fsynced.
+    await until(() => log.grown.length > 0)
     log.write('traffic', 2)
-    clock.advance(10)
+    clock.advance(100)
     await until(() => signed(dir) > 0)
     expect(signed(dir)).toBe(768)
     expect(tiles(0)).toEqual(['000', '001', '002'])
     expect(tiles(1)).toEqual(['000.p'])
     expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 1001, signed: 768, problemCount: 0 })
     // A second after the first of all lines, not of those that were left out.
-    clock.advance(490)
+    clock.advance(400)
     await until(() => signed(dir) === 1001)
     expect(tiles(0)).toEqual(['000', '001', '002', '003.p'])
     await log.close()
@@ -143,17 +163,19 @@ describe('checkpoints', () => {
 })
 
 describe('durability', () => {
-  it('interval fsyncs within 100 ms of a write', async () => {
+  it('interval fsyncs each line within 100 ms, and with it what came since', async () => {
     const { dir, clock, log } = await open1()
     const sync = vi.spyOn(handles, 'datasync')
     log.write('traffic', 1)
-    clock.advance(10)
+    clock.advance(25)
     await until(() => bytesOf(dir) > 0)
+    const first = bytesOf(dir)
+    clock.advance(74)
+    log.write('traffic', 1)
     expect(sync).not.toHaveBeenCalled()
-    await until(() => {
-      clock.advance(10)
-      return sync.mock.calls.length > 0
-    })
+    clock.advance(1)
+    await until(() => sync.mock.calls.length > 0)
+    expect(bytesOf(dir)).toBeGreaterThan(first)
     sync.mockRestore()
     await log.close()
   })
@@ -185,7 +207,7 @@ describe('a write that fails', () => {
     const { dir, clock, log, timers } = await open1()
     const write = vi.spyOn(handles, 'write').mockRejectedValue(noSpace())
     log.write('traffic', 100)
-    clock.advance(10)
+    clock.advance(25)
     await until(() => !log.sink.healthy)
     log.write('traffic', 100)
     for (let calls = 1; calls < 4; calls++) {
@@ -217,7 +239,7 @@ describe('a write that fails', () => {
       return Reflect.apply(original, this, [bytes, from, half, at]) as never
     } as never)
     log.write('traffic', 100)
-    clock.advance(10)
+    clock.advance(25)
     await until(() => !log.sink.healthy)
     clock.advance(250)
     await until(() => log.sink.healthy)
