@@ -5,7 +5,8 @@ import { once } from 'node:events'
 import { createBalancer, fileSink } from 'auditlb'
 import { createServer } from 'auditlb/node'
 
-const lookMs = 20
+// Longer than lines wait for their write: what was there at one look is written by the next, or on its way.
+const lookMs = 50
 
 const [dir, instance, durability, backend, size] = process.argv.slice(2)
 const small = size === 'small'
