@@ -54,7 +54,8 @@ export class HoldWatch {
   private async look(): Promise<ReadonlySet<LogName>> {
     const { dir } = this.options
     this.state ??= await this.begin()
-    await this.save()
+    // Not waited for: on a slow disk no deletion waits for it.
+    void this.save()
     // In this order: one that is moved meanwhile is in both lists, and never in none.
     const holds = await listHolds(dir)
     this.tell(await this.changes(this.state, holds))

@@ -31,7 +31,9 @@ export interface ToldHolds {
 
 export class KeptHolds {
   private readonly path: string
-  private saved: string | undefined
+  /** What is there, or will be once `saving` resolves; undefined if that is not known. */
+  private text: string | undefined
+  private saving: Promise<void> = Promise.resolve()
   private told = false
 
   constructor(
@@ -48,7 +50,7 @@ export class KeptHolds {
       const text = await orMissing(readFile(this.path, 'utf8'), undefined)
       if (text === undefined) return undefined
       const { known, lifted } = stateSchema.parse(JSON.parse(text))
-      this.saved = text
+      this.text = text
       return { known: new Map(known.map((hold) => [hold.name, hold])), lifted: new Set(lifted) }
     } catch (error) {
       const facts = { path: this.path, error: reasonOf(error) }
@@ -57,18 +59,26 @@ export class KeptHolds {
     }
   }
 
-  /** Writes what differs from what is there. Never rejects: if it fails, some is told twice. */
-  async save({ known, lifted }: ToldHolds): Promise<void> {
+  /** Writes what is told now, if that differs from what is there. Never rejects: if it fails, some is told twice. */
+  save({ known, lifted }: ToldHolds): Promise<void> {
     const text = `${JSON.stringify({ known: [...known.values()], lifted: [...lifted] })}\n`
-    if (text === this.saved) return
+    if (text !== this.text) {
+      this.text = text
+      this.saving = this.saving.then(() => this.write(text))
+    }
+    return this.saving
+  }
+
+  private async write(text: string): Promise<void> {
     try {
       await replaceFile(this.path, text, this.mode)
       await syncDir(this.instanceDir)
-      this.saved = text
       this.told = false
     } catch (error) {
       if (!this.told) this.logger.warn({ error: reasonOf(error) }, 'what was told of legal holds cannot be written')
       this.told = true
+      // The next call tries again.
+      this.text = undefined
     }
   }
 }
