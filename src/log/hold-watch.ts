@@ -78,41 +78,56 @@ export class HoldWatch {
   }
 
   private async changes(state: ToldHolds, holds: readonly Hold[]): Promise<Change[]> {
+    const { lifted, changes } = await this.lifts(state)
+    const isLifted = (hold: Hold): boolean => lifted.some((one) => isSame(one, hold))
+    const now = new Map(holds.filter((hold) => !isLifted(hold)).map((hold) => [hold.name, hold]))
+    return [...changes, ...this.differences(state.known, now, isLifted)]
+  }
+
+  /** What was lifted by calls, and is not told yet. */
+  private async lifts(state: ToldHolds): Promise<{ lifted: Hold[]; changes: Change[] }> {
     const { known } = state
-    const { announced } = this
     const files = await this.lifted()
+    // Of files that are gone nothing need be known.
     if (files !== undefined) state.lifted = new Set(files.filter((file) => state.lifted.has(file)))
+    const lifted: Hold[] = []
     const changes: Change[] = []
-    const gone: Hold[] = []
-    const isGone = (hold: Hold): boolean => gone.some((one) => isSame(one, hold))
     for (const file of files ?? []) {
-      const told = state.lifted.has(file) ? undefined : await this.readable(liftedHold(this.options.dir, file))
-      if (told === undefined) continue
-      const { hold, lifting } = told
+      const found = state.lifted.has(file) ? undefined : await this.readable(liftedHold(this.options.dir, file))
+      if (found === undefined) continue
+      const { hold, lifting } = found
       const before = known.get(hold.name)
-      const wasKnown = before !== undefined && isSame(before, hold) && !isGone(hold)
+      const wasKnown = before !== undefined && isSame(before, hold) && !lifted.some((one) => isSame(one, hold))
       if (!wasKnown) changes.push({ facts: factsOf(hold, 'placed'), told: () => undefined })
-      const forget = () => {
+      const told = () => {
         state.lifted.add(file)
         if (wasKnown) known.delete(hold.name)
       }
-      changes.push({ facts: factsOf(hold, 'lifted', lifting), told: forget })
-      gone.push(hold)
+      changes.push({ facts: factsOf(hold, 'lifted', lifting), told })
+      lifted.push(hold)
     }
-    const now = new Map(holds.filter((hold) => !isGone(hold)).map((hold) => [hold.name, hold]))
-    // What is no more, and was not lifted by a call: somebody has removed or changed the file.
+    return { lifted, changes }
+  }
+
+  /** What was placed, or put there, changed or removed by hand; at first also what is in force. */
+  private differences(
+    known: Map<string, Hold>,
+    now: ReadonlyMap<string, Hold>,
+    isLifted: (hold: Hold) => boolean,
+  ): Change[] {
+    const changes: Change[] = []
     for (const hold of known.values()) {
-      if (isGone(hold) || isEqual(hold, now.get(hold.name))) continue
+      if (isLifted(hold) || isEqual(hold, now.get(hold.name))) continue
       changes.push({ facts: factsOf(hold, 'lifted'), told: () => void known.delete(hold.name) })
     }
     for (const hold of now.values()) {
       const isKnown = isEqual(hold, known.get(hold.name))
-      if (isKnown && announced.has(hold.name)) continue
-      const keep = () => {
+      if (isKnown && this.announced.has(hold.name)) continue
+      const told = () => {
         known.set(hold.name, hold)
-        announced.add(hold.name)
+        this.announced.add(hold.name)
       }
-      changes.push({ facts: factsOf(hold, isKnown ? 'in-force' : 'placed'), told: keep })
+      changes.push({ facts: factsOf(hold, isKnown ? 'in-force' : 'placed'), told })
     }
     return changes
   }
