@@ -89,6 +89,10 @@ export const logEvents = {
       by: text,
       reason: text,
       placed: text,
+      /** When it was lifted, by whom and what for; absent where somebody has removed the file. */
+      lifted: text.optional(),
+      lifted_by: text.optional(),
+      lifted_reason: text.optional(),
     }),
   }),
   'audit.clock_stepped': define('control', 'warn', 'The wall clock was set, or the machine slept.', {

@@ -92,7 +92,10 @@ function shownMembers(given: Members): Members {
 }
 
 const ofLog = (log: unknown): object =>
-  shownParts(shownParts(log, visible, ['by', 'message', 'reason']), showing, ['hold', 'last_error'])
+  shownParts(shownParts(log, visible, ['by', 'message', 'reason', 'lifted_by', 'lifted_reason']), showing, [
+    'hold',
+    'last_error',
+  ])
 
 // Who acted, and what they said, come in the host's own words. Done here, so that one actor has one spelling in all events.
 const configOf = (config: unknown): object =>

@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { parseOptions } from '../parse.ts'
 import type { ActNote } from '../sink.ts'
 
-const actor = z.string().min(1).max(256)
-const purpose = z.string().min(1).max(1024)
+export const actor = z.string().min(1).max(256)
+export const purpose = z.string().min(1).max(1024)
 
 const actSchema = z.strictObject({
   by: actor.optional(),

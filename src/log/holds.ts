@@ -1,49 +1,32 @@
 // Legal holds: while one is in force, nothing is deleted of the logs that it names, in any instance of a folder.
-import { link, mkdir, readdir, readFile, unlink } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { type Clock, systemClock } from '../clock.ts'
 import { BalancerError } from '../errors.ts'
 import { parseOptions } from '../parse.ts'
 import { randomHex } from '../random.ts'
-import { type LogName, logNames } from '../sink.ts'
+import type { ActNote } from '../sink.ts'
+import { readAct } from './act.ts'
+import {
+  type Hold,
+  holdName,
+  holdSchema,
+  isLiftedName,
+  type Lifting,
+  liftedName,
+  readHold,
+  readLifted,
+  suffix,
+  withLifting,
+} from './hold-file.ts'
 import { replaceFile } from './replace-file.ts'
 import { orMissing, syncDir } from './segments.ts'
-import { printable } from './summary.ts'
-
-const suffix = '.json'
-const name = z
-  .string()
-  .regex(/^(?!\.)[A-Za-z0-9._-]{1,128}$/, 'expected 1 to 128 of the characters A-Z a-z 0-9 . _ - , not a dot first')
-
-const holdSchema = z.strictObject({
-  /** Of the characters A-Z a-z 0-9 . _ - . */
-  name,
-  /** The logs of which nothing is deleted. Default all. */
-  logs: z
-    .array(z.enum(logNames))
-    .min(1)
-    .default([...logNames]),
-  /** Who asks for it. */
-  by: z.string().min(1).max(256),
-  /** What for. */
-  reason: z.string().min(1).max(1024),
-})
-
-const fileSchema = holdSchema.extend({ placed: z.string() })
 
 export type HoldOptions = z.input<typeof holdSchema>
 
-export interface Hold {
-  readonly name: string
-  readonly logs: readonly LogName[]
-  readonly by: string
-  readonly reason: string
-  /** When, RFC 3339; empty for a file that is no hold, which counts as one of all logs. */
-  readonly placed: string
-}
-
 const holdsDir = (dir: string): string => join(dir, 'holds')
+const liftedDir = (dir: string): string => join(holdsDir(dir), 'lifted')
 
 /**
  * Places a hold on all instances below `dir`, those that come later too. In force when it resolves: writers look before each
@@ -53,8 +36,7 @@ export async function placeHold(dir: string, options: HoldOptions, clock: Clock 
   const hold = { ...parseOptions(holdSchema, options, 'placeHold'), placed: new Date(clock.now()).toISOString() }
   const folder = holdsDir(dir)
   await mkdir(folder, { recursive: true, mode: 0o750 })
-  const fresh = join(folder, `.${randomHex(8)}`)
-  await replaceFile(fresh, `${JSON.stringify(hold)}\n`, 0o640)
+  const fresh = await write(folder, `${JSON.stringify(hold)}\n`)
   try {
     await link(fresh, join(folder, hold.name + suffix))
   } catch (error) {
@@ -67,17 +49,33 @@ export async function placeHold(dir: string, options: HoldOptions, clock: Clock 
   return hold
 }
 
-/** Lifts a hold. Throws `config-invalid` if there is none of this name. */
-export async function liftHold(dir: string, holdName: string): Promise<void> {
-  const known = name.safeParse(holdName).success
-  const gone =
-    known &&
-    (await orMissing(
-      unlink(join(holdsDir(dir), holdName + suffix)).then(() => true),
-      false,
-    ))
-  if (!gone) throw new BalancerError('config-invalid', `liftHold: there is no hold named ${JSON.stringify(holdName)}`)
-  await syncDir(holdsDir(dir))
+/**
+ * Lifts a hold. `note` says who does, and what for. The file of the hold is kept below `holds/lifted`, with that and the time. Until
+ * it is there the hold is in force: after a crash it is lifted by another call. A file that is no JSON object is moved as it is. Throws
+ * `config-invalid` if there is no hold of this name, and for a `by` or `reason` that is empty or too long.
+ */
+export async function liftHold(
+  dir: string,
+  name: string,
+  note: ActNote = {},
+  clock: Clock = systemClock,
+): Promise<void> {
+  const said = readAct(note, 'liftHold')
+  const folder = holdsDir(dir)
+  const path = join(folder, name + suffix)
+  const known = holdName.safeParse(name).success
+  const text = known ? await orMissing(readFile(path, 'utf8'), undefined) : undefined
+  if (text === undefined) throw noHold(name)
+  const at = new Date(clock.now()).toISOString()
+  const marked = withLifting(text, { at, ...said })
+  if (marked !== undefined) await rename(await write(folder, marked), path)
+  await mkdir(liftedDir(dir), { recursive: true, mode: 0o750 })
+  let copy = 1
+  while (await exists(join(liftedDir(dir), liftedName(name, at, copy)))) copy++
+  const moved = rename(path, join(liftedDir(dir), liftedName(name, at, copy))).then(() => true)
+  if (!(await orMissing(moved, false))) throw noHold(name)
+  await syncDir(liftedDir(dir))
+  await syncDir(folder)
 }
 
 /** The holds that are in force, by name. */
@@ -88,48 +86,36 @@ export async function listHolds(dir: string): Promise<Hold[]> {
   const holds: Hold[] = []
   for (const file of names.sort()) {
     const text = await orMissing(readFile(join(holdsDir(dir), file), 'utf8'), undefined)
-    if (text !== undefined) holds.push(read(file.slice(0, -suffix.length), text))
+    if (text !== undefined) holds.push(readHold(file.slice(0, -suffix.length), text))
   }
   return holds
 }
 
-// What cannot be read may have been meant as a hold, and what is deleted does not come back.
-function read(fileName: string, text: string): Hold {
-  try {
-    const { logs, by, reason, placed } = fileSchema.parse(JSON.parse(text))
-    return { name: fileName, logs, by, reason, placed }
-  } catch {
-    return { name: fileName, logs: logNames, by: '', reason: 'the file is no hold', placed: '' }
-  }
+/** The names of the files of holds that were lifted, in the order of time. */
+export const listLifted = async (dir: string): Promise<string[]> =>
+  (await orMissing(readdir(liftedDir(dir)), [])).filter(isLiftedName).sort()
+
+/** What such a file says; undefined if it is gone. */
+export async function liftedHold(
+  dir: string,
+  file: string,
+): Promise<{ readonly hold: Hold; readonly lifting: Lifting } | undefined> {
+  const text = await orMissing(readFile(join(liftedDir(dir), file), 'utf8'), undefined)
+  return text === undefined ? undefined : readLifted(file, text)
 }
 
-/** Follows the holds of a folder for one writer. */
-export class HoldWatch {
-  private known: ReadonlyMap<string, Hold> | undefined
-
-  constructor(
-    private readonly dir: string,
-    private readonly tell: (facts: Readonly<Record<string, string | readonly string[]>>) => void,
-  ) {}
-
-  /** The logs of which nothing may be deleted, as of now. Tells what has changed since the last call, at first all. */
-  async held(): Promise<ReadonlySet<LogName>> {
-    const holds = await listHolds(this.dir)
-    const now = new Map(holds.map((hold) => [hold.name, hold]))
-    const { known } = this
-    this.known = now
-    for (const hold of known?.values() ?? []) if (!same(hold, now.get(hold.name))) this.changed(hold, 'lifted')
-    for (const hold of holds) {
-      if (known === undefined) this.changed(hold, 'in-force')
-      else if (!same(hold, known.get(hold.name))) this.changed(hold, 'placed')
-    }
-    return new Set(holds.flatMap(({ logs }) => logs))
-  }
-
-  private changed(hold: Hold, change: string): void {
-    const { by, reason, placed, logs } = hold
-    this.tell({ hold: hold.name, change, logs, by: printable(by), reason: printable(reason), placed })
-  }
+/** Writes a file that is no hold yet. Its name is its own: two may place and lift at once. */
+async function write(folder: string, text: string): Promise<string> {
+  const fresh = join(folder, `.${randomHex(8)}`)
+  await replaceFile(fresh, text, 0o640)
+  return fresh
 }
 
-const same = (one: Hold, other: Hold | undefined): boolean => JSON.stringify(one) === JSON.stringify(other)
+const noHold = (name: string): BalancerError =>
+  new BalancerError('config-invalid', `liftHold: there is no hold named ${JSON.stringify(name)}`)
+
+const exists = (path: string): Promise<boolean> =>
+  orMissing(
+    stat(path).then(() => true),
+    false,
+  )

@@ -15,8 +15,9 @@ import { readAct } from './act.ts'
 import { Compressor } from './compress.ts'
 import { StoreFeed } from './feed.ts'
 import { readHandOvers } from './hand-over.ts'
-import { HoldWatch } from './holds.ts'
+import { HoldWatch } from './hold-watch.ts'
 import { claimInstance, type Instance } from './instance.ts'
+import { KeptHolds } from './kept-holds.ts'
 import { readVkey } from './key.ts'
 import { KeyChange } from './key-change.ts'
 import { type HandOver, Keyring } from './keyring.ts'
@@ -48,6 +49,7 @@ type StoreContext = Parameters<LogStore['open']>[0]
 interface Parts {
   readonly instance: Instance
   readonly retention: Retention
+  readonly holds: HoldWatch
   readonly reserve: Reserve
   readonly keys: KeyChange
   readonly watch: Watch
@@ -91,7 +93,12 @@ export class Store {
     const oldVkey = await readVkey(dir)
     const keys = await Keyring.open({ dir, name, key: options.key, mode, signing })
     const segmentBytes = Math.min(segment.maxBytes, Math.ceil(maxBytes / segmentsPerBudget))
-    const holds = new HoldWatch(options.dir, (facts) => notify({ event: 'audit.hold_changed', log: 'control', facts }))
+    const holds = new HoldWatch({
+      dir: options.dir,
+      kept: new KeptHolds(dir, mode, logger),
+      logger,
+      control: () => writers.find(({ log }) => log === 'control')!,
+    })
     let feed: StoreFeed | undefined
     const retention = new Retention({
       policy,
@@ -160,7 +167,7 @@ export class Store {
       const heads = { traffic: head(traffic), security: head(security), control: head(control) }
       const logs = { traffic, security, control }
       feed = new StoreFeed(dir, mode, logs, clock, logger)
-      const parts = { instance, retention, reserve, keys: change, watch, compressor }
+      const parts = { instance, retention, holds, reserve, keys: change, watch, compressor }
       return new Store({ instance: instance.name, vkey: keys.first.vkey, heads }, logs, feed, parts)
     } catch (error) {
       reserve.stop()
@@ -188,7 +195,7 @@ export class Store {
   }
 
   async close(deadlineMs: number): Promise<{ readonly unwritten: number }> {
-    const { retention, reserve, keys, watch, compressor } = this.parts
+    const { retention, holds, reserve, keys, watch, compressor } = this.parts
     reserve.stop()
     keys.stop()
     // First, so that nothing is deleted whose record would come behind the last line.
@@ -196,6 +203,8 @@ export class Store {
     const results = await Promise.all(logNames.map((log) => this.writers[log].close(deadlineMs)))
     await Promise.all(stopped)
     this.stuck = results.some((one) => one.stuck)
+    // What hangs in the system would hang again.
+    if (!this.stuck) await holds.close()
     return { unwritten: results.reduce((sum, one) => sum + one.unwritten, 0) }
   }
 

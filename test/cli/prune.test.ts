@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
 import { pruneLog } from '../../src/audit/prune.ts'
-import { placeHold } from '../../src/log/holds.ts'
+import { liftHold, placeHold } from '../../src/log/holds.ts'
 import { queryLog } from '../../src/log/query.ts'
 import { verifyLog } from '../../src/log/verify.ts'
 import type { Sink } from '../../src/sink.ts'
@@ -123,6 +123,22 @@ it('keeps what is held', async () => {
   await placeHold(dir, { name: 'x', by: 'legal', reason: 'r' })
   expect(await prune(dir)).toMatchObject({ code: 0, out: 'a: nothing to delete\n' })
   expect(firstOf(dir)).toBe(0)
+})
+
+it('tells in the log of each writer which holds were lifted since it ran, and deletes what they held', async () => {
+  const dir = await old(91)
+  await placeHold(dir, { name: 'x', by: 'legal', reason: 'r' })
+  await prune(dir)
+  await liftHold(dir, 'x', { by: 'counsel', reason: 'settled' })
+  expect(await prune(dir)).toMatchObject({ code: 0, out: expect.stringContaining('deleted'), err: '' })
+  const told = []
+  for await (const { log } of queryLog(dir, { type: 'audit.hold_changed' })) told.push(log)
+  expect(told).toMatchObject([
+    { hold: 'x', change: 'in-force', by: 'legal' },
+    { hold: 'x', change: 'lifted', by: 'legal', lifted_by: 'counsel', lifted_reason: 'settled' },
+  ])
+  expect(readdirSync(dir).sort()).toEqual(['a', 'holds'])
+  expect(await verifyLog(dir)).toMatchObject({ ok: true, instances: [{ instance: 'a' }] })
 })
 
 it('ends with 1 and changes nothing where the record could not be signed, or the log is not whole', async () => {

@@ -102,6 +102,19 @@ it('a change tells who, what was before and what is after', () => {
   expect(ocsf(sample('config.rejected'))).toMatchObject({ status_code: 'change-refused' })
 })
 
+it('a legal hold tells who has changed it', () => {
+  const told = (log: object): Sample => {
+    const event = sample('audit.hold_changed')
+    return ocsf({ ...event, log: { ...event.log, lifted_by: undefined, ...log } })
+  }
+  const user = (name: string) => ({ actor: { user: { name, uid: name } } })
+  const lifted = told({ change: 'lifted', lifted_by: 'counsel' })
+  expect(lifted).toMatchObject({ ...user('counsel'), unmapped: { log: { by: 'legal', hold: 'case-12' } } })
+  expect(told({ change: 'placed' })).toMatchObject(user('legal'))
+  expect(told({ change: 'lifted' }).actor).toBeUndefined()
+  expect(told({ change: 'in-force' }).actor).toBeUndefined()
+})
+
 it('a denial tells the rule and that it was blocked, in the class of its phase', () => {
   const event = sample('access.denied')
   expect(ocsf(event)).toMatchObject({

@@ -58,7 +58,7 @@ export async function openLog(
       notify(notice) {
         notices.push(notice)
         // As the trail does: lines may be missing only if the log tells so.
-        if (['audit.pruned', 'audit.key_rotated'].includes(notice.event))
+        if (['audit.pruned', 'audit.key_rotated', 'audit.hold_changed'].includes(notice.event))
           append(notice.log, { event_name: instead ?? notice.event, log: notice.facts })
       },
     },

@@ -2,7 +2,7 @@
 import { member } from '../../log/envelope.ts'
 import { summary } from '../../log/summary.ts'
 import type { LineEvent } from '../../sink.ts'
-import { headerOf, intAt, ipOf, lineOf, logOf, queryOf, severityText, textAt, uidOf } from './facts.ts'
+import { headerOf, holdActorOf, intAt, ipOf, lineOf, logOf, queryOf, severityText, textAt, uidOf } from './facts.ts'
 
 /** Category and types that ECS allows, by the beginning of an event's name; the first that fits. */
 const kinds: readonly (readonly [beginning: string, words: string])[] = [
@@ -35,6 +35,8 @@ export function toEcs(event: LineEvent, line: string = lineOf(event)): object {
   const name = textAt(event, 'event_name') ?? ''
   const origin = textAt(event, 'audit.origin')
   const [category, ...types] = kinds.find(([beginning]) => name.startsWith(beginning))?.[1].split(' ') ?? []
+  const holderPlace = holdActorOf(event)
+  const holder = holderPlace === undefined ? undefined : textAt(event, holderPlace)
   const durationUs = intAt(event, 'lb.timing.total_us') ?? intAt(event, 'lb.duration_us')
   return filled({
     '@timestamp': textAt(event, 'time'),
@@ -93,7 +95,7 @@ export function toEcs(event: LineEvent, line: string = lineOf(event)): object {
     },
     trace: { id: textAt(event, 'trace_id') },
     url: { path: textAt(event, 'url.path'), query: queryOf(event), original: textAt(event, 'url.original_path') },
-    user: { id: textAt(event, 'actor.id') ?? textAt(event, 'app.principal.id') },
+    user: { id: textAt(event, 'actor.id') ?? textAt(event, 'app.principal.id') ?? holder },
     user_agent: { original: headerOf(event, 'user-agent') },
   })!
 }

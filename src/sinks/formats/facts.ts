@@ -46,6 +46,13 @@ export function uidOf(event: LineEvent): string | undefined {
   return origin === undefined || index === undefined ? undefined : `${origin}/${index}`
 }
 
+/** Where it stands who has changed a legal hold: of one that is in force nobody has just then. */
+const holdActors: Readonly<Record<string, string>> = { placed: 'log.by', lifted: 'log.lifted_by' }
+
+/** The place of whoever has placed or lifted a legal hold; undefined for other events. */
+export const holdActorOf = (event: LineEvent): string | undefined =>
+  textAt(event, 'event_name') === 'audit.hold_changed' ? entryOf(holdActors, textAt(event, 'log.change')) : undefined
+
 /** The event as its line has it, for one that was not read from a line. */
 export const lineOf = (event: LineEvent): string => canonical(event as Json)
 

@@ -3,7 +3,16 @@ import { summary } from '../../log/summary.ts'
 import type { LineEvent } from '../../sink.ts'
 import { version } from '../../version.ts'
 import { entryOf, lineOf, logOf, present, severityOf, timeOf, uidOf } from './facts.ts'
-import { anything, configured, healthChanged, keyRotated, lived, logged, topology } from './ocsf/control.ts'
+import {
+  anything,
+  configured,
+  healthChanged,
+  holdChanged,
+  keyRotated,
+  lived,
+  logged,
+  topology,
+} from './ocsf/control.ts'
 import { Fields } from './ocsf/fields.ts'
 import { denied, probed, request, routed } from './ocsf/network.ts'
 import type { Told } from './ocsf/parts.ts'
@@ -32,6 +41,7 @@ const classes: readonly (readonly [beginning: string, tell: (fields: Fields) => 
   ['audit.rotated', logged(5)],
   ['audit.pruned', logged(2)],
   ['audit.recovered', logged(8)],
+  ['audit.hold_changed', holdChanged],
   ['audit.', logged(99)],
 ]
 

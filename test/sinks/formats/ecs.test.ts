@@ -68,6 +68,16 @@ const places = (value: unknown, at = ''): string[] =>
       ? value.flatMap((one) => places(one, at))
       : Object.entries(value).flatMap(([key, inner]) => places(inner, at === '' ? key : `${at}.${key}`))
 
+it('tells who has placed or lifted a legal hold', () => {
+  const user = (log: object): unknown => {
+    const event = sample('audit.hold_changed')
+    return (toEcs({ ...event, log: { ...event.log, lifted_by: undefined, ...log } }) as Sample).user?.id
+  }
+  expect(user({ change: 'lifted', lifted_by: 'counsel' })).toBe('counsel')
+  expect(user({ change: 'placed' })).toBe('legal')
+  expect([user({ change: 'lifted' }), user({ change: 'in-force' })]).toEqual([undefined, undefined])
+})
+
 it('has no field that a client, a host or a configuration has named', () => {
   const own = 'named-by-somebody'
   const expected = new Set([...samples.values()].flatMap((event) => places(ecs(event))))

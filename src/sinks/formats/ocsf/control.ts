@@ -1,5 +1,5 @@
 // Entity Management (3004), Application Lifecycle (6002) and Event Log Activity (1008) of OCSF: what is not traffic.
-import { entryOf, logOf, present, textAt } from '../facts.ts'
+import { entryOf, holdActorOf, logOf, present, textAt } from '../facts.ts'
 import type { Fields } from './fields.ts'
 import { actor, type Told } from './parts.ts'
 
@@ -113,6 +113,15 @@ export const logged =
       }),
     }
   }
+
+/** A legal hold was placed or lifted, by somebody who has no type. */
+export function holdChanged(fields: Fields): Told {
+  const told = logged(other)(fields)
+  const place = holdActorOf(fields.event)
+  const name = place === undefined ? undefined : fields.text(place)
+  if (name === undefined) return told
+  return { ...told, attributes: { ...told.attributes, actor: { user: { name, uid: name, type_id: 0 } } } }
+}
 
 /** What no class fits: the host's own events. */
 export const anything = (): Told => ({ class: 0, activity: other, attributes: {} })
