@@ -1,6 +1,7 @@
 // The logs of one instance, open for writing.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { reasonOf } from '../errors.ts'
 import { safeName } from '../runtime.ts'
 import {
   type ActNote,
@@ -47,13 +48,14 @@ const abandonMs = 1000
 type StoreContext = Parameters<LogStore['open']>[0]
 
 interface Parts {
-  readonly instance: Instance
   readonly retention: Retention
   readonly holds: HoldWatch
   readonly reserve: Reserve
   readonly keys: KeyChange
   readonly watch: Watch
   readonly compressor: Compressor | undefined
+  /** Gives the instance free. */
+  readonly release: () => Promise<void>
 }
 
 export class Store {
@@ -73,7 +75,7 @@ export class Store {
     try {
       return await Store.openInstance(instance, options, context, hooks)
     } catch (error) {
-      await instance.release()
+      await instance.release().catch(() => undefined)
       throw error
     }
   }
@@ -167,7 +169,14 @@ export class Store {
       const heads = { traffic: head(traffic), security: head(security), control: head(control) }
       const logs = { traffic, security, control }
       feed = new StoreFeed(dir, mode, logs, clock, logger)
-      const parts = { instance, retention, holds, reserve, keys: change, watch, compressor }
+      const release = () =>
+        instance.release().catch((error: unknown) => {
+          logger.error(
+            { error: reasonOf(error) },
+            'the lock of the log cannot be removed: it stays until the process ends',
+          )
+        })
+      const parts = { retention, holds, reserve, keys: change, watch, compressor, release }
       return new Store({ instance: instance.name, vkey: keys.first.vkey, heads }, logs, feed, parts)
     } catch (error) {
       reserve.stop()
@@ -212,6 +221,6 @@ export class Store {
   async release(): Promise<void> {
     await this.source.close()
     // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
-    if (!this.stuck) await this.parts.instance.release()
+    if (!this.stuck) await this.parts.release()
   }
 }

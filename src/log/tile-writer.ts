@@ -1,6 +1,6 @@
 // The tree of a log that is being written, and the tiles that keep its hashes.
 import { writeFile as writeFileByCallback } from 'node:fs'
-import { mkdir, rmdir, stat, unlink } from 'node:fs/promises'
+import { mkdir, readFile, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Hash, hashBytes, Tree, toHash } from './merkle.ts'
@@ -47,8 +47,11 @@ export class TileWriter {
   /** Partial tiles that are on disk: those of the last save, and those of the last sync, which stay until the next. */
   private partials: string[] = []
   private kept: string[] = []
-  private obsolete: string[] = []
+  private readonly obsolete = new Set<string>()
+  /** Tiles that are not fsynced, those of them of which an fsync has failed, and folders with names that are not. */
   private readonly unsynced = new Set<string>()
+  private readonly doubtful = new Set<string>()
+  private readonly folders = new Set<string>()
   /** Folders of partial tiles that were deleted. */
   private readonly emptied = new Set<string>()
 
@@ -134,26 +137,30 @@ export class TileWriter {
     await together([...this.full, ...fresh], ({ path, bytes }) => this.write(path, bytes))
     this.full.length = 0
     const current = partials.map(({ path }) => path)
-    this.obsolete.push(...this.partials.filter((path) => !current.includes(path)))
+    for (const path of this.partials) if (!current.includes(path)) this.obsolete.add(path)
     this.partials = current
   }
 
   /** Says that an earlier writer may have saved this size: its partial tiles are deleted when wider ones replace them. */
   assumeSaved(): void {
     for (const [level, edge] of this.edges.entries()) {
-      if (edge.width > 0) this.obsolete.push(tilePath(level, tileEdge(this.size, level).index, edge.width))
+      if (edge.width > 0) this.obsolete.add(tilePath(level, tileEdge(this.size, level).index, edge.width))
     }
   }
 
-  /** Deletes partial tiles that others replaced. Must not be called before the checkpoint of the last save is published. */
+  /**
+   * Deletes partial tiles that others replaced. Must not be called before the checkpoint of the last save is published. On a disk
+   * that fails now and then each call gets further than the last one, here as in `sync`.
+   */
   async tidy(): Promise<void> {
-    const gone = this.obsolete.filter((path) => !this.kept.includes(path) && !this.partials.includes(path))
-    await together(gone, async (path) => {
+    for (const path of [...this.kept, ...this.partials]) this.obsolete.delete(path)
+    await together(this.obsolete, async (path) => {
       this.unsynced.delete(path)
+      this.doubtful.delete(path)
       await orMissing(unlink(join(this.logDir, path)), undefined)
+      this.obsolete.delete(path)
       this.emptied.add(dirname(path))
     })
-    this.obsolete.length = 0
   }
 
   /**
@@ -161,14 +168,12 @@ export class TileWriter {
    * the last save is published.
    */
   async sync(published: boolean): Promise<void> {
-    const dirs = new Set<string>()
-    for (const path of this.unsynced) {
-      for (let dir = dirname(path); dir !== '.'; dir = dirname(dir)) dirs.add(dir)
-    }
-    // What syncs a folder syncs a file as well.
-    await together([...this.unsynced, ...dirs], (path) => syncDir(join(this.logDir, path)))
-    this.unsynced.clear()
-    this.obsolete.push(...this.kept)
+    await together(this.unsynced, (path) => this.syncTile(path))
+    await together(this.folders, async (path) => {
+      await syncDir(join(this.logDir, path))
+      this.folders.delete(path)
+    })
+    for (const path of this.kept) this.obsolete.add(path)
     this.kept = this.partials
     if (!published) return
     await this.tidy()
@@ -177,15 +182,31 @@ export class TileWriter {
     this.emptied.clear()
   }
 
+  /**
+   * When an fsync fails, the system may have dropped what it could not write and call the next one a success: so the tile is
+   * written anew before.
+   */
+  private async syncTile(path: string): Promise<void> {
+    const place = join(this.logDir, path)
+    if (this.doubtful.has(path)) await writeFile(place, await readFile(place), { mode: this.mode })
+    this.doubtful.add(path)
+    // What syncs a folder syncs a file as well.
+    await syncDir(place)
+    this.doubtful.delete(path)
+    this.unsynced.delete(path)
+  }
+
   /** A function that goes on where this one stopped, and until then takes little memory. Must be called after a save. */
   suspend(): () => Promise<TileWriter | undefined> {
-    const { logDir, mode, size, kept, obsolete, unsynced, emptied } = this
+    const { logDir, mode, size, kept, obsolete, unsynced, doubtful, folders, emptied } = this
     return async () => {
       const writer = await TileWriter.load(logDir, mode, size)
       if (writer === undefined) return undefined
       writer.kept = kept
-      writer.obsolete = obsolete
+      for (const path of obsolete) writer.obsolete.add(path)
       for (const path of unsynced) writer.unsynced.add(path)
+      for (const path of doubtful) writer.doubtful.add(path)
+      for (const path of folders) writer.folders.add(path)
       for (const path of emptied) writer.emptied.add(path)
       return writer
     }
@@ -200,5 +221,6 @@ export class TileWriter {
       await put()
     })
     this.unsynced.add(path)
+    for (let dir = dirname(path); dir !== '.'; dir = dirname(dir)) this.folders.add(dir)
   }
 }

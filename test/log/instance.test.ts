@@ -1,10 +1,12 @@
 // Never two processes under one name, and a dead one gives it free.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { claimInstance } from '../../src/log/instance.ts'
+import { verifyLog } from '../../src/log/verify.ts'
 import { bootId, host, pid, pidNamespace, processStart } from '../../src/runtime.ts'
 import { tempFolder } from '../support/folder.ts'
+import { openLog } from '../support/log.ts'
 import { bundle, start } from '../support/program.ts'
 
 describe('within one process', () => {
@@ -28,6 +30,18 @@ describe('within one process', () => {
     const names = (await Promise.all(Array.from({ length: 20 }, () => claimInstance(dir)))).map((one) => one.name)
     expect(new Set(names).size).toBe(20)
   })
+})
+
+it('a lock that cannot be removed is told, and the log closes', async () => {
+  const dir = tempFolder()
+  const log = await openLog({ dir, instance: 'a' })
+  log.write('traffic', 3)
+  const lock = join(dir, 'a/lock')
+  unlinkSync(lock)
+  mkdirSync(lock)
+  expect(await log.close()).toEqual({ unwritten: 0 })
+  expect(log.told).toEqual(['the lock of the log cannot be removed: it stays until the process ends'])
+  expect(await verifyLog(dir)).toMatchObject({ ok: true })
 })
 
 describe('a dead lock is taken over', () => {

@@ -1,5 +1,5 @@
 // Tiles lie where C2SP tlog-tiles says, and a tree goes on from them.
-import { appendFileSync, existsSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
@@ -49,7 +49,7 @@ describe('TileWriter', () => {
     expect(await readTile(dir, 0, 1, 256)).toEqual(Array.from({ length: 256 }, (_, i) => leaf(256 + i)))
   })
 
-  it('syncs many at once, and all of them again after one failed', async () => {
+  it('syncs many at once, and after one that failed what is left, and that one written anew', async () => {
     const dir = tempFolder()
     const writer = (await TileWriter.load(dir, 0o640, 0))!
     for (let i = 0; i < 40 * 256; i++) writer.push(leaf(i))
@@ -58,12 +58,15 @@ describe('TileWriter', () => {
     const handles: FileHandle = Object.getPrototypeOf(handle)
     await handle.close()
     const { sync } = handles
-    let [running, most, calls] = [0, 0, 0]
+    let [running, most, calls, synced] = [0, 0, 0, 0]
+    const written = () => readdirSync(join(dir, 'tile/0')).map((name) => statSync(join(dir, 'tile/0', name)).mtimeMs)
+    const before = written()
     const watched = vi.spyOn(handles, 'sync').mockImplementation(async function (this: FileHandle) {
       most = Math.max(most, ++running)
       try {
         if (++calls === 7) throw new Error('EIO')
         await sync.call(this)
+        synced++
       } finally {
         running--
       }
@@ -71,11 +74,17 @@ describe('TileWriter', () => {
     await expect(writer.sync(true)).rejects.toThrow('EIO')
     expect(running).toBe(0)
     expect(most).toBeGreaterThan(4)
-    calls = 100
+    expect(synced).toBe(15)
+    expect(written()).toEqual(before)
     await writer.sync(true)
     watched.mockRestore()
     // 40 tiles, the partial one of the level above, and the folders that they are in.
-    expect(calls - 100).toBe(40 + 1 + 4)
+    expect(synced).toBe(40 + 1 + 4)
+    expect(calls).toBe(synced + 1)
+    const after = written()
+    expect(after.filter((time, i) => time !== before[i])).toHaveLength(1)
+    const again = (await TileWriter.load(dir, 0o640, writer.size))!
+    expect(again.root()).toBe(writer.root())
   })
 
   it('keeps one partial tile of a level besides that of the last sync', async () => {
