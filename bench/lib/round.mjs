@@ -27,7 +27,7 @@ export async function playRound(peers, setting) {
     await sleep(SETTLE_MS)
     for (const contender of contenders) await contender.markStart()
     for (const [index, slice] of slicesOf(requests).entries()) {
-      // Each stands in each place, and none has two turns in a row, for which its code and data would still be in the caches.
+      // Each stands in each place: two turns in a row would find their code and data still in the caches.
       const first = index % contenders.length
       for (const contender of [...contenders.slice(first), ...contenders.slice(0, first)]) await contender.slice(slice)
     }

@@ -8,15 +8,13 @@ export class Alarm {
 
   constructor(
     private readonly clock: Clock,
-    /** Undefined: never. */
-    private readonly ms: number | undefined,
+    private readonly ms: number,
     private readonly onDue: () => void,
     private readonly hold = false,
   ) {}
 
   /** Is due `ms` after the first of these calls. */
   arm(): void {
-    if (this.ms === undefined) return
     this.timer ??= this.clock.after(this.ms, this.ring, this.hold)
   }
 

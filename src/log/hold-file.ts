@@ -59,11 +59,11 @@ export function withLifting(text: string, lifting: Lifting): string | undefined 
   return hold === undefined ? undefined : `${JSON.stringify({ ...hold, lifting })}\n`
 }
 
-/** The name of the file of a hold that was lifted then. No name of a hold has a tilde. */
-export const liftedName = (name: string, at: string, copy: number): string =>
-  `${at.replaceAll(':', '-')}-${name}${copy > 1 ? `~${copy}` : ''}${suffix}`
+/** The name of the file of a hold that was lifted then, by a call of this id. No name of a hold has a tilde. */
+export const liftedName = (name: string, at: string, id: string): string =>
+  `${at.replaceAll(':', '-')}-${name}~${id}${suffix}`
 
-const lifted = /^(\d{4}-\d\d-\d\dT\d\d)-(\d\d)-(\d\d\.\d{3}Z)-([^~]+)(?:~\d+)?\.json$/
+const lifted = /^(\d{4}-\d\d-\d\dT\d\d)-(\d\d)-(\d\d\.\d{3}Z)-([^~]+)~[0-9a-f]+\.json$/
 
 export const isLiftedName = (file: string): boolean => lifted.test(file)
 

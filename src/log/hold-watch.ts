@@ -13,7 +13,7 @@ export interface HoldWatchOptions {
   readonly dir: string
   readonly kept: KeptHolds
   readonly logger: Logger
-  readonly control: () => Pick<LogWriter, 'record' | 'durableEnd'>
+  readonly control: () => Pick<LogWriter, 'record' | 'durable' | 'durableEnd'>
 }
 
 interface Change {
@@ -49,6 +49,7 @@ export class HoldWatch {
   async close(): Promise<void> {
     await this.looking.catch(() => undefined)
     await this.save()
+    await this.options.kept.settled()
   }
 
   private async look(): Promise<ReadonlySet<LogName>> {
@@ -59,7 +60,8 @@ export class HoldWatch {
     // In this order: one that is moved meanwhile is in both lists, and never in none.
     const holds = await listHolds(dir)
     this.tell(await this.changes(this.state, holds))
-    return new Set(holds.flatMap(({ logs }) => logs))
+    // All this takes its time, and what was placed meanwhile is in force.
+    return new Set([...holds, ...(await listHolds(dir))].flatMap(({ logs }) => logs))
   }
 
   /** A writer that has told nothing yet begins with what is there. Those in force it tells at each start, so none is left out. */
@@ -67,7 +69,8 @@ export class HoldWatch {
     const { dir, kept } = this.options
     const told = await kept.read()
     if (told !== undefined) return told
-    const lifted = new Set(await this.lifted())
+    const files = await this.lifted()
+    const lifted = files === undefined ? undefined : new Set(files)
     return { known: new Map((await listHolds(dir)).map((hold) => [hold.name, hold])), lifted }
   }
 
@@ -88,19 +91,27 @@ export class HoldWatch {
   private async lifts(state: ToldHolds): Promise<{ lifted: Hold[]; changes: Change[] }> {
     const { known } = state
     const files = await this.lifted()
-    // Of files that are gone nothing need be known.
-    if (files !== undefined) state.lifted = new Set(files.filter((file) => state.lifted.has(file)))
     const lifted: Hold[] = []
     const changes: Change[] = []
-    for (const file of files ?? []) {
-      const found = state.lifted.has(file) ? undefined : await this.readable(liftedHold(this.options.dir, file))
+    if (files === undefined) return { lifted, changes }
+    // Of files that are gone nothing need be known. A writer that could not read the folder before begins with what is there.
+    const before = state.lifted ?? new Set(files)
+    const tolds = new Set(files.filter((file) => before.has(file)))
+    state.lifted = tolds
+    for (const file of files) {
+      const found = tolds.has(file) ? undefined : await this.readable(liftedHold(this.options.dir, file))
       if (found === undefined) continue
       const { hold, lifting } = found
-      const before = known.get(hold.name)
-      const wasKnown = before !== undefined && isSame(before, hold) && !lifted.some((one) => isSame(one, hold))
+      const same = known.get(hold.name)
+      const wasKnown = same !== undefined && isSame(same, hold) && !lifted.some((one) => isSame(one, hold))
+      // Somebody has changed its file by hand before.
+      if (wasKnown && !isEqual(same, hold)) {
+        changes.push({ facts: factsOf(same, 'lifted'), told: () => undefined })
+        changes.push({ facts: factsOf(hold, 'placed'), told: () => void known.set(hold.name, hold) })
+      }
       if (!wasKnown) changes.push({ facts: factsOf(hold, 'placed'), told: () => undefined })
       const told = () => {
-        state.lifted.add(file)
+        tolds.add(file)
         if (wasKnown) known.delete(hold.name)
       }
       changes.push({ facts: factsOf(hold, 'lifted', lifting), told })
@@ -139,6 +150,16 @@ export class HoldWatch {
       if (index === undefined) return
       this.lastLine = index
       told()
+    }
+    if (changes.length > 0) void this.saveSoon()
+  }
+
+  private async saveSoon(): Promise<void> {
+    try {
+      await this.options.control().durable(this.lastLine)
+      await this.save()
+    } catch {
+      // The log has closed before: what it has not got is told at the next start.
     }
   }
 

@@ -1,5 +1,5 @@
 // Legal holds: while one is in force, nothing is deleted of the logs that it names, in any instance of a folder.
-import { link, mkdir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { type Clock, systemClock } from '../clock.ts'
@@ -53,6 +53,8 @@ export async function placeHold(dir: string, options: HoldOptions, clock: Clock 
  * Lifts a hold. `note` says who does, and what for. The file of the hold is kept below `holds/lifted`, with that and the time. Until
  * it is there the hold is in force: after a crash it is lifted by another call. A file that is no JSON object is moved as it is. Throws
  * `config-invalid` if there is no hold of this name, and for a `by` or `reason` that is empty or too long.
+ *
+ * The file first gets a name that only this call knows, so that no other hold of its name, which may be placed meanwhile, is touched.
  */
 export async function liftHold(
   dir: string,
@@ -62,34 +64,55 @@ export async function liftHold(
 ): Promise<void> {
   const said = readAct(note, 'liftHold')
   const folder = holdsDir(dir)
-  const path = join(folder, name + suffix)
-  const known = holdName.safeParse(name).success
-  const text = known ? await orMissing(readFile(path, 'utf8'), undefined) : undefined
+  const id = randomHex(4)
+  const taken = join(folder, `${name}~${id}${suffix}`)
+  // Another call may take it from this one: then that one lifts it.
+  const text = (await take(folder, name, taken)) ? await orMissing(readFile(taken, 'utf8'), undefined) : undefined
   if (text === undefined) throw noHold(name)
   const at = new Date(clock.now()).toISOString()
   const marked = withLifting(text, { at, ...said })
-  if (marked !== undefined) await rename(await write(folder, marked), path)
+  if (marked !== undefined) await rename(await write(folder, marked), taken)
   await mkdir(liftedDir(dir), { recursive: true, mode: 0o750 })
-  let copy = 1
-  while (await exists(join(liftedDir(dir), liftedName(name, at, copy)))) copy++
-  const moved = rename(path, join(liftedDir(dir), liftedName(name, at, copy))).then(() => true)
-  if (!(await orMissing(moved, false))) throw noHold(name)
+  if (!(await moved(taken, join(liftedDir(dir), liftedName(name, at, id))))) throw noHold(name)
   await syncDir(liftedDir(dir))
   await syncDir(folder)
 }
 
+const noHold = (name: string): BalancerError =>
+  new BalancerError('config-invalid', `liftHold: there is no hold named ${JSON.stringify(name)}`)
+
+/** Whether it was there. */
+const moved = (from: string, to: string): Promise<boolean> =>
+  orMissing(
+    rename(from, to).then(() => true),
+    false,
+  )
+
+/** Gives the file of a hold another name. False if there is none, also none of a call that did not come to its end. */
+async function take(folder: string, name: string, taken: string): Promise<boolean> {
+  if (!holdName.safeParse(name).success) return false
+  const left = (await holdFiles(folder)).filter((file) => nameOf(file) === name)
+  for (const file of [name + suffix, ...left]) {
+    if (await moved(join(folder, file), taken)) return true
+  }
+  return false
+}
+
 /** The holds that are in force, by name. */
 export async function listHolds(dir: string): Promise<Hold[]> {
-  const names = (await orMissing(readdir(holdsDir(dir)), [])).filter(
-    (one) => !one.startsWith('.') && one.endsWith(suffix),
-  )
   const holds: Hold[] = []
-  for (const file of names.sort()) {
+  for (const file of await holdFiles(holdsDir(dir))) {
     const text = await orMissing(readFile(join(holdsDir(dir), file), 'utf8'), undefined)
-    if (text !== undefined) holds.push(readHold(file.slice(0, -suffix.length), text))
+    if (text !== undefined) holds.push(readHold(nameOf(file), text))
   }
   return holds
 }
+
+const holdFiles = async (folder: string): Promise<string[]> =>
+  (await orMissing(readdir(folder), [])).filter((one) => !one.startsWith('.') && one.endsWith(suffix)).sort()
+
+/** Behind a tilde, which no name of a hold has, stands the call that lifts it. */
+const nameOf = (file: string): string => file.slice(0, -suffix.length).split('~')[0]!
 
 /** The names of the files of holds that were lifted, in the order of time. */
 export const listLifted = async (dir: string): Promise<string[]> =>
@@ -110,12 +133,3 @@ async function write(folder: string, text: string): Promise<string> {
   await replaceFile(fresh, text, 0o640)
   return fresh
 }
-
-const noHold = (name: string): BalancerError =>
-  new BalancerError('config-invalid', `liftHold: there is no hold named ${JSON.stringify(name)}`)
-
-const exists = (path: string): Promise<boolean> =>
-  orMissing(
-    stat(path).then(() => true),
-    false,
-  )

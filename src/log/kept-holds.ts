@@ -25,8 +25,8 @@ const stateSchema = z.strictObject({
 export interface ToldHolds {
   /** Holds in force, by name. */
   readonly known: Map<string, Hold>
-  /** Names of the files of holds that were lifted. */
-  lifted: Set<string>
+  /** Names of the files of holds that were lifted; undefined as long as that is not known. */
+  lifted: Set<string> | undefined
 }
 
 export class KeptHolds {
@@ -61,11 +61,17 @@ export class KeptHolds {
 
   /** Writes what is told now, if that differs from what is there. Never rejects: if it fails, some is told twice. */
   save({ known, lifted }: ToldHolds): Promise<void> {
+    if (lifted === undefined) return this.saving
     const text = `${JSON.stringify({ known: [...known.values()], lifted: [...lifted] })}\n`
     if (text !== this.text) {
       this.text = text
       this.saving = this.saving.then(() => this.write(text))
     }
+    return this.saving
+  }
+
+  /** Resolves once nothing is being written. */
+  settled(): Promise<void> {
     return this.saving
   }
 

@@ -16,7 +16,8 @@ import type { WriterContext, WriterOptions } from './writer-context.ts'
 // A write for each line would cost more than the line: each wakes a thread, and then the event loop.
 const coalesceMs = 25
 const eagerBytes = 1_048_576
-const syncMs = 100
+// Behind the write: a line is fsynced 100 ms after it came.
+const syncMs = 75
 
 export class Schedule {
   readonly tiles: TileWriter
@@ -45,11 +46,7 @@ export class Schedule {
     inspect: () => this.inspect(),
     write: () => this.write(),
     rotate: () => this.rotate(),
-    sync: async () => {
-      // What waits came before: it goes along.
-      if (this.segments.waiting > 0) await this.write()
-      await this.sync()
-    },
+    sync: () => this.sync(),
     publish: () => this.publish(),
   }
 
@@ -80,7 +77,7 @@ export class Schedule {
     this.durableSize = signedSize
     // It holds the process: one that ends by itself still writes its last lines.
     this.flushing = new Alarm(clock, coalesceMs, this.kick, true)
-    this.syncing = new Alarm(clock, options.durability === 'none' ? undefined : syncMs, this.kick)
+    this.syncing = new Alarm(clock, syncMs, this.kick)
     this.signing = new Alarm(clock, options.checkpoint.intervalMs, this.kick)
     // Whole lines that the last process could not sign any more.
     if (tiles.size > signedSize) this.signing.raise()
@@ -94,7 +91,6 @@ export class Schedule {
   /** Takes a line, which is written soon. Returns false, and does not take it, when too much waits. */
   push(line: string): boolean {
     if (this.closing || !this.segments.push(line)) return false
-    this.syncing.arm()
     if (this.segments.waitingBytes >= eagerBytes) this.kick()
     else this.flushing.arm()
     return true
@@ -162,7 +158,7 @@ export class Schedule {
   }
 
   private async write(): Promise<void> {
-    const { segments, checkpoints } = this
+    const { segments, checkpoints, options } = this
     if (this.context.reserve.out) await this.context.reserve.admit(this.log)
     const before = segments.size
     // Lines that come meanwhile have time of their own.
@@ -175,13 +171,13 @@ export class Schedule {
     checkpoints.grown()
     if (this.signers.any) this.signing.raise()
     else this.signing.arm()
+    if (options.durability !== 'none') this.syncing.arm()
   }
 
   private async sync(): Promise<void> {
     await this.segments.sync()
     this.durableSize = this.tiles.size
     this.syncing.clear()
-    if (this.segments.waiting > 0) this.syncing.arm()
     this.waiters.resolveBelow(this.durableSize)
     this.context.grown(this.log)
   }

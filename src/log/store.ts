@@ -156,10 +156,10 @@ export class Store {
         clock,
         logger,
         eachMinute: async () => {
-          await holds.held()
           retention.check()
           compressor?.check()
           await keys.republish()
+          await holds.held()
         },
       })
       watch.start()

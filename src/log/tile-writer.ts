@@ -184,11 +184,11 @@ export class TileWriter {
 
   /**
    * When an fsync fails, the system may have dropped what it could not write and call the next one a success: so the tile is
-   * written anew before.
+   * written anew before, in its place, for this may fail as well.
    */
   private async syncTile(path: string): Promise<void> {
     const place = join(this.logDir, path)
-    if (this.doubtful.has(path)) await writeFile(place, await readFile(place), { mode: this.mode })
+    if (this.doubtful.has(path)) await writeFile(place, await readFile(place), { flag: 'r+' })
     this.doubtful.add(path)
     // What syncs a folder syncs a file as well.
     await syncDir(place)

@@ -1,5 +1,15 @@
 // Each change of a hold is told in the logs of each writer, whether it runs or not, with who, why and when.
-import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
@@ -42,6 +52,8 @@ function watching(dir: string, instance = 'a') {
     record(_: string, facts: Facts): number | undefined {
       return control.takes ? lines.push(facts) - 1 : undefined
     },
+    // Never: here a crash may come before.
+    durable: () => new Promise<void>(() => undefined),
   }
   const kept = new KeptHolds(join(dir, instance), 0o640, logger)
   const watch = new HoldWatch({ dir, kept, logger, control: () => control })
@@ -364,4 +376,66 @@ it('lines of a trail say so, in the words of the schema, over restarts', async (
   })
   for (const event of events) expect(eventSchema('audit.hold_changed').safeParse(event).error).toBeUndefined()
   expect((await verifyLog(dir)).ok).toBe(true)
+})
+
+it('keeps what it has told as soon as that is on disk', async () => {
+  const dir = tempFolder()
+  const clock = fakeClock()
+  const log = await openLog({ dir, instance: 'a' }, { clock })
+  await placeHold(dir, hold, clock)
+  clock.advance(1000)
+  await until(() => told(log).length === 1)
+  await until(() => existsSync(join(dir, 'a/holds.json')) && stateOf(dir).known.length === 1)
+  await log.close()
+})
+
+it('tells a change by hand before the call that lifts', async () => {
+  const dir = tempFolder()
+  const placed = await placeHold(dir, hold)
+  const one = watching(dir)
+  await one.look()
+  writeFileSync(join(dir, 'holds/case-12.json'), JSON.stringify({ ...placed, by: 'mallory', logs: ['control'] }))
+  await liftHold(dir, 'case-12', settled)
+  const facts = await one.look()
+  expect(facts.map(({ by, change, lifted_by }) => [by, change, lifted_by])).toEqual([
+    ['legal', 'lifted', undefined],
+    ['mallory', 'placed', undefined],
+    ['mallory', 'lifted', 'counsel'],
+  ])
+  expect(await one.look()).toEqual([])
+  await one.close()
+})
+
+it('holds what is placed while it looks', async () => {
+  const dir = tempFolder()
+  const placed = await placeHold(dir, { ...hold, logs: ['control'] })
+  const one = watching(dir)
+  const { record } = one.control
+  one.control.record = (name, facts) => {
+    writeFileSync(join(dir, 'holds/b.json'), JSON.stringify({ ...placed, name: 'b', logs: ['security'] }))
+    return record(name, facts)
+  }
+  expect([...(await one.held())]).toEqual(['control', 'security'])
+  await one.close()
+})
+
+it('does not tell old lifts where their folder could not be read at first', async () => {
+  const dir = tempFolder()
+  await placeHold(dir, hold)
+  await liftHold(dir, 'case-12', settled)
+  renameSync(join(dir, 'holds/lifted'), join(dir, 'aside'))
+  writeFileSync(join(dir, 'holds/lifted'), 'no folder')
+  const one = watching(dir)
+  expect(await one.look()).toEqual([])
+  expect(one.faults).toEqual(['legal holds that were lifted cannot be read; told once'])
+  unlinkSync(join(dir, 'holds/lifted'))
+  renameSync(join(dir, 'aside'), join(dir, 'holds/lifted'))
+  expect(await one.look()).toEqual([])
+  await placeHold(dir, hold)
+  await liftHold(dir, 'case-12', settled)
+  expect(brief(await one.look())).toEqual([
+    ['case-12', 'placed', undefined],
+    ['case-12', 'lifted', 'counsel'],
+  ])
+  await one.close()
 })

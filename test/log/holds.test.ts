@@ -1,5 +1,5 @@
 // Holds keep what retention would delete, in every instance of a folder, as long as they are there.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { liftHold, listHolds, placeHold } from '../../src/log/holds.ts'
@@ -17,7 +17,7 @@ const firstOf = (dir: string, log: string) =>
       .slice(0, 16),
   )
 /** The files of holds that were lifted, by name. */
-const lifted = (dir: string): Record<string, object> => {
+const lifted = (dir: string): Record<string, { readonly reason?: string }> => {
   const folder = join(dir, 'holds/lifted')
   const names = readdirSync(folder).sort()
   return Object.fromEntries(names.map((name) => [name, JSON.parse(readFileSync(join(folder, name), 'utf8'))]))
@@ -49,19 +49,17 @@ it('leaves a file when it is lifted, with who has placed and who has lifted it',
   clock.advance(60_000)
   await liftHold(dir, 'case-12', { by: 'counsel', reason: 'settled' }, clock)
   expect(readdirSync(join(dir, 'holds'))).toEqual(['lifted'])
-  expect(lifted(dir)).toEqual({
-    '2026-01-01T00-01-00.000Z-case-12.json': {
-      ...placed,
-      lifting: { at: '2026-01-01T00:01:00.000Z', by: 'counsel', reason: 'settled' },
-    },
-  })
+  const [file] = Object.keys(lifted(dir))
+  expect(file).toMatch(/^2026-01-01T00-01-00\.000Z-case-12~[0-9a-f]{8}\.json$/)
+  const whole = { ...placed, lifting: { at: '2026-01-01T00:01:00.000Z', by: 'counsel', reason: 'settled' } }
+  expect(Object.values(lifted(dir))).toEqual([whole])
   // Again in the same millisecond, and by nobody in particular.
   await placeHold(dir, hold, clock)
   await liftHold(dir, 'case-12', {}, clock)
-  expect(Object.entries(lifted(dir))[1]).toMatchObject([
-    '2026-01-01T00-01-00.000Z-case-12~2.json',
-    { lifting: { at: '2026-01-01T00:01:00.000Z' } },
-  ])
+  const all = Object.values(lifted(dir))
+  expect(all).toHaveLength(2)
+  expect(all).toContainEqual(whole)
+  expect(all).toContainEqual({ ...placed, placed: whole.lifting.at, lifting: { at: whole.lifting.at } })
   expect(readdirSync(join(dir, 'holds'))).toEqual(['lifted'])
 })
 
@@ -75,19 +73,24 @@ it.each([[{ by: '' }], [{ reason: 'x'.repeat(1025) }], [{ who: 'me' }]])(
   },
 )
 
-it('is in force when its lifting ends half way, and is lifted by another call', async () => {
-  const dir = tempFolder()
-  const clock = fakeClock()
-  const placed = await placeHold(dir, hold, clock)
-  const begun = { ...placed, lifting: { at: '2026-01-01T00:00:00.000Z', by: 'a', reason: 'b' } }
-  writeFileSync(join(dir, 'holds/case-12.json'), JSON.stringify(begun))
-  expect(await listHolds(dir)).toEqual([placed])
-  clock.advance(1000)
-  await liftHold(dir, 'case-12', { by: 'counsel' }, clock)
-  expect(Object.values(lifted(dir))).toEqual([
-    { ...placed, lifting: { at: '2026-01-01T00:00:01.000Z', by: 'counsel' } },
-  ])
-})
+it.each([false, true])(
+  'is in force when its lifting ends half way, marked: %s, and is lifted by another call',
+  async (marked) => {
+    const dir = tempFolder()
+    const clock = fakeClock()
+    const placed = await placeHold(dir, hold, clock)
+    const begun = { ...placed, lifting: { at: '2026-01-01T00:00:00.000Z', by: 'a', reason: 'b' } }
+    const taken = join(dir, 'holds/case-12~0123abcd.json')
+    renameSync(join(dir, 'holds/case-12.json'), taken)
+    if (marked) writeFileSync(taken, JSON.stringify(begun))
+    expect(await listHolds(dir)).toEqual([placed])
+    clock.advance(1000)
+    await liftHold(dir, 'case-12', { by: 'counsel' }, clock)
+    expect(Object.values(lifted(dir))).toEqual([
+      { ...placed, lifting: { at: '2026-01-01T00:00:01.000Z', by: 'counsel' } },
+    ])
+  },
+)
 
 it('is lifted once by two who do so at once', async () => {
   const dir = tempFolder()
@@ -99,6 +102,24 @@ it('is lifted once by two who do so at once', async () => {
   for (const one of Object.values(lifted(dir))) expect(one).toMatchObject(placed)
 })
 
+it('leaves a file of each that was placed, however many place and lift at once', async () => {
+  const dir = tempFolder()
+  const placed: string[] = []
+  const person = async (by: string): Promise<void> => {
+    for (let i = 0; i < 30; i++) {
+      const reason = `${by} ${i}`
+      const place = placeHold(dir, { ...hold, reason }).then(() => placed.push(reason))
+      await place.catch((error) => expect(error).toMatchObject({ code: 'config-invalid' }))
+      await liftHold(dir, hold.name, { by }).catch((error) => expect(error).toMatchObject({ code: 'config-invalid' }))
+    }
+  }
+  await Promise.all(['a', 'b', 'c', 'd'].map(person))
+  for (const { name } of await listHolds(dir)) await liftHold(dir, name)
+  expect(await listHolds(dir)).toEqual([])
+  expect(placed.length).toBeGreaterThan(10)
+  expect(new Set(Object.values(lifted(dir)).map(({ reason }) => reason))).toEqual(new Set(placed))
+})
+
 it('that is no hold can be lifted, and is kept', async () => {
   const dir = tempFolder()
   const clock = fakeClock()
@@ -108,7 +129,8 @@ it('that is no hold can be lifted, and is kept', async () => {
   await liftHold(dir, 'torn', { by: 'counsel' }, clock)
   await liftHold(dir, 'odd', { by: 'counsel' }, clock)
   expect(await listHolds(dir)).toEqual([])
-  const file = (name: string) => join(dir, `holds/lifted/2026-01-01T00-00-00.000Z-${name}.json`)
+  const names = readdirSync(join(dir, 'holds/lifted'))
+  const file = (name: string) => join(dir, 'holds/lifted', names.find((one) => one.includes(`Z-${name}~`))!)
   expect(readFileSync(file('torn'), 'utf8')).toBe('{"name":')
   expect(JSON.parse(readFileSync(file('odd'), 'utf8'))).toEqual({
     why: 1,
