@@ -3,8 +3,8 @@ import { writeFile as writeFileByCallback } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
-// A file that is opened by a promise is an object that the garbage collector watches: that costs more than the write.
-const writeFile = promisify(writeFileByCallback)
+/** A file that is opened by a promise is an object that the garbage collector watches: that costs more than the write. */
+export const writeFile = promisify(writeFileByCallback)
 
 /**
  * A reader, or a crash at any point, meets the old content or the new, never a part. Only one may replace a file at a time. After

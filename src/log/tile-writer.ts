@@ -1,15 +1,11 @@
 // The tree of a log that is being written, and the tiles that keep its hashes.
-import { writeFile as writeFileByCallback } from 'node:fs'
 import { mkdir, readFile, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
 import { type Hash, hashBytes, Tree, toHash } from './merkle.ts'
+import { writeFile } from './replace-file.ts'
 import { isMissing, orMissing, syncDir } from './segments.ts'
 import { readTile, tileEdge, tilePath, tileWidth } from './tiles.ts'
 import { together } from './together.ts'
-
-// A file that is opened by a promise is an object that the garbage collector watches: that costs more than to write a tile.
-const writeFile = promisify(writeFileByCallback)
 
 /** What of the log is meant: all lines, or those in full tiles, the last 255 or fewer left out. */
 export type Extent = 'all' | 'full-tiles'
