@@ -7,8 +7,8 @@ export default defineConfig({
     exclude: ['test/full/**'],
     // Prints the closing line after vitest's own summary.
     reporters: ['default', './test/support/closing-line.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],
