@@ -1,11 +1,10 @@
 // Follows the holds of a folder for one writer, and tells each change in its control log: at least once, whatever ends in between.
 import { reasonOf } from '../errors.ts'
 import type { Logger } from '../runtime.ts'
-import type { LogName, StoreNotice } from '../sink.ts'
-import type { Hold, Lifting } from './hold-file.ts'
+import type { LogName } from '../sink.ts'
+import { type HoldChange, holdChanges, type LiftedHold } from './hold-changes.ts'
 import { liftedHold, listHolds, listLifted } from './holds.ts'
 import type { KeptHolds, ToldHolds } from './kept-holds.ts'
-import { printable } from './summary.ts'
 import type { LogWriter } from './writer.ts'
 
 export interface HoldWatchOptions {
@@ -14,12 +13,6 @@ export interface HoldWatchOptions {
   readonly kept: KeptHolds
   readonly logger: Logger
   readonly control: () => Pick<LogWriter, 'record' | 'durable' | 'durableEnd'>
-}
-
-interface Change {
-  readonly facts: StoreNotice['facts']
-  /** Called once its line is taken. */
-  readonly told: () => void
 }
 
 export class HoldWatch {
@@ -59,7 +52,8 @@ export class HoldWatch {
     void this.save()
     // In this order: one that is moved meanwhile is in both lists, and never in none.
     const holds = await listHolds(dir)
-    this.tell(await this.changes(this.state, holds))
+    const lifts = await this.lifts(this.state)
+    this.tell(holdChanges(this.state, this.announced, holds, lifts))
     // All this takes its time, and what was placed meanwhile is in force.
     return new Set([...holds, ...(await listHolds(dir))].flatMap(({ logs }) => logs))
   }
@@ -80,71 +74,23 @@ export class HoldWatch {
     if (this.state !== undefined && this.lastLine < control().durableEnd) await kept.save(this.state)
   }
 
-  private async changes(state: ToldHolds, holds: readonly Hold[]): Promise<Change[]> {
-    const { lifted, changes } = await this.lifts(state)
-    const isLifted = (hold: Hold): boolean => lifted.some((one) => isSame(one, hold))
-    const now = new Map(holds.filter((hold) => !isLifted(hold)).map((hold) => [hold.name, hold]))
-    return [...changes, ...this.differences(state.known, now, isLifted)]
-  }
-
-  /** What was lifted by calls, and is not told yet. */
-  private async lifts(state: ToldHolds): Promise<{ lifted: Hold[]; changes: Change[] }> {
-    const { known } = state
+  /** What was lifted by calls and is not told yet, the oldest first. */
+  private async lifts(state: ToldHolds): Promise<LiftedHold[]> {
     const files = await this.lifted()
-    const lifted: Hold[] = []
-    const changes: Change[] = []
-    if (files === undefined) return { lifted, changes }
-    // Of files that are gone nothing need be known. A writer that could not read the folder before begins with what is there.
-    const before = state.lifted ?? new Set(files)
-    const tolds = new Set(files.filter((file) => before.has(file)))
-    state.lifted = tolds
+    const lifts: LiftedHold[] = []
+    if (files === undefined) return lifts
+    // A writer that could not read the folder before begins with what is there. Of files that are gone nothing need be known.
+    const told = state.lifted ?? new Set(files)
+    state.lifted = new Set(files.filter((file) => told.has(file)))
     for (const file of files) {
-      const found = tolds.has(file) ? undefined : await this.readable(liftedHold(this.options.dir, file))
-      if (found === undefined) continue
-      const { hold, lifting } = found
-      const same = known.get(hold.name)
-      const wasKnown = same !== undefined && isSame(same, hold) && !lifted.some((one) => isSame(one, hold))
-      // Somebody has changed its file by hand before.
-      if (wasKnown && !isEqual(same, hold)) {
-        changes.push({ facts: factsOf(same, 'lifted'), told: () => undefined })
-        changes.push({ facts: factsOf(hold, 'placed'), told: () => void known.set(hold.name, hold) })
-      }
-      if (!wasKnown) changes.push({ facts: factsOf(hold, 'placed'), told: () => undefined })
-      const told = () => {
-        tolds.add(file)
-        if (wasKnown) known.delete(hold.name)
-      }
-      changes.push({ facts: factsOf(hold, 'lifted', lifting), told })
-      lifted.push(hold)
+      const found = told.has(file) ? undefined : await this.readable(liftedHold(this.options.dir, file))
+      if (found !== undefined) lifts.push({ file, ...found })
     }
-    return { lifted, changes }
-  }
-
-  /** What was placed, or put there, changed or removed by hand; at first also what is in force. */
-  private differences(
-    known: Map<string, Hold>,
-    now: ReadonlyMap<string, Hold>,
-    isLifted: (hold: Hold) => boolean,
-  ): Change[] {
-    const changes: Change[] = []
-    for (const hold of known.values()) {
-      if (isLifted(hold) || isEqual(hold, now.get(hold.name))) continue
-      changes.push({ facts: factsOf(hold, 'lifted'), told: () => void known.delete(hold.name) })
-    }
-    for (const hold of now.values()) {
-      const isKnown = isEqual(hold, known.get(hold.name))
-      if (isKnown && this.announced.has(hold.name)) continue
-      const told = () => {
-        known.set(hold.name, hold)
-        this.announced.add(hold.name)
-      }
-      changes.push({ facts: factsOf(hold, isKnown ? 'in-force' : 'placed'), told })
-    }
-    return changes
+    return lifts
   }
 
   /** As far as the log takes lines: the next call tells the others. */
-  private tell(changes: readonly Change[]): void {
+  private tell(changes: readonly HoldChange[]): void {
     for (const { facts, told } of changes) {
       const index = this.options.control().record('audit.hold_changed', facts)
       if (index === undefined) return
@@ -181,19 +127,3 @@ export class HoldWatch {
     }
   }
 }
-
-function factsOf({ name, logs, by, reason, placed }: Hold, change: string, lifting?: Lifting): StoreNotice['facts'] {
-  const facts = { hold: name, change, logs, by: printable(by), reason: printable(reason), placed }
-  if (lifting === undefined) return facts
-  return {
-    ...facts,
-    lifted: lifting.at,
-    ...(lifting.by === undefined ? {} : { lifted_by: printable(lifting.by) }),
-    ...(lifting.reason === undefined ? {} : { lifted_reason: printable(lifting.reason) }),
-  }
-}
-
-/** Whether both are the same act of placing. */
-const isSame = (one: Hold, other: Hold): boolean => one.name === other.name && one.placed === other.placed
-
-const isEqual = (one: Hold, other: Hold | undefined): boolean => JSON.stringify(one) === JSON.stringify(other)

@@ -406,6 +406,26 @@ it('tells a change by hand before the call that lifts', async () => {
   await one.close()
 })
 
+it('tells each once where a lift that died has left a second file of the name', async () => {
+  const dir = tempFolder()
+  await placeHold(dir, hold)
+  const one = watching(dir)
+  await one.look()
+  renameSync(join(dir, 'holds/case-12.json'), join(dir, 'holds/case-12~00c0ffee.json'))
+  await placeHold(dir, { ...hold, by: 'revision' }, { ...fakeClock(), now: () => Date.UTC(2027, 0, 1) })
+  const facts = [...(await one.look()), ...(await one.look())]
+  for (const by of ['first', 'second']) {
+    await liftHold(dir, 'case-12', { by })
+    facts.push(...(await one.look()), ...(await one.look()))
+  }
+  expect(facts.map(({ by, change, lifted_by }) => [by, change, lifted_by])).toEqual([
+    ['revision', 'placed', undefined],
+    ['revision', 'lifted', 'first'],
+    ['legal', 'lifted', 'second'],
+  ])
+  await one.close()
+})
+
 it('holds what is placed while it looks', async () => {
   const dir = tempFolder()
   const placed = await placeHold(dir, { ...hold, logs: ['control'] })
