@@ -8,9 +8,10 @@ import { parseLine } from '../log/envelope.ts'
 import { type KeyChange, keyChangeMark, keyChangeOf } from '../log/key-line.ts'
 import { LineReader, lineStart } from '../log/lines.ts'
 import { type Hash, leafHashIn } from '../log/merkle.ts'
+import type { Verifier } from '../log/note.ts'
 import { SegmentFile } from '../log/segment-file.ts'
 import { listSegments, orMissing, type Segment, syncDir } from '../log/segments.ts'
-import { type LineRange, parseStatement, statementPath } from '../log/statement.ts'
+import { type LineRange, openStatement, statementPath } from '../log/statement.ts'
 import { TileWriter } from '../log/tile-writer.ts'
 import { randomHex } from '../random.ts'
 
@@ -19,6 +20,8 @@ export interface HeldOptions {
   /** A segment is closed before it gets larger, and at the first line after this time. */
   readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number }
   readonly cosigner: Cosigner
+  /** The key of the cosigner and those that it had before, as keys of ordinary notes. */
+  readonly own: readonly Verifier[]
   readonly now: () => number
 }
 
@@ -84,7 +87,7 @@ async function load(dir: string, options: HeldOptions): Promise<Loaded | { reado
   // The system may have kept lines in memory whose fsync was not reached.
   await file.sync()
   const closed = segments.slice(0, -1)
-  return { tiles, file, closed, changes, ...(await stated(dir, tiles.size)), checkpointText }
+  return { tiles, file, closed, changes, ...(await stated(dir, tiles.size, options.own)), checkpointText }
 }
 
 /** Tells each whole line until told to stop; returns where the last one ends, or undefined if it was stopped. */
@@ -113,11 +116,17 @@ async function cut(path: string, end: number): Promise<void> {
   }
 }
 
-/** What was stated of lines that are not here. Whoever can write here has the key beside it: the signature is for others. */
-async function stated(dir: string, size: number): Promise<{ missing: LineRange[]; pruned: number }> {
-  const note = await orMissing(readFile(statementPath(dir), 'utf8'), undefined)
-  const statement = note === undefined ? undefined : parseStatement(note.slice(0, note.lastIndexOf('\n\n') + 1))
-  if (statement === undefined) return { missing: [], pruned: 0 }
+/** What was stated of lines that are not here. Throws if another has: it would be signed anew, and lines that were taken away be excused. */
+async function stated(
+  dir: string,
+  size: number,
+  own: readonly Verifier[],
+): Promise<{ missing: LineRange[]; pruned: number }> {
+  const note = await orMissing(readFile(statementPath(dir)), undefined)
+  if (note === undefined) return { missing: [], pruned: 0 }
+  const statement = openStatement(note, own)
+  if ('fault' in statement)
+    throw new Error(`${statementPath(dir)} is none of this witness, nor of its formerKeys: ${statement.fault}`)
   // A crash may come between a statement and what it tells of.
   return { missing: statement.missing.filter(({ last }) => last < size), pruned: Math.min(statement.pruned, size) }
 }

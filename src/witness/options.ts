@@ -3,6 +3,7 @@ import { KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
+import { parseWitnessKey } from '../log/cosignature.ts'
 import { parseVkey } from '../log/note.ts'
 import type { Logger } from '../runtime.ts'
 import type { Authorize } from './guard.ts'
@@ -20,13 +21,15 @@ const token = z.string().refine((text) => text.length >= leastToken && !/\s/.tes
   error: `expected a token of at least ${leastToken} characters without spaces`,
 })
 
-const vkey = z.string().superRefine((text, context) => {
-  try {
-    parseVkey(text)
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: `expected a verifier key: ${reasonOf(error)}` })
-  }
-})
+const keyText = (parse: (text: string) => unknown, what: string) =>
+  z.string().superRefine((text, context) => {
+    try {
+      parse(text)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: `expected ${what}: ${reasonOf(error)}` })
+    }
+  })
+const vkey = keyText(parseVkey, 'a verifier key')
 
 const age = (maxAgeMs: number) => z.strictObject({ maxAgeMs: z.int().min(1).default(maxAgeMs) }).prefault({})
 
@@ -62,6 +65,11 @@ export const witnessSchema = z
         }),
       ])
       .optional(),
+    /**
+     * Verifier keys that this witness had before, as `ready()` gave them: what it has stated under them of lines that it does not hold
+     * counts further. @default none
+     */
+    formerKeys: z.array(keyText(parseWitnessKey, 'the verifier key of a witness')).default([]),
     /**
      * Who may send lines and read the roster: `authorization: Bearer <token>`. A token as text may do all; as an object it can be
      * bound to writers, and to reading.

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { basename, dirname, join, resolve } from 'node:path'
 import { systemClock } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
+import { parseWitnessKey } from '../log/cosignature.ts'
 import { claimInstance, type Instance } from '../log/instance.ts'
 import { parseOptions } from '../parse.ts'
 import { stderrLogger } from '../runtime.ts'
@@ -114,7 +115,8 @@ async function openWitness(config: WitnessConfig, reports: Reports, policy: KeyP
       onFault,
     })
     await roster.load()
-    const logs = new Logs(limits.openLogs, { mode, segment, cosigner, now: () => clock.now() })
+    const own = [cosigner.vkey, ...config.formerKeys].map((vkey) => parseWitnessKey(vkey).notes)
+    const logs = new Logs(limits.openLogs, { mode, segment, cosigner, own, now: () => clock.now() })
     const keeping = new Keeping(catalogue, logs, {
       maxBytes: config.maxBytes,
       retention: config.retention,

@@ -74,7 +74,7 @@ export class SentLog {
   signer: KeySigner
 
   constructor(
-    readonly url: string,
+    public url: string,
     readonly log: LogName = 'traffic',
     readonly writer = 'shop/host.0',
     readonly id = '00aa',
