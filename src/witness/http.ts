@@ -21,26 +21,41 @@ export interface HttpParts {
 
 export type Next = (error?: unknown) => void
 
+/** Requests that share a bound. */
+interface Lane {
+  active: number
+  readonly most: number
+}
+
 interface Route {
   readonly method: 'GET' | 'POST'
+  /** Whether a body is read of anybody. */
+  readonly open?: boolean
   readonly act: (request: IncomingMessage) => Promise<Answered>
 }
 
 /** Checkpoints are small: a proof has at most 63 hashes. */
 const mostNoteBytes = 65_536
+const strangersShare = 8
 
 export class Http {
-  private active = 0
+  private readonly admitted: Lane
+  /** Those that need no token have a small share of their own: slow ones of strangers keep no writer out. */
+  private readonly strangers: Lane
   private readonly routes: Readonly<Record<string, Route>> = {
     '/lines': { method: 'POST', act: (request) => this.send(request, 'lines') },
     '/leaves': { method: 'POST', act: (request) => this.send(request, 'leaves') },
     '/checkpoint': { method: 'POST', act: (request) => this.checkpoint(request) },
-    '/add-checkpoint': { method: 'POST', act: (request) => this.addCheckpoint(request) },
+    '/add-checkpoint': { method: 'POST', open: true, act: (request) => this.addCheckpoint(request) },
     '/roster': { method: 'GET', act: (request) => this.roster(request) },
     '/vkey': { method: 'GET', act: () => this.vkey() },
   }
 
-  constructor(private readonly parts: HttpParts) {}
+  constructor(private readonly parts: HttpParts) {
+    const { requests } = parts.limits
+    this.admitted = { active: 0, most: requests }
+    this.strangers = { active: 0, most: Math.ceil(requests / strangersShare) }
+  }
 
   /** Answers; what is none of its paths goes to `next`, where there is one. Never throws, never rejects. */
   async handle(request: IncomingMessage, response: ServerResponse, url: string, next?: Next): Promise<void> {
@@ -63,12 +78,13 @@ export class Http {
     if (route === undefined) throw new Refusal(404, 'no-such-path', 'a witness has no such path')
     if (request.method !== route.method && !(request.method === 'HEAD' && route.method === 'GET'))
       throw new Refusal(405, 'method', `expected ${route.method}`, { headers: { allow: route.method } })
-    if (this.active >= this.parts.limits.requests) throw busy('too many requests at once')
-    this.active++
+    const lane = route.open === true ? this.strangers : this.admitted
+    if (lane.active >= lane.most) throw busy('too many requests at once')
+    lane.active++
     try {
       return await route.act(request)
     } finally {
-      this.active--
+      lane.active--
     }
   }
 

@@ -127,7 +127,7 @@ export const witnessSchema = z
           .default(8 * 1024 ** 2),
         /** How long a body may take to come, ms. @default 30,000 */
         bodyMs: z.int().min(1).default(30_000),
-        /** Requests at once. @default 64 */
+        /** Requests at once; an eighth as many more of `/add-checkpoint`, which asks for no token. @default 64 */
         requests: z.int().min(1).default(64),
         /** Logs whose files are open at once. @default 256 */
         openLogs: z.int().min(1).default(256),

@@ -180,6 +180,26 @@ describe('what is hostile', () => {
     await once(socket, 'close')
   })
 
+  it('of strangers, however slow and many, keep no writer out', async () => {
+    const { url } = await startWitness({ dir: tempFolder(), limits: { requests: 16 } })
+    const { port } = new URL(url)
+    const slow = Array.from({ length: 20 }, () => {
+      const socket = connect(Number(port), '127.0.0.1').on('error', () => undefined)
+      onTestFinished(() => void socket.destroy())
+      socket.write('POST /add-checkpoint HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nx')
+      return new Promise<void>((resolve) => socket.once('data', () => resolve()))
+    })
+    // Two of them have the places that there are, and the others are turned away.
+    let turnedAway = 0
+    for (const one of slow) void one.then(() => turnedAway++)
+    await until(() => turnedAway === 18)
+    const log = new SentLog(url).make(8)
+    expect((await log.addCheckpoint(0, [], log.note())).status).toBe(503)
+    expect((await log.send()).status).toBe(200)
+    expect((await log.checkpoint()).status).toBe(200)
+    expect((await fetch(`${url}/vkey`)).status).toBe(200)
+  })
+
   it('is answered when the disk fails, and told once', async () => {
     const { url, dir, told, witness } = await startWitness({ dir: tempFolder() })
     const { writeFileSync } = await import('node:fs')
