@@ -20,7 +20,9 @@ export interface WriterFolder {
   /** The newest verifier key of the writer; undefined until its first checkpoint. */
   vkey: string | undefined
   readonly logs: Map<LogName, Origin>
-  /** The boot whose `audit.closed` has come. */
+  /** An `audit.closed` that has come, and that no checkpoint covers yet: the log it is in, and how many lines one must cover. */
+  closing: { readonly entry: Origin; readonly boot: string; readonly size: number } | undefined
+  /** The boot whose `audit.closed` was cosigned. */
   closedBoot: string | undefined
 }
 
@@ -114,6 +116,7 @@ export class Catalogue {
       dir,
       vkey: undefined,
       logs: new Map(),
+      closing: undefined,
       closedBoot: undefined,
     }
     all.push(folder)

@@ -121,7 +121,7 @@ export class Cosigning {
     // The last checkpoint of a key that hands over to another: whoever verifies the folder asks for it.
     if (log.changes.some(({ index, from }) => index < size && from.vkey === key.vkey))
       await keepHandover(logDir(entry), size, note, mode)
-    this.parts.roster.caughtUp(entry)
+    this.parts.roster.cosigned(entry)
     return { status: 200, body: line }
   }
 

@@ -194,11 +194,9 @@ function signOf({ log }: Origin, lines: readonly PostedLine[]): Sign {
     const id = event === undefined ? undefined : member(event, 'audit', 'boot_id')
     return typeof id === 'string' ? id : undefined
   }
-  const last = lines.findLast(({ event }) => event !== undefined)?.event
-  const end = lines.findLast(
-    ({ event }) => event !== undefined && member(event, 'event_name') === 'audit.closed',
-  )?.event
+  const last = boot(lines.findLast(({ event }) => event !== undefined)?.event)
+  const end = lines.findLast(({ event }) => event !== undefined && member(event, 'event_name') === 'audit.closed')
   // Only the last word counts: a boot that began after another one's end is what speaks now.
-  const closed = log === 'control' && end !== undefined && boot(end) === boot(last) ? boot(end) : undefined
-  return { boot: boot(last), closed }
+  const hasEnded = log === 'control' && end !== undefined && last !== undefined && boot(end.event) === last
+  return { boot: last, closed: hasEnded ? { boot: last, size: end.index + 1 } : undefined }
 }

@@ -6,7 +6,7 @@ import { member, parseLine } from '../log/envelope.ts'
 import { emptyRoot, fromHash } from '../log/merkle.ts'
 import { replaceFile } from '../log/replace-file.ts'
 import { orMissing } from '../log/segments.ts'
-import type { Catalogue, Origin, OriginState } from './catalogue.ts'
+import type { Catalogue, Origin, OriginState, WriterFolder } from './catalogue.ts'
 
 /** A log went over to another state. */
 export interface OriginChange {
@@ -54,8 +54,8 @@ export interface RosterOptions {
 export interface Sign {
   /** The boot that made the last line. */
   readonly boot?: string | undefined
-  /** The boot whose `audit.closed` is among the lines. */
-  readonly closed?: string | undefined
+  /** The boot whose `audit.closed` is among the lines, and how many lines there are up to it. */
+  readonly closed?: { readonly boot: string; readonly size: number } | undefined
 }
 
 const writeMs = 1000
@@ -99,8 +99,21 @@ export class RosterKeeper {
     entry.lastSeen = clock.now()
     const { folder } = entry
     this.heard.set(folder, clock.monoUs())
-    if (sign.closed !== undefined) folder.closedBoot = sign.closed
-    else if (sign.boot !== undefined && sign.boot !== folder.closedBoot) folder.closedBoot = undefined
+    if (sign.closed !== undefined) folder.closing = { entry, ...sign.closed }
+    else if (sign.boot !== undefined) {
+      if (sign.boot !== folder.closing?.boot) folder.closing = undefined
+      if (sign.boot !== folder.closedBoot) folder.closedBoot = undefined
+    }
+    this.settle(folder)
+  }
+
+  /** Whoever has a token can send a line that says so: it has ended once that line is signed. */
+  private settle(folder: WriterFolder): void {
+    const { closing } = folder
+    if (closing !== undefined && closing.entry.size >= closing.size) {
+      folder.closedBoot = closing.boot
+      folder.closing = undefined
+    }
     const closed = folder.closedBoot !== undefined
     for (const one of folder.logs.values()) {
       if (one.fault !== undefined) continue
@@ -123,10 +136,11 @@ export class RosterKeeper {
     return this.write()
   }
 
-  /** Its sender shows at least what was seen before. */
-  caughtUp(entry: Origin): void {
+  /** A checkpoint was cosigned: its sender shows at least what was seen before. */
+  cosigned(entry: Origin): void {
     if (entry.state === 'shrunk' && entry.fault === undefined) this.change(entry, 'open')
-    this.later()
+    if (entry.folder.closing === undefined) this.later()
+    else this.settle(entry.folder)
   }
 
   get(takes: (entry: Origin) => boolean = () => true): Roster {

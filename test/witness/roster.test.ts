@@ -84,8 +84,11 @@ describe('the roster', () => {
     await say(control!, 'b1')
     await say(control!, 'b1', 'audit.closed')
     await say(traffic!, 'b1')
-    clock.advance(10 * minute)
     const states = () => Object.values(witness.roster().origins).map(({ state }) => state)
+    // Anybody who may send could have sent that line.
+    expect(states()).toEqual(['open', 'open'])
+    expect((await control!.checkpoint()).status).toBe(200)
+    clock.advance(10 * minute)
     expect(states()).toEqual(['closed', 'closed'])
     // The next boot.
     await say(control!, 'b2', 'audit.opened')
@@ -104,6 +107,17 @@ describe('the roster', () => {
     ])
   })
 
+  it('does not take for an end what nobody has signed', async () => {
+    const clock = fakeClock()
+    const { url, witness } = await startWitness({ dir: tempFolder(), clock })
+    const control = new SentLog(url, 'control')
+    await say(control, 'b1')
+    expect((await control.checkpoint()).status).toBe(200)
+    await say(control, 'b1', 'audit.closed')
+    clock.advance(10 * minute)
+    expect(Object.values(witness.roster().origins).map(({ state }) => state)).toEqual(['silent'])
+  })
+
   it('outlives a restart, and a witness that was away blames nobody for it', async () => {
     const clock = fakeClock()
     const dir = tempFolder()
@@ -112,6 +126,7 @@ describe('the roster', () => {
     const speaks = new SentLog(first.url)
     await say(speaks, 'b1')
     await say(ended, 'b2', 'audit.closed')
+    expect((await ended.checkpoint()).status).toBe(200)
     const seen = first.witness.roster()
     await first.close()
     clock.advance(60 * minute)
