@@ -28,7 +28,7 @@ function balanced(options: Partial<BalancerOptions> = {}, redact: object = {}) {
   const ops = balancer.as({ id: 'test', type: 'user' })
   /** Every line, once all are delivered. */
   const lines = async (): Promise<string> => {
-    await balancer.close({ deadlineMs: 1000 })
+    await balancer.close({ deadlineMs: 60_000 })
     return kept.lines().join('\n')
   }
   return { balancer, ops, kept, lines }

@@ -48,7 +48,7 @@ for (const [version, fastify] of versions)
     for (const onError of ['answer', 'throw'] as const)
       it(`carry a WebSocket behind the hooks, where failures are for: ${onError}`, async () => {
         const { balancer, one } = recorded({ backends: [await echoes()] })
-        const options = version === 5 && onError === 'throw' ? { handlerTimeout: 50 } : {}
+        const options = version === 5 && onError === 'throw' ? { handlerTimeout: 60_000 } : {}
         const app = fastify(options as FastifyServerOptions)
         app.addHook('onRequest', async (_request, reply) => void reply.header('x-host', 'yes'))
         app.register(fastifyBalancer, {
@@ -169,7 +169,7 @@ for (const [version, fastify] of versions)
 
     it('are cut off where the balancer closes with the app, before Fastify gives up the hook', async () => {
       const { balancer, one } = recorded({ backends: [await switching()] })
-      const app = fastify({ pluginTimeout: 500 })
+      const app = fastify({ pluginTimeout: 5000 })
       app.register(fastifyBalancer, { balancer, prefix: '/api', closeBalancer: true })
       const client = await rawClient(await serveApp(app), handshake('/api/x'))
       await client.has('101')
@@ -180,8 +180,8 @@ for (const [version, fastify] of versions)
 
     it.each(['answer', 'throw'] as const)('outlive all times that Fastify has (for: %s)', async (onError) => {
       const { balancer, one } = recorded({ backends: [await switching()] })
-      const times = { connectionTimeout: 500, requestTimeout: 500, keepAliveTimeout: 500 }
-      const app = fastify({ ...times, ...(version === 5 ? { handlerTimeout: 500 } : {}) } as FastifyServerOptions)
+      const times = { connectionTimeout: 2000, requestTimeout: 2000, keepAliveTimeout: 2000 }
+      const app = fastify({ ...times, ...(version === 5 ? { handlerTimeout: 2000 } : {}) } as FastifyServerOptions)
       app.register(fastifyBalancer, { balancer, prefix: '/api', onError })
       const client = await rawClient(await serveApp(app), handshake('/api/x'))
       await client.has('101')

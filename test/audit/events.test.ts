@@ -85,7 +85,7 @@ it('a run that meets nearly everything: each line is strict canonical JSON', asy
   e.balancer.audit.record('app.order.paid', { n: 2 })
   e.balancer.audit.addSink(collect('late'))
   await until(() => kept.events('audit.gap').length > 0)
-  expect((await e.balancer.close({ deadlineMs: 1000 })).undelivered).toEqual({})
+  expect((await e.balancer.close({ deadlineMs: 60_000 })).undelivered).toEqual({})
   const names = expectLines(kept.lines())
   const absent = Object.keys(eventTable).filter((name) => !names.has(name))
   // These need a damaged or an overfull log, a witness, a person, or time: the tests of those meet them.

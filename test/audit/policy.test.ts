@@ -177,7 +177,7 @@ describe('what is recorded of a request', () => {
     expect(meta).toMatchObject({ lb: { level: 'metadata', decision: { strategy: 'in-order' } } })
     expect(meta!.http.request).toEqual({ body: { size: 0 }, method: 'GET' })
     expect(meta!.url).toEqual({ path: '/meta' })
-    await e.balancer.close({ deadlineMs: 1000 })
+    await e.balancer.close({ deadlineMs: 60_000 })
     expect(lines(kept, 'audit.closed')[0].log).toEqual({
       emitted: kept.lines().length,
       gaps: 0,
@@ -220,7 +220,7 @@ describe('what is recorded of a request', () => {
     expect([w.of('route.picked').length, w.of('route.released').length, w.of('access.denied').length]).toEqual([
       2, 2, 1,
     ])
-    await w.balancer.close({ deadlineMs: 1000 })
+    await w.balancer.close({ deadlineMs: 60_000 })
     expect(lines(kept, 'audit.closed')[0].log.skipped).toEqual({ 0: { 'route.picked': 1, 'route.released': 1 } })
   })
 

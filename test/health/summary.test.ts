@@ -203,7 +203,7 @@ it('with `each` every probe is told, before of the change that it makes, in word
   const backend = await answering((response) => response.writeHead(backend.seen.length > 1 ? 500 : 200).end())
   const w = watched({
     backends: [{ id: 'a', url: backend.url }],
-    health: { active: { intervalMs: 10, fall: 2 }, record: 'each' },
+    health: { active: { intervalMs: 10, timeoutMs: 600_000, fall: 2 }, record: 'each' },
   })
   await until(() => w.of('backend.health_changed').length === 2)
   const told = w.events.filter(({ event_name }) => event_name.startsWith('backend.')).slice(0, 5)

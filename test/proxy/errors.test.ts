@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { answering, httpBackend, refusing, saying, silent } from '../support/backends.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
 import { type Edge, edge } from '../support/edge.ts'
+import { fakeClock } from '../support/fake-clock.ts'
 import { rawClient, send } from '../support/raw-client.ts'
 import { selfSigned } from '../support/tls.ts'
 import { until } from '../support/until.ts'
@@ -142,10 +143,17 @@ describe('without a backend', () => {
 
   it('that has a connection to spare: 503 when the queue is full, 503 when its time is over', async () => {
     const busy = await httpBackend(() => undefined)
-    const { port, completed } = await edge([busy], { connections: { max: 1, queue: 1, queueTimeoutMs: 300 } })
+    const clock = fakeClock()
+    const { port, completed, completions } = await edge([busy], {
+      clock,
+      connections: { max: 1, queue: 1, queueTimeoutMs: 300 },
+    })
     const first = await rawClient(port, 'GET /1 HTTP/1.1\r\nHost: a\r\n\r\n')
     await until(() => busy.accepted() === 1)
-    const [second, third] = await Promise.all([send(port), send(port)])
+    const replies = [send(port), send(port)]
+    await until(() => completions().length === 1)
+    clock.advance(300)
+    const [second, third] = await Promise.all(replies)
     for (const reply of [second, third]) expect(reply).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
     first.socket.destroy()
     const events = await completed(3)

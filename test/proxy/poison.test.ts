@@ -67,7 +67,7 @@ describe('a response that other proxies fall over', () => {
         socket.write(Buffer.from(poisoned ? 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext' : text, 'latin1'))
         poisoned = true
       })
-      const { port, completed } = await edge([backend], { connections: { max: 1, queueTimeoutMs: 2000 } })
+      const { port, completed } = await edge([backend], { connections: { max: 1, queueTimeoutMs: 60_000 } })
       expect(await send(port)).toMatchObject({ status })
       expect(await send(port)).toMatchObject({ status: 200, body: 'next' })
       await completed(2)

@@ -9,6 +9,7 @@ import { verifyLog } from '../../src/log/verify.ts'
 import type { AnySink, Sink } from '../../src/sink.ts'
 import { fileSink, witnessSink } from '../../src/sinks/index.ts'
 import { tempFolder } from '../support/folder.ts'
+import { until } from '../support/until.ts'
 import { startWitness, type TestWitness, token } from '../support/witness.ts'
 
 const quiet = { warn: () => undefined, error: () => undefined }
@@ -23,9 +24,9 @@ function node(dir: string, url: string, more: Parameters<typeof witnessSink>[0] 
 const originsOf = ({ witness }: TestWitness) => Object.entries(witness.roster().origins)
 /** Both logs that always have lines are there, and cosigned. */
 const settled = (test: TestWitness) =>
-  expect
-    .poll(() => originsOf(test).filter(([, { size, lines }]) => size === lines && size > 0).length, { timeout: 20_000 })
-    .toBeGreaterThanOrEqual(2)
+  until(() => originsOf(test).filter(([, { size, lines }]) => size === lines && size > 0).length >= 2)
+/** For a close that is to leave nothing behind, however slow the disks of the node and of the witness are. */
+const patient = { deadlineMs: 600_000 }
 
 /** A log of which retention has deleted the first lines. */
 async function prunedLog() {
@@ -39,8 +40,8 @@ async function prunedLog() {
     alone.record('app.thing', { i, text: 'x'.repeat(900) })
     if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
   }
-  await expect.poll(() => pruned.length, { timeout: 10_000 }).toBeGreaterThan(0)
-  await alone.close()
+  await until(() => pruned.length > 0)
+  await alone.close(patient)
   return { dir, small }
 }
 
@@ -66,7 +67,7 @@ describe('witnessSink', () => {
     for (let i = 0; i < 700; i++) audit.record('app.thing', { i })
     audit.record('access.denied', { rule: 'login' })
     await settled(test)
-    await audit.close()
+    await audit.close(patient)
     expect(originsOf(test).map(([, { state }]) => state)).toEqual(['closed', 'closed', 'closed'])
     // Its folder is that of the node, byte for byte.
     for (const log of ['traffic', 'security', 'control']) {
@@ -95,14 +96,14 @@ describe('witnessSink', () => {
     for (let i = 0; i < 50; i++) one.audit.record('app.thing', { i })
     await one.audit.ready()
     await settled(first)
-    await one.audit.close()
+    await one.audit.close(patient)
     await first.close()
     rmSync(lost, { recursive: true })
     const second = await startWitness({ dir: tempFolder() })
     const two = node(dir, second.url)
     for (let i = 0; i < 50; i++) two.audit.record('app.thing', { i })
-    await expect.poll(() => originsOf(second).find(([origin]) => origin.includes('/traffic/'))?.[1].lines).toBe(100)
-    await two.audit.close()
+    await until(() => originsOf(second).find(([origin]) => origin.includes('/traffic/'))?.[1].lines === 100)
+    await two.audit.close(patient)
     expect(await verifyLog(second.dir)).toMatchObject({ ok: true })
     expect(await verifyLog(dir, { roster: JSON.stringify(second.witness.roster()) })).toMatchObject({ ok: true })
   })
@@ -114,12 +115,12 @@ describe('witnessSink', () => {
     const one = node(dir, test.url)
     await one.audit.ready()
     for (let i = 0; i < 20; i++) one.audit.record('app.thing', { i })
-    await one.audit.close()
+    await one.audit.close(patient)
     cpSync(dir, before, { recursive: true })
     const two = node(dir, test.url)
     await two.audit.ready()
     for (let i = 0; i < 20; i++) two.audit.record('app.thing', { secret: i })
-    await two.audit.close()
+    await two.audit.close(patient)
     rmSync(dir, { recursive: true })
     cpSync(before, dir, { recursive: true })
     const roster = JSON.stringify(test.witness.roster())
@@ -133,8 +134,8 @@ describe('witnessSink', () => {
     three.audit.on('audit.sink_changed', (event) => failing.push(event))
     await three.audit.ready()
     three.audit.record('app.thing', { other: true })
-    await expect.poll(() => test.changes.filter(({ to }) => to === 'shrunk').length).toBeGreaterThan(0)
-    await expect.poll(() => failing.map(({ log }) => log.to)).toEqual(['failing'])
+    await until(() => test.changes.some(({ to }) => to === 'shrunk') && failing.length > 0)
+    expect(failing.map(({ log }) => log.to)).toEqual(['failing'])
     expect(failing[0]!.log.last_error).toContain('is another one than before')
     await three.audit.close({ deadlineMs: 200 })
     expect(await verifyLog(test.dir)).toMatchObject({ ok: true })
@@ -146,7 +147,7 @@ describe('witnessSink', () => {
     const { audit } = node(dir, test.url, {}, [fileSink(small)])
     await audit.ready()
     await settled(test)
-    await audit.close()
+    await audit.close(patient)
     await expectMissing(test, dir)
   }, 60_000)
 
@@ -158,7 +159,7 @@ describe('witnessSink', () => {
       await audit.ready()
       audit.record('app.thing', { round })
       await settled(test)
-      await audit.close()
+      await audit.close(patient)
       await expectMissing(test, dir)
     }
   }, 60_000)
@@ -170,7 +171,7 @@ describe('witnessSink', () => {
     await audit.ready()
     for (let i = 0; i < 300; i++) audit.record('app.thing', { i })
     await settled(test)
-    await audit.close()
+    await audit.close(patient)
     expect(await verifyLog(test.dir)).toMatchObject({ ok: true })
   })
 
@@ -187,7 +188,7 @@ describe('witnessSink', () => {
     for (let i = 0; i < 500; i++) audit.record('app.thing', { i, text: 'x'.repeat(500) })
     away = false
     await settled(test)
-    await audit.close()
+    await audit.close(patient)
     const report = await verifyLog(test.dir)
     expect(report).toMatchObject({ ok: true })
     expect(report.instances[0]!.logs.reduce((sum, { missing }) => sum + missing, 0)).toBeGreaterThan(100)
@@ -202,23 +203,21 @@ describe('witnessSink', () => {
     await settled(test)
     const first = readFileSync(join(dir, 'host.0', 'vkey'), 'utf8')
     await one.audit.rotateKey()
-    await one.audit.close()
+    await one.audit.close(patient)
     // Others that the witness does not see at once.
     for (let i = 0; i < 2; i++) {
       const alone = createAudit({ service: 'shop', sinks: [fileSink({ dir, instance: 'host.0' })], logger: quiet })
       await alone.ready()
       await alone.rotateKey()
-      await alone.close()
+      await alone.close(patient)
     }
     const last = readFileSync(join(dir, 'host.0', 'vkey'), 'utf8')
     const two = node(dir, test.url)
     await two.audit.ready()
     two.audit.record('app.thing', {})
     two.audit.record('access.denied', { rule: 'login' })
-    await expect
-      .poll(() => originsOf(test).filter(([, { vkey }]) => `${vkey}\n` === last).length, { timeout: 20_000 })
-      .toBe(3)
-    await two.audit.close()
+    await until(() => originsOf(test).filter(([, { vkey }]) => `${vkey}\n` === last).length === 3)
+    await two.audit.close(patient)
     expect(first).not.toBe(last)
     expect(await verifyLog(test.dir, { vkey: `${first}${test.vkey}` })).toMatchObject({ ok: true, authenticated: true })
   })
@@ -229,7 +228,7 @@ describe('witnessSink', () => {
     const failing: string[] = []
     audit.on('audit.sink_changed', ({ log }) => failing.push(String(log.last_error)))
     await audit.ready()
-    await expect.poll(() => failing.length).toBe(1)
+    await until(() => failing.length === 1)
     expect(failing[0]).toContain('did not cosign')
     expect(sink.cosigned.size).toBe(0)
     await audit.close({ deadlineMs: 100 })

@@ -84,7 +84,8 @@ export async function openLog(
       return next[log] - 1
     },
     async close() {
-      const closed = await sink.close(5000)
+      // As long as it takes: a log that closes before its disk has answered keeps its lock.
+      const closed = await sink.close(600_000)
       await sink.release()
       return closed
     },

@@ -7,6 +7,6 @@ import { keepsTheContract } from '../contracts/transport.ts'
 import { http2Backend, httpBackend } from '../support/backends.ts'
 
 keepsTheContract('direct', directTransport, httpBackend, { keepsCase: true, guardsAll: true })
-keepsTheContract('undici', undiciTransport, httpBackend, { keepsCase: true, guardsAll: false })
+keepsTheContract('undici', undiciTransport, httpBackend, { keepsCase: true, guardsAll: false, ownTimers: true })
 keepsTheContract('http', httpTransport, httpBackend, { keepsCase: true, guardsAll: true })
 keepsTheContract('http2', http2Transport, http2Backend, { keepsCase: false, guardsAll: true })

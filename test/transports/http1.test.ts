@@ -7,6 +7,7 @@ import { httpTransport } from '../../src/transports/http.ts'
 import { undiciTransport } from '../../src/transports/undici.ts'
 import { type Asked, attempt, transportOf } from '../support/attempt.ts'
 import { halfResponses, type RawBackend, rawBackend, saying } from '../support/backends.ts'
+import { fakeClock } from '../support/fake-clock.ts'
 import { namesOf } from '../support/raw-client.ts'
 import { until } from '../support/until.ts'
 
@@ -253,7 +254,8 @@ describe.each([
 
   it('and turns out to be closed fails what may not be repeated', async () => {
     const backend = await closing()
-    const transport = transportOf(make)
+    // Within the time for which it takes a connection that was used.
+    const transport = transportOf(make, { clock: fakeClock() })
     await attempt(transport, backend.url).over()
     const told = await attempt(transport, backend.url, { method: 'POST', repeatable: false }).over()
     expect(told).toMatchObject({ failure: { result: 'backend-reset', sent: true }, connected: { reused: true } })

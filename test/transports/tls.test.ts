@@ -210,7 +210,7 @@ describe('a backend that asks who we are', () => {
 })
 
 describe('probes', () => {
-  const probing = { active: { intervalMs: 10, fall: 1, rise: 1 } } as const
+  const probing = { active: { intervalMs: 10, timeoutMs: 600_000, fall: 1, rise: 1 } } as const
 
   it.each([
     ['http', {}],

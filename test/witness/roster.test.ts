@@ -1,10 +1,12 @@
 // The roster: who speaks, who has ended, who fell silent, who shrank.
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { fakeClock } from '../support/fake-clock.ts'
 import { tempFolder } from '../support/folder.ts'
 import { newSigner } from '../support/hand-log.ts'
+import { until } from '../support/until.ts'
 import { post, SentLog, startWitness, token } from '../support/witness.ts'
 
 const minute = 60_000
@@ -40,7 +42,10 @@ describe('the roster', () => {
       },
     })
     clock.advance(1000)
-    await expect.poll(() => JSON.parse(readFileSync(join(dir, 'roster.json'), 'utf8'))).toEqual(roster)
+    await until(() => {
+      const file = join(dir, 'roster.json')
+      return existsSync(file) && isDeepStrictEqual(JSON.parse(readFileSync(file, 'utf8')), roster)
+    })
   })
 
   it('names who fell silent, once, and who speaks again', async () => {
@@ -165,7 +170,7 @@ describe('the roster', () => {
     })
     const log = new SentLog(test.url).make(1)
     expect((await log.send()).status).toBe(200)
-    await expect.poll(() => test.told.length).toBe(2)
+    await until(() => test.told.length === 2)
     const heard: unknown[] = []
     const listener = (change: unknown) => heard.push(change)
     test.witness.on('origin', listener)
