@@ -1,11 +1,11 @@
 // `auditlb query`: the events of a folder that match.
 import { canonical, type Json } from '../canonical.ts'
-import { BalancerError, reasonOf } from '../errors.ts'
+import { reasonOf } from '../errors.ts'
 import { type LoggedEvent, member } from '../log/envelope.ts'
 import { queryLog } from '../log/query.ts'
-import { summary } from '../log/summary.ts'
+import { printable, summary } from '../log/summary.ts'
 import { readArgs, wholeNumber } from './args.ts'
-import type { Verb } from './verb.ts'
+import type { ExitCode, Verb } from './verb.ts'
 
 const texts = [
   'type',
@@ -46,7 +46,8 @@ the log was being opened. The logs are merged by time.
   --json          each event as a line of JSON, as it was recorded
 
 Exit codes: 0, also if nothing matches; 2 unusable arguments or input, such as the name of an event that
-there is none of (those that begin with app. are free).
+there is none of (those that begin with app. are free), or a line that cannot be printed: it is named on
+stderr, and the others are printed.
 `,
   async run(args, terminal) {
     const { dir, values, flags } = readArgs(args, {
@@ -58,21 +59,24 @@ there is none of (those that begin with app. are free).
     if (values['request-id'] !== undefined) filters.requestId = values['request-id']
     if (values.revision !== undefined) filters.revision = wholeNumber('--revision', values.revision)
     if (values.limit !== undefined) filters.limit = wholeNumber('--limit', values.limit)
+    let code: ExitCode = 0
     for await (const event of queryLog(dir, filters)) {
-      const line = format(event, flags.has('json'))
-      if (!(await terminal.out(`${line}\n`))) break
+      const { line, fault } = format(event, flags.has('json'))
+      if (fault !== undefined) {
+        code = 2
+        await terminal.err(`auditlb: ${fault}\n`)
+      } else if (!(await terminal.out(`${line}\n`))) break
     }
-    return 0
+    return code
   },
 }
 
 // A number that JSON can write and no line may hold, such as 1e999, or more depth than a call stack has.
-function format(event: LoggedEvent, json: boolean): string {
+function format(event: LoggedEvent, json: boolean): { readonly line?: string; readonly fault?: string } {
   try {
-    return json ? canonical(event as Json) : summary(event)
+    return { line: json ? canonical(event as Json) : summary(event) }
   } catch (error) {
     const [origin, index] = [member(event, 'audit', 'origin'), member(event, 'audit', 'index')]
-    const fact = `line ${String(index)} of ${String(origin)} cannot be printed: ${reasonOf(error)}`
-    throw new BalancerError('log-invalid', fact, { cause: error })
+    return { fault: printable(`line ${String(index)} of ${String(origin)} cannot be printed: ${reasonOf(error)}`) }
   }
 }

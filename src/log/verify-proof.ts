@@ -7,6 +7,7 @@ import { leafHash } from './merkle.ts'
 import { openNote, textOfNote, type Verifier } from './note.ts'
 import { verifyInclusion } from './proof.ts'
 import { parseProof } from './proof-file.ts'
+import { saysJust } from './same-json.ts'
 import { parseGiven } from './verify-keys.ts'
 
 export interface VerifyProofOptions {
@@ -66,14 +67,14 @@ function signatureFault(note: string, origin: string, keys: readonly Verifier[] 
   return `the checkpoint is not valid: ${opened.fault}`
 }
 
-/** The line as it stands, without its line end, and in canonical form. */
+/** The line as it stands, without its line end, and in canonical form, unless that would leave out some of what it shows. */
 function formsOf(line: string | Uint8Array): Buffer[] {
   const bytes = Buffer.from(line as Uint8Array)
   const text = bytes.toString('utf8')
   const event = parseLine(text)
   const end = text.endsWith('\r\n') ? 2 : text.endsWith('\n') ? 1 : 0
   const forms = [bytes.subarray(0, bytes.length - end)]
-  if (event !== undefined) forms.push(Buffer.from(canonicalOf(event as Json)))
+  if (event !== undefined && saysJust(text, event)) forms.push(Buffer.from(canonicalOf(event as Json)))
   return forms
 }
 

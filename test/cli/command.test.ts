@@ -130,12 +130,17 @@ describe('query', () => {
   it.each([
     ['a number that no line may hold', '1e999'],
     ['more depth than can be printed', `${'['.repeat(30_000)}${']'.repeat(30_000)}`],
-  ])('--json refuses a line with %s', async (_, value) => {
+  ])('--json names a line with %s, and prints the others', async (_, value) => {
     const dir = await folder()
     const path = join(dir, 'a/traffic/segments/0000000000000000.jsonl')
+    const { code: before, out: all } = await auditlb('query', dir, '--json')
+    expect(before).toBe(0)
     writeFileSync(path, readFileSync(path, 'utf8').replace('"index":1', `"index":1,"x":${value}`))
-    const { code, err } = await auditlb('query', dir, '--json')
+    const { code, out, err } = await auditlb('query', dir, '--json')
     expect(code).toBe(2)
+    expect(out.split('\n')).toEqual(
+      all.split('\n').filter((line) => !line.includes('"index":1,"origin":"shop/a/traffic')),
+    )
     expect(err).toMatch(/line 1 of shop\/a\/traffic\/[0-9a-f]+ cannot be printed/)
   })
 

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { signNote } from '../../src/log/note.ts'
 import { proveLine } from '../../src/log/prove.ts'
+import { saysJust } from '../../src/log/same-json.ts'
 import { verifyProof } from '../../src/log/verify-proof.ts'
 import { HandLog, newSigner } from '../support/hand-log.ts'
 
@@ -76,6 +77,39 @@ describe('a proof', () => {
       expect(verifyProof(text, { vkey, line })).toMatchObject({ ok: false, fault })
     }
     expect(verifyProof(text, { vkey, line: '{"x":1e999}' })).toMatchObject({ ok: false, fault })
+  })
+
+  it('does not hold of a copy that shows other readers something else', async () => {
+    const line = log.lines[3]!
+    const text = await proveLine(dir, log.origin, 3)
+    const [index, name] = ['"index":3', '"event_name":"request.completed"']
+    expect(line).toContain(index)
+    expect(line).toContain(name)
+    // The last of two keys counts for JavaScript, the first for others; and a decimal may have more places than a double.
+    for (const copy of [
+      line.replace(name, `"event_name":"access.denied",${name}`),
+      line.replace(name, `"event\\u005fname":"access.denied",${name}`),
+      line.replace(index, `"index":4,${index}`),
+      line.replace(index, '"index":3.0000000000000000001'),
+    ]) {
+      expect(JSON.parse(copy)).toEqual(JSON.parse(line))
+      expect(verifyProof(text, { vkey, line: copy })).toMatchObject({ ok: false })
+    }
+    for (const same of ['3.0', '3e0', '0.3E+1', '30e-1'])
+      expect(verifyProof(text, { vkey, line: line.replace(index, `"index":${same}`) })).toMatchObject({
+        ok: true,
+        line,
+      })
+  })
+
+  it('takes what is written of any value for that value', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.integer({ min: 0, max: 4 }), (event, indent) => {
+        const text = JSON.stringify(event, undefined, indent)
+        expect(saysJust(text, JSON.parse(text))).toBe(true)
+        expect(saysJust(text.replace('{', '{"a":1,"a":1,'), JSON.parse(text))).toBe(false)
+      }),
+    )
   })
 
   it('does not hold of a line that says that it stands elsewhere', async () => {
