@@ -23,11 +23,7 @@ export function member(event: LoggedEvent, ...keys: string[]): unknown {
   return value
 }
 
-/** What is wrong with a line at this place of this log; undefined if nothing is. An origin that is not known is not compared. */
-export const envelopeFault = (line: string, origin: string | undefined, index: number): string | undefined =>
-  placeFault(parseLine(line), origin, index)
-
-/** The same of a line that was parsed. */
+/** What is wrong with the event of a line at this place of this log; undefined if nothing is. An origin that is not known is not compared. */
 export function placeFault(
   event: LoggedEvent | undefined,
   origin: string | undefined,

@@ -57,6 +57,22 @@ it('moves a torn line aside, byte for byte', async () => {
   expect(readFileSync(`${segment(dir)}.torn-1`, 'utf8')).toBe('\0\0\0')
 })
 
+it.each([
+  ['has a key twice', (line: string) => line.replace('{', '{"app":{"by":"mallory"},"app":{"by":"alice"},')],
+  ['is not in canonical form', (line: string) => line.replace(':', ': ')],
+  ['holds a number that is none', (line: string) => line.replace('"event_name"', '"aux":1e999,"event_name"')],
+  [
+    'is longer than any that a writer makes',
+    (line: string) => line.replace('"event_name":"', `$&${'x'.repeat(70_000)}`),
+  ],
+])('does not sign a line that %s', async (_, change) => {
+  const { dir, origin } = await closedLog()
+  appendFileSync(segment(dir), `${lineAt(origin, 300)}\n${change(lineAt(origin, 301))}\n`)
+  const { next, notices } = await reopen(dir)
+  expect(next).toBe(301)
+  expect(notices[0]?.facts).toMatchObject({ unsigned_lines: 1, torn_file: '0000000000000000.jsonl.torn-0' })
+})
+
 it('keeps whole lines that are not signed, up to the first that is not valid', async () => {
   const { dir, origin } = await closedLog()
   appendFileSync(segment(dir), `${lineAt(origin, 300)}\n${lineAt(origin, 301)}\n${lineAt(origin, 301)}\n`)
