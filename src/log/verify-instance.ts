@@ -6,9 +6,10 @@ import type { InstanceFolder } from './folder.ts'
 import type { LogProblem, LogReport } from './log-report.ts'
 import type { Verifier } from './note.ts'
 import type { Pins } from './pins.ts'
+import type { Signers } from './verify-checkpoint.ts'
 import { readKeys } from './verify-keys.ts'
-import { type Signers, verifyOneLog } from './verify-log.ts'
-import { readStatement, type Stated, witnessKeys } from './witness-copy.ts'
+import { verifyOneLog } from './verify-log.ts'
+import { readStatement, type Stated, witnessesOf } from './witness-copy.ts'
 
 /** A log that its writer has set aside, because signed lines were missing or altered. */
 export interface AsideReport {
@@ -41,7 +42,7 @@ export async function verifyInstance(folder: InstanceFolder, given: Given): Prom
   const { name, dir, root } = folder
   // A folder that was asked for by itself may be a copy of another name.
   const instance = root ? undefined : folder.instance
-  const witnesses = await witnessKeys(dir, given.witnesses)
+  const witnesses = await witnessesOf(dir, given.witnesses, given.pins.none)
   const stated = new Map<LogName, Stated>()
   for (const { log, dir: logDir } of folder.logs) {
     const found = await readStatement(logDir, witnesses)

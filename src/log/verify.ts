@@ -24,7 +24,7 @@ export interface VerifyOptions {
 export interface VerifyReport {
   /** Whether there is no problem. */
   readonly ok: boolean
-  /** Whether keys from outside were given, and every signature is by one of them, or by one that they led to. */
+  /** Whether keys from outside were given, and each log is signed by one of them, or by one that they led to. */
   readonly authenticated: boolean
   readonly instances: readonly InstanceReport[]
   /** What is wrong with the folder as a whole. */
@@ -59,8 +59,12 @@ export async function verifyLog(dir: string, options: VerifyOptions = {}): Promi
   const ok =
     problems.length === 0 &&
     instances.every((one) => one.problems.length === 0 && one.logs.every((log) => log.problemCount === 0))
-  return { ok, authenticated: ok && keys !== undefined, instances, problems, elsewhere }
+  return { ok, authenticated: ok && keys !== undefined && isSigned(instances), instances, problems, elsewhere }
 }
+
+/** Whether the signature of a writer was checked of each log. */
+const isSigned = (instances: readonly InstanceReport[]): boolean =>
+  instances.length > 0 && instances.every(({ logs }) => logs.every(({ signedBy }) => signedBy !== undefined))
 
 /** The name of the folder, and that by which it signs: a folder that was asked for by itself may have another one. */
 const namesOf = ({ instance, logs }: InstanceReport): (string | undefined)[] => [
