@@ -45,8 +45,8 @@ the log was being opened. The logs are merged by time.
   --limit N       at most so many
   --json          each event as a line of JSON, as it was recorded
 
-Exit codes: 0, also if nothing matches; 2 unusable arguments or input, such as the name of an event that
-there is none of (those that begin with app. are free).
+Exit codes: 0, also if nothing matches; 2 unusable arguments or input, such as an instance that cannot be read, or the name
+of an event that there is none of (those that begin with app. are free).
 `,
   async run(args, terminal) {
     const { dir, values, flags } = readArgs(args, {

@@ -44,13 +44,18 @@ export class Pins {
     return pins ?? []
   }
 
-  /** The origins that nobody has asked for: what is wrong with that, and those of instances that are not here. `present`: those that are. */
-  absent(present: ReadonlySet<string | undefined>): Absent {
+  /**
+   * The origins that nobody has asked for: what is wrong with that, and those of instances that are not here. `present`: those that are, as
+   * `<service>/<instance>`, or as `<instance>` where the service is not known.
+   */
+  absent(present: ReadonlySet<string>): Absent {
     const [facts, elsewhere]: [string[], string[]] = [[], []]
     for (const [origin, pins] of this.byOrigin) {
       if (this.met.has(origin)) continue
       // Where there is nothing at all, nothing is left that could be another's.
-      const must = present.size === 0 || present.has(instanceOf(origin)) ? pins[0] : pins.find((pin) => pin.must)
+      const writer = instanceOf(origin)
+      const isHere = present.size === 0 || present.has(writer) || present.has(writer.slice(writer.indexOf('/') + 1))
+      const must = isHere ? pins[0] : pins.find((pin) => pin.must)
       if (must === undefined) elsewhere.push(origin)
       else facts.push(`${must.by} has seen ${origin}, and there is no such log: it was replaced or lost`)
     }
@@ -63,8 +68,8 @@ export interface Absent {
   readonly elsewhere: readonly string[]
 }
 
-/** `<instance>` of `<service>/<instance>/<log>/<id>`. */
-export const instanceOf = (origin: string): string | undefined => origin.split('/').at(-3)
+/** `<service>/<instance>` of `<service>/<instance>/<log>/<id>`. */
+export const instanceOf = (origin: string): string => origin.split('/').slice(0, -2).join('/')
 
 const invalid = (what: string, fact: string): BalancerError => new BalancerError('log-invalid', `${what}: ${fact}`)
 

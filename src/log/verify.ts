@@ -44,8 +44,10 @@ export async function verifyLog(dir: string, options: VerifyOptions = {}): Promi
   const used = new Set<string>()
   const instances: InstanceReport[] = []
   const problems: LogProblem[] = []
-  const folders = await lookForInstances(dir)
-  if (folders.length === 0 && pins.none && options.vkey === undefined) throw holdsNone(dir)
+  const { instances: folders, unreadable } = await lookForInstances(dir)
+  const isGiven = !pins.none || options.vkey !== undefined
+  if (folders.length === 0 && unreadable.length === 0 && !isGiven) throw holdsNone(dir)
+  for (const { path: file, fact } of unreadable) problems.push({ file, fact })
   for (const folder of folders) instances.push(await verifyInstance(folder, { keys, witnesses, pins, used }))
   if (folders[0]?.root && folders.length > 1) {
     problems.push({ file: dir, fact: 'it is the folder of an instance, and holds folders of others' })
@@ -66,8 +68,8 @@ export async function verifyLog(dir: string, options: VerifyOptions = {}): Promi
 const isSigned = (instances: readonly InstanceReport[]): boolean =>
   instances.length > 0 && instances.every(({ logs }) => logs.every(({ signedBy }) => signedBy !== undefined))
 
-/** The name of the folder, and that by which it signs: a folder that was asked for by itself may have another one. */
-const namesOf = ({ instance, logs }: InstanceReport): (string | undefined)[] => [
-  instance,
-  ...logs.map(({ origin }) => (origin === undefined ? undefined : instanceOf(origin))),
-]
+/** The writers by whom an instance is signed; where nothing tells, the name of its folder. */
+function namesOf({ instance, logs, aside }: InstanceReport): string[] {
+  const origins = [...logs, ...aside.map(({ report }) => report)].flatMap(({ origin }) => origin ?? [])
+  return origins.length > 0 ? origins.map(instanceOf) : [instance.replace(/~\d+$/, '')]
+}
