@@ -14,6 +14,8 @@ export interface Signers {
   renew(): Promise<readonly Verifier[]>
   /** The instance that the key must be of; any if it is not known. */
   readonly instance: string | undefined
+  /** The service that it must be of, in the same way. */
+  readonly service: string | undefined
   /** Text of those of the keys that signed a log. Written by verifyOneLog. */
   readonly used: Set<string>
 }
@@ -54,7 +56,7 @@ export function lastSigned(opened: Opened | undefined, kept: readonly KeptNote[]
 export async function openCheckpoint(
   dir: string,
   note: Buffer,
-  { keys, renew, instance, used }: Signers,
+  { keys, renew, instance, service, used }: Signers,
   report: LogReport,
 ): Promise<Opened | undefined> {
   const file = checkpointPath(dir)
@@ -74,8 +76,13 @@ export async function openCheckpoint(
     report.add({ file, fact: `the checkpoint is not one of ${signedBy}/${report.log}` })
     return undefined
   }
-  if (instance !== undefined && signedBy.slice(signedBy.indexOf('/') + 1) !== instance) {
-    report.add({ file, fact: `the checkpoint is one of ${signedBy}, in the folder of ${instance}` })
+  const slash = signedBy.indexOf('/')
+  const expected = [
+    { found: signedBy.slice(slash + 1), of: instance },
+    { found: signedBy.slice(0, slash), of: service },
+  ].find(({ found, of }) => (of ?? found) !== found)
+  if (expected !== undefined) {
+    report.add({ file, fact: `the checkpoint is one of ${signedBy}, in the folder of ${expected.of}` })
     return undefined
   }
   return { checkpoint, signer: verifier }

@@ -1,4 +1,5 @@
 // Verifies an audit folder: all instances in it, and all logs of each.
+import { join } from 'node:path'
 import { holdsNone, lookForInstances } from './folder.ts'
 import type { LogProblem } from './log-report.ts'
 import { instanceOf, Pins } from './pins.ts'
@@ -56,6 +57,7 @@ export async function verifyLog(dir: string, options: VerifyOptions = {}): Promi
     const named = `${name}+${id.toString('hex')}`
     if (!used.has(vkey)) problems.push({ file: dir, fact: `the given key ${named} has signed nothing in it` })
   }
+  problems.push(...doubles(instances))
   const { facts, elsewhere } = pins.absent(new Set(instances.flatMap(namesOf)))
   problems.push(...facts.map((fact) => ({ file: dir, fact })))
   const ok =
@@ -72,4 +74,17 @@ const isSigned = (instances: readonly InstanceReport[]): boolean =>
 function namesOf({ instance, logs, aside }: InstanceReport): string[] {
   const origins = [...logs, ...aside.map(({ report }) => report)].flatMap(({ origin }) => origin ?? [])
   return origins.length > 0 ? origins.map(instanceOf) : [instance.replace(/~\d+$/, '')]
+}
+
+/** Logs of one origin: one of them is a copy, or somebody has moved folders about. */
+function doubles(instances: readonly InstanceReport[]): LogProblem[] {
+  const found = new Map<string, string>()
+  return instances.flatMap(({ dir, logs }) =>
+    logs.flatMap(({ log, origin }) => {
+      const file = join(dir, log)
+      const other = origin === undefined ? undefined : found.get(origin)
+      if (origin !== undefined && other === undefined) found.set(origin, file)
+      return other === undefined ? [] : [{ file, fact: `it is the log ${origin}, and so is ${other}` }]
+    }),
+  )
 }
