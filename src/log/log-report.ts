@@ -1,6 +1,7 @@
 // What verification finds out about one log.
 import type { LogName } from '../sink.ts'
 import { type LoggedEvent, member } from './envelope.ts'
+import { UnusableFile } from './regular-file.ts'
 
 /** One thing that is wrong. */
 export interface LogProblem {
@@ -73,8 +74,14 @@ export class LogReport {
 
   /** Adds what the system says of a file or folder. Throws any other error. */
   addUnreadable(file: string, error: unknown): void {
-    if (!(error instanceof Error && 'code' in error && 'syscall' in error)) throw error
-    const { code, path = file } = error as NodeJS.ErrnoException
-    this.add({ file: path, fact: `it cannot be read: ${code}` })
+    this.add(unreadable(file, error))
   }
+}
+
+/** What the system says of a file or folder, as a problem. Throws any other error. */
+export function unreadable(file: string, error: unknown): LogProblem {
+  if (error instanceof UnusableFile) return { file: error.path, fact: `it cannot be read: ${error.fact}` }
+  if (!(error instanceof Error && 'code' in error && 'syscall' in error)) throw error
+  const { code, path = file } = error as NodeJS.ErrnoException
+  return { file: path, fact: `it cannot be read: ${code}` }
 }

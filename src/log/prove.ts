@@ -1,5 +1,4 @@
 // Proves one line of a folder to somebody who has not the folder.
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BalancerError } from '../errors.ts'
 import { type Checkpoint, parseCheckpoint } from './checkpoint.ts'
@@ -11,6 +10,7 @@ import { leafHash } from './merkle.ts'
 import { textOfNote } from './note.ts'
 import { verifyInclusion } from './proof.ts'
 import { formatProof } from './proof-file.ts'
+import { readRegular } from './regular-file.ts'
 import { listSegments, orMissing } from './segments.ts'
 
 interface FoundLog {
@@ -50,7 +50,7 @@ async function findLog(dir: string, origin: string): Promise<FoundLog> {
   for (const instance of instances) {
     const dirs = [...instance.logs.map((log) => log.dir), ...instance.aside.map((name) => join(instance.dir, name))]
     for (const logDir of dirs) {
-      const note = await orMissing(readFile(checkpointPath(logDir), 'utf8'), undefined)
+      const note = (await orMissing(readRegular(checkpointPath(logDir)), undefined))?.toString('utf8')
       const checkpoint = parseCheckpoint(textOfNote(note ?? '') ?? '')
       if (checkpoint === undefined) continue
       if (checkpoint.origin === origin) return { dir: logDir, note: note!, checkpoint }

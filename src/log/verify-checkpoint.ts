@@ -1,10 +1,10 @@
 // The checkpoint of a log: what its writer has signed last, and whether it is one of this log.
-import { readFile } from 'node:fs/promises'
 import { type Checkpoint, parseCheckpoint } from './checkpoint.ts'
 import { checkpointPath } from './checkpoint-file.ts'
 import type { KeptNote } from './kept-notes.ts'
 import type { LogReport } from './log-report.ts'
 import { openNote, type Verifier } from './note.ts'
+import { readRegular } from './regular-file.ts'
 import { listSegments, orMissing, type Segment } from './segments.ts'
 
 /** Who may have signed a log. */
@@ -31,7 +31,7 @@ export async function look(dir: string, report: LogReport): Promise<{ note: Buff
   for (let looks = 1; ; looks++) {
     const before = await listSegments(dir)
     const path = checkpointPath(dir)
-    const note = await orMissing(readFile(path), undefined).catch((error: unknown) => {
+    const note = await orMissing(readRegular(path), undefined).catch((error: unknown) => {
       report.addUnreadable(path, error)
       return Buffer.alloc(0)
     })

@@ -54,7 +54,7 @@ export async function verifyInstance(folder: InstanceFolder, given: Given): Prom
   const of = { instance: root ? undefined : folder.instance, service: isCopy ? folder.service : undefined }
   const logs = await verifyLogs(join(dir, 'vkey'), logDirs, names, of, given, stated)
   const aside: AsideReport[] = []
-  const problems: LogProblem[] = []
+  const problems: LogProblem[] = witnesses.problem === undefined ? [] : [witnesses.problem]
   for (const one of folder.aside) {
     const path = join(dir, one)
     const log = one.slice(0, one.indexOf('.')) as LogName

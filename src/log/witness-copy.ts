@@ -1,7 +1,8 @@
 // What a witness says of the logs of a folder that it holds, and by which key.
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseWitnessKey, type WitnessKey } from './cosignature.ts'
+import { type LogProblem, unreadable } from './log-report.ts'
+import { readRegular } from './regular-file.ts'
 import { orMissing } from './segments.ts'
 import { accountsFor, missingIn, openStatement, type Statement, statementPath } from './statement.ts'
 
@@ -10,6 +11,8 @@ export interface Witnesses {
   readonly keys: readonly WitnessKey[]
   /** Whether their word excuses missing lines: where something came from outside, only that of a given witness does. */
   readonly count: boolean
+  /** Why the key that lies beside the logs cannot be known. */
+  readonly problem?: LogProblem
 }
 
 /** The given ones, or the one whose key lies beside the logs. `alone`: nothing at all came from outside of the folder. */
@@ -19,9 +22,15 @@ export async function witnessesOf(
   alone: boolean,
 ): Promise<Witnesses> {
   if (given !== undefined) return { keys: given, count: true }
-  const text = await orMissing(readFile(join(instanceDir, 'witness.vkey'), 'utf8'), undefined)
+  const path = join(instanceDir, 'witness.vkey')
+  let text: Buffer | undefined
   try {
-    return { keys: text === undefined ? [] : [parseWitnessKey(text)], count: alone }
+    text = await orMissing(readRegular(path), undefined)
+  } catch (error) {
+    return { keys: [], count: alone, problem: unreadable(path, error) }
+  }
+  try {
+    return { keys: text === undefined ? [] : [parseWitnessKey(text.toString('utf8'))], count: alone }
   } catch {
     return { keys: [], count: alone }
   }
@@ -33,7 +42,13 @@ export type Stated =
   | { readonly fault: string }
 
 export async function readStatement(logDir: string, { keys, count }: Witnesses): Promise<Stated | undefined> {
-  const note = await orMissing(readFile(statementPath(logDir)), undefined)
+  const path = statementPath(logDir)
+  let note: Buffer | undefined
+  try {
+    note = await orMissing(readRegular(path), undefined)
+  } catch (error) {
+    return { fault: unreadable(path, error).fact }
+  }
   if (note === undefined) return undefined
   let fault = 'it is not signed by a known key'
   for (const by of keys) {

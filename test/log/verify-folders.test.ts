@@ -1,5 +1,6 @@
 // What lies beside and around the logs of a folder: none of it is passed over in silence.
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { pruneLog } from '../../src/audit/prune.ts'
@@ -81,6 +82,82 @@ describe('an instance that cannot be read', () => {
     chmodSync(join(dir, 'file'), 0)
     expect(await judged(dir)).toMatchObject({ ok: true, all: [] })
   })
+})
+
+describe('what is no file that can be read', () => {
+  const pipe = (path: string): void => {
+    rmSync(path, { force: true })
+    execFileSync('mkfifo', [path])
+  }
+  const zero = (path: string): void => {
+    rmSync(path, { force: true })
+    symlinkSync('/dev/zero', path)
+  }
+  const folder = (path: string): void => {
+    rmSync(path, { force: true })
+    mkdirSync(path)
+  }
+  const huge = (path: string): void => {
+    mkdirSync(join(path, '..'), { recursive: true })
+    writeFileSync(path, '')
+    truncateSync(path, 3e9)
+  }
+  const segment = 'traffic/segments/0000000000000000.jsonl'
+  const tile = 'traffic/tile/0/000.p/3'
+  const noFile = 'it cannot be read: it is no regular file'
+  const tooLarge = 'it cannot be read: it has 3000000000 bytes, and may have 67108864'
+  const lost = 'the hashes are missing or cut off'
+  it.each([
+    ['traffic/checkpoint', pipe, noFile],
+    ['traffic/checkpoint', zero, noFile],
+    ['traffic/checkpoint', huge, tooLarge],
+    ['traffic/checkpoint', folder, 'it cannot be read: EISDIR'],
+    [segment, pipe, noFile],
+    [segment, zero, noFile],
+    ['traffic/segments/0000000000000003.jsonl', zero, noFile],
+    ['traffic/segments/0000000000000003.jsonl.gz', pipe, noFile],
+    [tile, pipe, lost],
+    [tile, zero, lost],
+    [tile, huge, lost],
+    ['traffic/statement', folder, 'the statement of the witness is not valid: it cannot be read: EISDIR'],
+    ['traffic/statement', pipe, `the statement of the witness is not valid: ${noFile}`],
+    ['traffic/keys/0000000000000002', huge, `the kept checkpoint does not fit: ${tooLarge}`],
+    ['witness.vkey', folder, 'it cannot be read: EISDIR'],
+    ['witness.vkey', huge, tooLarge],
+  ])('is a problem of its log, and the others are told: %s', async (name, put, fact) => {
+    const dir = tempFolder()
+    await instance(join(dir, 'a'))
+    await instance(join(dir, 'b'), newSigner('shop/b'))
+    const file = join(dir, 'a', name)
+    put(file)
+    const { ok, report, all } = await judged(dir)
+    expect(ok).toBe(false)
+    expect(all).toContainEqual({ file, fact })
+    expect(report.instances[1]!.logs.map(({ signed, problemCount }) => [signed, problemCount])).toEqual(
+      [1, 2, 3].map(() => [3, 0]),
+    )
+  })
+
+  it('keeps nobody waiting who queries or proves', async () => {
+    const dir = tempFolder()
+    const { logs } = await instance(join(dir, 'a'))
+    pipe(join(dir, 'a', segment))
+    const fact = `${join(dir, 'a', segment)}: it is no regular file`
+    await expect(queryLog(dir).next()).rejects.toThrow(fact)
+    await expect(proveLine(dir, logs[0]!.origin, 1)).rejects.toThrow(fact)
+    pipe(join(dir, 'a/traffic/checkpoint'))
+    await expect(proveLine(dir, logs[0]!.origin, 1)).rejects.toThrow('traffic/checkpoint: it is no regular file')
+  })
+})
+
+it('a log folder that cannot be read is a problem of that log', async () => {
+  const dir = tempFolder()
+  await instance(join(dir, 'a'))
+  rmSync(join(dir, 'a/traffic'), { recursive: true })
+  symlinkSync('traffic', join(dir, 'a/traffic'))
+  const { report, all } = await judged(dir)
+  expect(all.map(({ fact }) => fact)).toContain('it cannot be read: ELOOP')
+  expect(report.instances[0]!.logs.map(({ signed }) => signed)).toEqual([0, 3, 3])
 })
 
 it('a log of another service that has the same instance is elsewhere', async () => {
