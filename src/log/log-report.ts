@@ -59,6 +59,8 @@ export class LogReport {
   /** The first problems; `problemCount` tells of how many. */
   readonly problems: LogProblem[] = []
   problemCount = 0
+  /** The first things that are told besides, and are no problems: files that nobody reads, and what the roster says of the log. */
+  readonly remarks: LogProblem[] = []
 
   constructor(readonly log: LogName) {}
 
@@ -70,6 +72,10 @@ export class LogReport {
   add(problem: LogProblem): void {
     this.problemCount++
     if (this.problems.length < maxProblems) this.problems.push(problem)
+  }
+
+  remark(remark: LogProblem): void {
+    if (this.remarks.length < maxProblems) this.remarks.push(remark)
   }
 
   /** Adds what the system says of a file or folder. Throws any other error. */

@@ -7,6 +7,8 @@ import { type LoggedEvent, member, parseLine } from './envelope.ts'
 export interface Pin extends Checkpoint {
   /** Who has seen it, as it is told in a problem. */
   readonly by: string
+  /** What else is said of the log there. */
+  readonly remark?: string
   /** Whether its log must be here: a roster tells of the logs of other instances as well. */
   readonly must: boolean
 }
@@ -91,8 +93,15 @@ function parseRoster(text: string): Pin[] {
         signed.length === 1 && signed[0]?.origin === origin && signed[0].size === size && signed[0].root === seen.root
       if (!same) throw invalid(what, `the note of ${origin} is not one of its size and root`)
     }
-    return { ...seen, by: what, must: false }
+    return { ...seen, by: what, must: false, ...remarkOf({ entry }) }
   })
+}
+
+/** Who has shown its witness other lines, or fewer, is to be asked why, whatever its folder holds now. */
+function remarkOf(entry: LoggedEvent): Pick<Pin, 'remark'> {
+  const [state, fault] = ['state', 'fault'].map((key) => member(entry, 'entry', key))
+  if (state !== 'shrunk' && typeof fault !== 'string') return {}
+  return { remark: `the roster calls it shrunk${typeof fault === 'string' ? `: ${fault}` : ''}` }
 }
 
 /** Reads checkpoints that were kept: signed notes, one after the other, with empty lines between them or none. */

@@ -6,7 +6,7 @@ import type { KeptNote } from './kept-notes.ts'
 import { LogReport } from './log-report.ts'
 import { fromHash } from './merkle.ts'
 import type { Pin, Pins } from './pins.ts'
-import { listSegments, type Segment } from './segments.ts'
+import { listOthers, listSegments, type Segment } from './segments.ts'
 import type { SignedLog } from './signed-log.ts'
 import { statementPath } from './statement.ts'
 import { lastSigned, look, openCheckpoint, type Signers } from './verify-checkpoint.ts'
@@ -59,6 +59,8 @@ async function verifyInto(
   report.signed = checkpoint?.size ?? 0
   report.root = checkpoint === undefined ? undefined : fromHash(checkpoint.root).toString('base64')
   const pinned = pins.of(report.origin)
+  for (const { remark } of pinned) if (remark !== undefined) report.remark({ file: dir, fact: remark })
+  for (const file of await listOthers(dir)) report.remark({ file, fact: 'of no account: nobody reads it' })
   if (start.note === undefined) report.add({ file: checkpointPath(dir), fact: missingFact(pinned, account) })
   const sizes = [...kept, ...pinned].map(({ size }) => size)
   const hashes = new HashAudit(dir, report.signed, report, sizes)
@@ -75,7 +77,7 @@ async function verifyInto(
       const gap =
         segment.first > next
           ? `lines ${next} to ${segment.first - 1} are missing before it`
-          : `expected the first line to be ${next}`
+          : `segment ${segment.first} overlaps the one before, which ends at line ${next - 1}`
       const fact = gap + account.doubt(next, segment.first - 1)
       if (account.excuses(next, segment.first - 1)) report.missing += segment.first - next
       else report.add({ file: segment.path, index: next, fact })
@@ -83,7 +85,7 @@ async function verifyInto(
     }
     const end = await verifySegment(segment, segments[i + 1]?.first, signed)
     if (end !== undefined) {
-      next = end
+      next = Math.max(next, end)
       continue
     }
     const left = await listSegments(dir)

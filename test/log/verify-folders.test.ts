@@ -1,7 +1,8 @@
 // What lies beside and around the logs of a folder: none of it is passed over in silence.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { pruneLog } from '../../src/audit/prune.ts'
 import { proveLine } from '../../src/log/prove.ts'
@@ -147,6 +148,30 @@ describe('what is no file that can be read', () => {
     await expect(proveLine(dir, logs[0]!.origin, 1)).rejects.toThrow(fact)
     pipe(join(dir, 'a/traffic/checkpoint'))
     await expect(proveLine(dir, logs[0]!.origin, 1)).rejects.toThrow('traffic/checkpoint: it is no regular file')
+  })
+})
+
+describe('a segment', () => {
+  const place = async (): Promise<{ dir: string; path: string; lines: string[] }> => {
+    const dir = tempFolder()
+    const { logs } = await instance(join(dir, 'a'))
+    return { dir, path: logs[0]!.path, lines: logs[0]!.lines }
+  }
+
+  it('that overlaps the one before is told, and nothing else', async () => {
+    const { dir, path, lines } = await place()
+    const file = path.replace('0.jsonl', '1.jsonl')
+    writeFileSync(file, `${lines[1]}\n`)
+    const fact = 'segment 1 overlaps the one before, which ends at line 2'
+    expect((await judged(dir)).all).toEqual([{ file, fact }])
+  })
+
+  it('with something behind what is compressed is damaged from there on', async () => {
+    const { dir, path } = await place()
+    const file = `${path}.gz`
+    writeFileSync(file, Buffer.concat([gzipSync(readFileSync(path)), Buffer.from('of whatever')]))
+    rmSync(path)
+    expect((await judged(dir)).all).toContainEqual({ file, fact: 'it is damaged from here on: Z_DATA_ERROR' })
   })
 })
 
