@@ -1,10 +1,10 @@
 // Applies the retention policy of writers that are not running: each deletion is recorded in their logs, and signed.
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { type Clock, systemClock } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { EventFields } from '../events.ts'
 import { actFacts, readAct } from '../log/act.ts'
-import { findInstances, type InstanceFolder } from '../log/folder.ts'
+import { holdsNone, type InstanceFolder, lookForInstances } from '../log/folder.ts'
 import { readKey, readVkey } from '../log/key.ts'
 import { fileSinkSchema } from '../log/options.ts'
 import { readPolicy } from '../log/policy-file.ts'
@@ -55,7 +55,10 @@ export async function pruneLog(dir: string, options: PruneOptions = {}): Promise
   const { by, reason, ...context } = options
   const note = readAct({ by, reason }, 'pruneLog')
   const reports: PruneReport[] = []
-  for (const folder of await findInstances(dir)) {
+  const { instances, unreadable } = await lookForInstances(dir)
+  if (instances.length === 0 && unreadable.length === 0) throw holdsNone(dir)
+  for (const { path, fact } of unreadable) reports.push({ instance: basename(path), pruned: [], fault: fact })
+  for (const folder of instances) {
     try {
       reports.push({ instance: folder.name, pruned: await pruneInstance(folder, context, note) })
     } catch (error) {

@@ -45,9 +45,9 @@ the log was being opened. The logs are merged by time.
   --limit N       at most so many
   --json          each event as a line of JSON, as it was recorded
 
-Exit codes: 0, also if nothing matches; 2 unusable arguments or input, such as the name of an event that
-there is none of (those that begin with app. are free), or a line that cannot be printed: it is named on
-stderr, and the others are printed.
+Exit codes: 0, also if nothing matches; 2 unusable arguments or input, such as an instance that cannot be read, the
+name of an event that there is none of (those that begin with app. are free), or a line that cannot be printed: it
+is named on stderr, and the others are printed.
 `,
   async run(args, terminal) {
     const { dir, values, flags } = readArgs(args, {

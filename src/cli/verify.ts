@@ -71,11 +71,14 @@ function format(report: VerifyReport): string {
 }
 
 function formatLog(name: string, log: LogReport): string[] {
-  const facts = [`${log.signed} signed`]
+  const isUnsigned = log.signed === 0 && log.unsigned > 0
+  const facts = [
+    isUnsigned ? `nothing of this log is signed: ${log.unsigned} lines without a checkpoint` : `${log.signed} signed`,
+  ]
   if (log.pruned > 0) facts.push(`${log.pruned} of them deleted by retention`)
   if (log.missing > 0) facts.push(`${log.missing} not here, only their hashes`)
   if (log.pinned !== undefined) facts.push(`${log.pinned} seen from outside`)
-  if (log.unsigned > 0) facts.push(`${log.unsigned} not yet signed`)
+  if (log.unsigned > 0 && !isUnsigned) facts.push(`${log.unsigned} not yet signed`)
   const { lost, bySink } = log.gaps
   if (lost > 0) facts.push(`${lost} events told as lost`)
   for (const [sink, count] of Object.entries(bySink)) facts.push(`${count} lines told as not delivered to ${sink}`)
@@ -84,6 +87,7 @@ function formatLog(name: string, log: LogReport): string[] {
   for (const problem of log.problems) lines.push(`  ${formatProblem(problem)}`)
   const more = log.problemCount - log.problems.length
   if (more > 0) lines.push(`  and ${more} more`)
+  for (const remark of log.remarks) lines.push(`  no problem: ${formatProblem(remark)}`)
   return lines
 }
 

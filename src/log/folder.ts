@@ -7,6 +7,8 @@ import { type LogName, logNames } from '../sink.ts'
 export interface InstanceFolder {
   /** The name of the folder; in the folder of a service, as a witness has them, with that before it. */
   readonly name: string
+  /** That of its writer, where a witness has the folder; undefined where nothing tells. */
+  readonly service: string | undefined
   /** The writer that it is for: a witness tells the folders of one apart by `~2`, `~3` and so on. */
   readonly instance: string
   readonly dir: string
@@ -18,11 +20,25 @@ export interface InstanceFolder {
   readonly aside: readonly string[]
 }
 
-/** As lookForInstances. Throws `log-invalid` also if there is none. */
-export async function findInstances(dir: string): Promise<InstanceFolder[]> {
-  const found = await lookForInstances(dir)
-  if (found.length === 0) throw holdsNone(dir)
-  return found
+/** A folder in which there may be logs, and nobody can tell. */
+export interface Unreadable {
+  readonly path: string
+  /** What the system says. */
+  readonly fact: string
+}
+
+export interface FoundFolders {
+  readonly instances: readonly InstanceFolder[]
+  readonly unreadable: readonly Unreadable[]
+}
+
+/** As lookForInstances. Throws `log-invalid` also if there is none, or if not all can be read. */
+export async function findInstances(dir: string): Promise<readonly InstanceFolder[]> {
+  const { instances, unreadable } = await lookForInstances(dir)
+  const [hidden] = unreadable
+  if (hidden !== undefined) throw new BalancerError('log-invalid', `${hidden.path}: ${hidden.fact}`)
+  if (instances.length === 0) throw holdsNone(dir)
+  return instances
 }
 
 export const holdsNone = (dir: string): BalancerError => new BalancerError('log-invalid', `${dir} holds no audit log`)
@@ -31,7 +47,7 @@ export const holdsNone = (dir: string): BalancerError => new BalancerError('log-
  * The instance that the folder is, and those in it, by name. Throws `log-invalid` if it is no folder. That it is one and holds others as
  * well is never so by itself.
  */
-export async function lookForInstances(dir: string): Promise<InstanceFolder[]> {
+export async function lookForInstances(dir: string): Promise<FoundFolders> {
   let names: string[]
   try {
     if (!(await stat(dir)).isDirectory()) throw new BalancerError('log-invalid', `${dir} is not a folder`)
@@ -40,34 +56,54 @@ export async function lookForInstances(dir: string): Promise<InstanceFolder[]> {
     if (error instanceof BalancerError) throw error
     throw new BalancerError('log-invalid', `read ${dir}: ${(error as NodeJS.ErrnoException).code}`, { cause: error })
   }
-  const found: InstanceFolder[] = []
-  const own = await inspect(dir, true)
-  if (own !== undefined) found.push(own)
+  const search = new Search()
+  const own = await search.inspect(dir)
+  const instances: InstanceFolder[] = own === undefined ? [] : [{ ...own, root: true }]
   for (const name of names.sort()) {
-    // A log that was set aside has a key of its own, and is told of by its instance.
-    if (own?.aside.includes(name)) continue
-    const instance = await inspect(join(dir, name), false)
-    if (instance !== undefined) found.push(instance)
-    else if (own === undefined) found.push(...(await ofService(join(dir, name))))
+    // Its logs are told of by the instance, and one that was set aside has a key of its own. The last is a part of a file system.
+    if (own?.aside.includes(name) || own?.logs.some(({ log }) => log === name) || name === 'lost+found') continue
+    const instance = await search.inspect(join(dir, name))
+    if (instance !== undefined) instances.push(instance)
+    else if (own === undefined) instances.push(...(await search.ofService(join(dir, name))))
   }
-  return found
+  return { instances, unreadable: search.unreadable }
 }
 
-/** The instances of a service, in the folder of a witness. */
-async function ofService(dir: string): Promise<InstanceFolder[]> {
-  const found: InstanceFolder[] = []
-  for (const name of (await readdir(dir).catch((): string[] => [])).sort()) {
-    const instance = await inspect(join(dir, name), false)
-    if (instance !== undefined) found.push({ ...instance, name: `${basename(dir)}/${instance.name}` })
-  }
-  return found
-}
+class Search {
+  readonly unreadable: Unreadable[] = []
 
-async function inspect(dir: string, root: boolean): Promise<InstanceFolder | undefined> {
-  const names = await readdir(dir).catch((): string[] => [])
-  const logs = logNames.filter((log) => names.includes(log)).map((log) => ({ log, dir: join(dir, log) }))
-  const aside = names.filter((name) => /^(traffic|security|control)\.aside-/.test(name)).sort()
-  if (logs.length === 0 && aside.length === 0 && !names.includes('vkey')) return undefined
-  const name = basename(resolve(dir))
-  return { name, instance: name.replace(/~\d+$/, ''), dir, root, logs, aside }
+  /** The instances of a service, in the folder of a witness. */
+  async ofService(dir: string): Promise<InstanceFolder[]> {
+    const found: InstanceFolder[] = []
+    const service = basename(dir)
+    for (const name of (await this.list(dir)).sort()) {
+      const instance = await this.inspect(join(dir, name))
+      if (instance === undefined) continue
+      found.push({ ...instance, name: `${service}/${instance.name}`, service: service.replace(/~\d+$/, '') })
+    }
+    return found
+  }
+
+  async inspect(dir: string): Promise<InstanceFolder | undefined> {
+    const names = await this.list(dir)
+    const logs = logNames.filter((log) => names.includes(log)).map((log) => ({ log, dir: join(dir, log) }))
+    const aside = names.filter((name) => /^(traffic|security|control)\.aside-/.test(name)).sort()
+    if (logs.length === 0 && aside.length === 0 && !names.includes('vkey')) return undefined
+    const name = basename(resolve(dir))
+    return { name, service: undefined, instance: name.replace(/~\d+$/, ''), dir, root: false, logs, aside }
+  }
+
+  /** What is in a folder; nothing of what is a file, or has gone. */
+  private async list(dir: string): Promise<string[]> {
+    try {
+      return await readdir(dir)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      const isTold = this.unreadable.some(({ path }) => path === dir)
+      if (code !== 'ENOENT' && code !== 'ENOTDIR' && !isTold) {
+        this.unreadable.push({ path: dir, fact: `it cannot be read: ${code}` })
+      }
+      return []
+    }
+  }
 }

@@ -1,5 +1,5 @@
 // The checkpoints by which a log went over to another key: the old key signed the line that names the new one.
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BalancerError } from '../errors.ts'
 import { parseCheckpoint } from './checkpoint.ts'
@@ -11,6 +11,7 @@ import { inclusionProof } from './log-proof.ts'
 import { type Hash, leafHash } from './merkle.ts'
 import { openNote, textOfNote } from './note.ts'
 import { verifyInclusion } from './proof.ts'
+import { readRegular } from './regular-file.ts'
 import { listSegments, orMissing, type Segment } from './segments.ts'
 
 export interface KeptNote {
@@ -52,7 +53,7 @@ async function judge(
   before: number,
   segments: readonly Segment[],
 ): Promise<KeptNote> {
-  const note = await readFile(file)
+  const note = await readRegular(file)
   const claimed = parseCheckpoint(textOfNote(note.toString('utf8')) ?? '')
   const kept = { file, size, note }
   if (claimed === undefined) return { ...kept, fault: 'it is no checkpoint' }

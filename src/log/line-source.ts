@@ -1,6 +1,7 @@
 // Where the bytes of a segment come from: a plain file, or a gzip file that is unpacked on the way.
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { createGunzip, type Gunzip } from 'node:zlib'
+import { openRegular } from './regular-file.ts'
 import { compressedPath, isMissing } from './segments.ts'
 
 export interface LineSource {
@@ -11,16 +12,18 @@ export interface LineSource {
 
 /** Rejects with what the system says; what is no whole gzip file is told in the same form when it is read. */
 export async function openSource(path: string): Promise<LineSource> {
-  if (path.endsWith('.gz')) return gzipSource(path, await open(path, 'r'))
-  const plain = await open(path, 'r').catch((error: unknown) => {
+  if (path.endsWith('.gz')) return gzipSource(path, await openFile(path))
+  const plain = await openFile(path).catch((error: unknown) => {
     if (!isMissing(error)) throw error
     return undefined
   })
   if (plain !== undefined) return plainSource(plain)
   // The error names the path that was asked for.
-  const packed = await open(compressedPath(path), 'r').catch(() => undefined)
-  return packed === undefined ? plainSource(await open(path, 'r')) : gzipSource(path, packed)
+  const packed = await openFile(compressedPath(path)).catch(() => undefined)
+  return packed === undefined ? plainSource(await openFile(path)) : gzipSource(path, packed)
 }
+
+const openFile = async (path: string): Promise<FileHandle> => (await openRegular(path)).handle
 
 const plainSource = (handle: FileHandle): LineSource => ({
   read: async (buffer, at, most, position) => (await handle.read(buffer, at, most, position)).bytesRead,

@@ -1,6 +1,7 @@
 // What verification finds out about one log.
 import type { LogName } from '../sink.ts'
 import { type LoggedEvent, member } from './envelope.ts'
+import { UnusableFile } from './regular-file.ts'
 
 /** One thing that is wrong. */
 export interface LogProblem {
@@ -58,6 +59,8 @@ export class LogReport {
   /** The first problems; `problemCount` tells of how many. */
   readonly problems: LogProblem[] = []
   problemCount = 0
+  /** The first things that are told besides, and are no problems: files that nobody reads, and what the roster says of the log. */
+  readonly remarks: LogProblem[] = []
 
   constructor(readonly log: LogName) {}
 
@@ -71,10 +74,20 @@ export class LogReport {
     if (this.problems.length < maxProblems) this.problems.push(problem)
   }
 
+  remark(remark: LogProblem): void {
+    if (this.remarks.length < maxProblems) this.remarks.push(remark)
+  }
+
   /** Adds what the system says of a file or folder. Throws any other error. */
   addUnreadable(file: string, error: unknown): void {
-    if (!(error instanceof Error && 'code' in error && 'syscall' in error)) throw error
-    const { code, path = file } = error as NodeJS.ErrnoException
-    this.add({ file: path, fact: `it cannot be read: ${code}` })
+    this.add(unreadable(file, error))
   }
+}
+
+/** What the system says of a file or folder, as a problem. Throws any other error. */
+export function unreadable(file: string, error: unknown): LogProblem {
+  if (error instanceof UnusableFile) return { file: error.path, fact: `it cannot be read: ${error.fact}` }
+  if (!(error instanceof Error && 'code' in error && 'syscall' in error)) throw error
+  const { code, path = file } = error as NodeJS.ErrnoException
+  return { file: path, fact: `it cannot be read: ${code}` }
 }

@@ -7,6 +7,8 @@ import { type LoggedEvent, member, parseLine } from './envelope.ts'
 export interface Pin extends Checkpoint {
   /** Who has seen it, as it is told in a problem. */
   readonly by: string
+  /** What else is said of the log there. */
+  readonly remark?: string
   /** Whether its log must be here: a roster tells of the logs of other instances as well. */
   readonly must: boolean
 }
@@ -44,13 +46,18 @@ export class Pins {
     return pins ?? []
   }
 
-  /** The origins that nobody has asked for: what is wrong with that, and those of instances that are not here. `present`: those that are. */
-  absent(present: ReadonlySet<string | undefined>): Absent {
+  /**
+   * The origins that nobody has asked for: what is wrong with that, and those of instances that are not here. `present`: those that are, as
+   * `<service>/<instance>`, or as `<instance>` where the service is not known.
+   */
+  absent(present: ReadonlySet<string>): Absent {
     const [facts, elsewhere]: [string[], string[]] = [[], []]
     for (const [origin, pins] of this.byOrigin) {
       if (this.met.has(origin)) continue
       // Where there is nothing at all, nothing is left that could be another's.
-      const must = present.size === 0 || present.has(instanceOf(origin)) ? pins[0] : pins.find((pin) => pin.must)
+      const writer = instanceOf(origin)
+      const isHere = present.size === 0 || present.has(writer) || present.has(writer.slice(writer.indexOf('/') + 1))
+      const must = isHere ? pins[0] : pins.find((pin) => pin.must)
       if (must === undefined) elsewhere.push(origin)
       else facts.push(`${must.by} has seen ${origin}, and there is no such log: it was replaced or lost`)
     }
@@ -63,8 +70,8 @@ export interface Absent {
   readonly elsewhere: readonly string[]
 }
 
-/** `<instance>` of `<service>/<instance>/<log>/<id>`. */
-export const instanceOf = (origin: string): string | undefined => origin.split('/').at(-3)
+/** `<service>/<instance>` of `<service>/<instance>/<log>/<id>`. */
+export const instanceOf = (origin: string): string => origin.split('/').slice(0, -2).join('/')
 
 const invalid = (what: string, fact: string): BalancerError => new BalancerError('log-invalid', `${what}: ${fact}`)
 
@@ -86,8 +93,15 @@ function parseRoster(text: string): Pin[] {
         signed.length === 1 && signed[0]?.origin === origin && signed[0].size === size && signed[0].root === seen.root
       if (!same) throw invalid(what, `the note of ${origin} is not one of its size and root`)
     }
-    return { ...seen, by: what, must: false }
+    return { ...seen, by: what, must: false, ...remarkOf({ entry }) }
   })
+}
+
+/** Who has shown its witness other lines, or fewer, is to be asked why, whatever its folder holds now. */
+function remarkOf(entry: LoggedEvent): Pick<Pin, 'remark'> {
+  const [state, fault] = ['state', 'fault'].map((key) => member(entry, 'entry', key))
+  if (state !== 'shrunk' && typeof fault !== 'string') return {}
+  return { remark: `the roster calls it shrunk${typeof fault === 'string' ? `: ${fault}` : ''}` }
 }
 
 /** Reads checkpoints that were kept: signed notes, one after the other, with empty lines between them or none. */

@@ -1,16 +1,16 @@
 // Proves one line of a folder to somebody who has not the folder.
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BalancerError } from '../errors.ts'
 import { type Checkpoint, parseCheckpoint } from './checkpoint.ts'
 import { checkpointPath } from './checkpoint-file.ts'
-import { findInstances } from './folder.ts'
+import { lookForInstances } from './folder.ts'
 import { LineReader, lineStart } from './lines.ts'
 import { inclusionProof, leafAt } from './log-proof.ts'
 import { leafHash } from './merkle.ts'
 import { textOfNote } from './note.ts'
 import { verifyInclusion } from './proof.ts'
 import { formatProof } from './proof-file.ts'
+import { readRegular } from './regular-file.ts'
 import { listSegments, orMissing } from './segments.ts'
 
 interface FoundLog {
@@ -46,17 +46,19 @@ export async function proveLine(dir: string, origin: string, index: number): Pro
 /** The log of this origin, also if it was set aside. */
 async function findLog(dir: string, origin: string): Promise<FoundLog> {
   const others: string[] = []
-  for (const instance of await findInstances(dir)) {
+  const { instances, unreadable } = await lookForInstances(dir)
+  for (const instance of instances) {
     const dirs = [...instance.logs.map((log) => log.dir), ...instance.aside.map((name) => join(instance.dir, name))]
     for (const logDir of dirs) {
-      const note = await orMissing(readFile(checkpointPath(logDir), 'utf8'), undefined)
+      const note = (await orMissing(readRegular(checkpointPath(logDir)), undefined))?.toString('utf8')
       const checkpoint = parseCheckpoint(textOfNote(note ?? '') ?? '')
       if (checkpoint === undefined) continue
       if (checkpoint.origin === origin) return { dir: logDir, note: note!, checkpoint }
       others.push(checkpoint.origin)
     }
   }
-  throw unusable(`${dir} has no log ${origin}; it has ${others.length === 0 ? 'none' : others.join(', ')}`)
+  const hidden = unreadable.map(({ path, fact }) => `; ${path}: ${fact}`).join('')
+  throw unusable(`${dir} has no log ${origin}; it has ${others.length === 0 ? 'none' : others.join(', ')}${hidden}`)
 }
 
 /** The bytes of a line; undefined if retention has deleted it. */

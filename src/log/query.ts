@@ -20,7 +20,7 @@ interface Head {
  * what is signed. Of the logs the one goes on whose next event is the earliest; among equal times that of the instance whose name
  * is first, then traffic before security before control. So an event comes behind a later one only where its own log has such a
  * one before it. One event of each log is in memory at a time. Throws at the first step: `config-invalid` for filters that are not valid, `log-invalid` for a folder that
- * cannot be read.
+ * cannot be read, be it that of one instance: what is in it would be missing without a word.
  */
 export async function* queryLog(
   dir: string,

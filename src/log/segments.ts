@@ -45,6 +45,15 @@ export async function listSegments(logDir: string): Promise<Segment[]> {
   return found
 }
 
+/** Files among the segments of a log that are none of them, nor read as one: torn ends, what a crash left, and what somebody has put there. */
+export async function listOthers(logDir: string): Promise<string[]> {
+  const dir = segmentsDir(logDir)
+  const names = new Set(await orMissing(readdir(dir), []))
+  const isTwin = (name: string): boolean => name.endsWith('.gz') && names.has(name.slice(0, -'.gz'.length))
+  const others = [...names].filter((name) => !pattern.test(name) || isTwin(name))
+  return others.sort().map((name) => join(dir, name))
+}
+
 const segment = (first: number, path: string, { size, mtimeMs }: Stats, compressed: boolean): Segment => ({
   first,
   path,

@@ -1,7 +1,8 @@
 // Hash tiles on disk, as C2SP tlog-tiles lays them out: 256 hashes of one level in a file.
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Hash, hashBytes, toHash } from './merkle.ts'
+import { readRegular, UnusableFile } from './regular-file.ts'
 import { orMissing } from './segments.ts'
 
 export const tileWidth = 256
@@ -37,10 +38,15 @@ export async function readTile(
   const whole = { path: full, holds: tileWidth }
   // The full tile is looked for last as well: partial ones are deleted once it is there.
   for (const { path, holds } of [whole, ...narrow, whole]) {
-    const bytes = await orMissing(readFile(path), undefined)
+    const bytes = await orMissing(readRegular(path, holds * hashBytes), undefined).catch(unusable)
     if (bytes !== undefined && bytes.length === holds * hashBytes) {
       return Array.from({ length: width }, (_, i) => toHash(bytes, i * hashBytes))
     }
   }
   return undefined
+}
+
+/** What is no tile counts as none. */
+function unusable(error: unknown): undefined {
+  if (!(error instanceof UnusableFile)) throw error
 }

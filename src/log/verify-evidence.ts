@@ -27,6 +27,13 @@ export function holdKept(
     const fault = note.fault ?? faultOf(note, checkpoint, keys, log.hashes)
     if (fault !== undefined) log.report.add({ file: note.file, fact: `the kept checkpoint does not fit: ${fault}` })
   }
+  const retired = retiredAt(kept, keys, checkpoint.size)
+  if (retired !== undefined) {
+    const { name, id } = keys.signer
+    const by = `${name}+${id.toString('hex')}, which handed over at ${retired}`
+    const fact = `the checkpoint covers ${checkpoint.size} lines and is signed by ${by}`
+    log.report.add({ file: checkpointPath(logDir), fact })
+  }
   for (const { index, from } of log.changes) {
     // Until the new key has signed there may be none: the change is under way, or was broken off.
     const leads = ({ size, change, fault }: KeptNote): boolean =>
@@ -35,6 +42,24 @@ export function holdKept(
     const fact = 'the line names a new key, and the checkpoint that the old one signed with it is missing'
     log.report.add({ file: handOverDir(logDir), index, fact })
   }
+}
+
+/** The size at which the signer of a checkpoint of more lines has handed over, if it was not handed to since. */
+function retiredAt(kept: readonly KeptNote[], { signer, known }: Keys, size: number): number | undefined {
+  let retired: number | undefined
+  for (const note of kept) {
+    if (note.fault !== undefined || note.size > size) continue
+    // Where retention deleted the line nobody knows to whom it handed over: that may be the signer, unless it did so itself.
+    if (fromOf(note, known) === signer.vkey) retired = note.size
+    else if (note.change === undefined || note.change.to.vkey === signer.vkey) retired = undefined
+  }
+  return retired === size ? undefined : retired
+}
+
+function fromOf({ change, note }: KeptNote, known: readonly Verifier[]): string | undefined {
+  if (change !== undefined) return change.from.vkey
+  const opened = openNote(note, known)
+  return 'fault' in opened ? undefined : opened.verifier.vkey
 }
 
 function faultOf(

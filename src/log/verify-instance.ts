@@ -6,9 +6,10 @@ import type { InstanceFolder } from './folder.ts'
 import type { LogProblem, LogReport } from './log-report.ts'
 import type { Verifier } from './note.ts'
 import type { Pins } from './pins.ts'
+import type { Signers } from './verify-checkpoint.ts'
 import { readKeys } from './verify-keys.ts'
-import { type Signers, verifyOneLog } from './verify-log.ts'
-import { readStatement, type Stated, witnessKeys } from './witness-copy.ts'
+import { verifyOneLog } from './verify-log.ts'
+import { readStatement, type Stated, witnessesOf } from './witness-copy.ts'
 
 /** A log that its writer has set aside, because signed lines were missing or altered. */
 export interface AsideReport {
@@ -39,9 +40,7 @@ export interface Given {
 
 export async function verifyInstance(folder: InstanceFolder, given: Given): Promise<InstanceReport> {
   const { name, dir, root } = folder
-  // A folder that was asked for by itself may be a copy of another name.
-  const instance = root ? undefined : folder.instance
-  const witnesses = await witnessKeys(dir, given.witnesses)
+  const witnesses = await witnessesOf(dir, given.witnesses, given.pins.none)
   const stated = new Map<LogName, Stated>()
   for (const { log, dir: logDir } of folder.logs) {
     const found = await readStatement(logDir, witnesses)
@@ -51,13 +50,15 @@ export async function verifyInstance(folder: InstanceFolder, given: Given): Prom
   // A witness has the logs that something came of; a writer has all.
   const names = isCopy ? folder.logs.map(({ log }) => log) : logNames
   const logDirs = names.map((log) => join(dir, log))
-  const logs = await verifyLogs(join(dir, 'vkey'), logDirs, names, instance, given, stated)
+  // A folder that was asked for by itself may be a copy of another name; who has folders of services by other rules is no witness.
+  const of = { instance: root ? undefined : folder.instance, service: isCopy ? folder.service : undefined }
+  const logs = await verifyLogs(join(dir, 'vkey'), logDirs, names, of, given, stated)
   const aside: AsideReport[] = []
-  const problems: LogProblem[] = []
+  const problems: LogProblem[] = witnesses.problem === undefined ? [] : [witnesses.problem]
   for (const one of folder.aside) {
     const path = join(dir, one)
     const log = one.slice(0, one.indexOf('.')) as LogName
-    const [report] = await verifyLogs(join(path, 'vkey'), [path], [log], instance, given)
+    const [report] = await verifyLogs(join(path, 'vkey'), [path], [log], of, given)
     aside.push({ name: one, report: report! })
     problems.push({ file: path, fact: 'set aside by its writer, for signed lines were missing or altered' })
   }
@@ -73,14 +74,14 @@ async function verifyLogs(
   vkeyPath: string,
   dirs: readonly string[],
   logs: readonly LogName[],
-  instance: string | undefined,
+  of: Pick<Signers, 'instance' | 'service'>,
   given: Given,
   stated: ReadonlyMap<LogName, Stated> = new Map(),
 ): Promise<LogReport[]> {
   const read = () => readKeys(vkeyPath, dirs, given.keys)
   const { keys, kept, fault } = await read()
   const renew = async () => (await read()).keys
-  const signers: Signers = { keys, renew, instance, used: given.used }
+  const signers: Signers = { keys, renew, ...of, used: given.used }
   // The old key has signed what leads to the new one.
   for (const { change } of [...kept.values()].flat()) if (change !== undefined) given.used.add(change.from.vkey)
   const reports: LogReport[] = []

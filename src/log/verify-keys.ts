@@ -1,11 +1,12 @@
 // Who may have signed the logs of an instance: given keys, or the one beside the logs, and those that they led to.
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BalancerError, reasonOf } from '../errors.ts'
 import { isWitnessKey, parseWitnessKey, type WitnessKey } from './cosignature.ts'
 import { type KeptNote, readKeptNotes } from './kept-notes.ts'
 import { followKeys } from './key-line.ts'
+import { unreadable } from './log-report.ts'
 import { parseVkey, type Verifier } from './note.ts'
+import { readRegular } from './regular-file.ts'
 import { orMissing } from './segments.ts'
 
 /** Reads verifier keys, one per line. Throws `log-invalid`, naming `what` they are. */
@@ -56,18 +57,19 @@ export async function readKeys(
 ): Promise<KeysOnDisk> {
   const kept = new Map<string, readonly KeptNote[]>()
   // What cannot be read is told when the log is verified.
-  for (const dir of logDirs) kept.set(dir, await readKeptNotes(dir).catch(() => unreadable(dir)))
+  for (const dir of logDirs) kept.set(dir, await readKeptNotes(dir).catch((error: unknown) => noNotes(dir, error)))
   const changes = [...kept.values()].flat().flatMap(({ change }) => change ?? [])
   if (given !== undefined) return { keys: followKeys(given, changes), kept }
   try {
-    const text = await orMissing(readFile(vkeyPath, 'utf8'), undefined)
+    const text = await orMissing(readRegular(vkeyPath), undefined)
     if (text === undefined) return { keys: [], kept, fault: 'the verifier key is missing' }
-    return { keys: followKeys(parseKeys(text, vkeyPath), changes, true), kept }
+    return { keys: followKeys(parseKeys(text.toString('utf8'), vkeyPath), changes, true), kept }
   } catch (error) {
     return { keys: [], kept, fault: reasonOf(error) }
   }
 }
 
-const unreadable = (dir: string): KeptNote[] => [
-  { file: join(dir, 'keys'), size: 0, note: Buffer.alloc(0), fault: 'it cannot be read' },
-]
+function noNotes(dir: string, error: unknown): KeptNote[] {
+  const { file, fact } = unreadable(join(dir, 'keys'), error)
+  return [{ file, size: 0, note: Buffer.alloc(0), fault: fact }]
+}

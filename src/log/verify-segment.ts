@@ -25,7 +25,10 @@ export async function verifySegment(
     await verifyLines(reader, order)
     tellRest(reader, segment.path, order, end === undefined, log.report)
   } catch (error) {
-    log.report.addUnreadable(segment.path, error)
+    const { code } = error as NodeJS.ErrnoException
+    const isDamaged = code?.startsWith('Z_') === true
+    if (!isDamaged) log.report.addUnreadable(segment.path, error)
+    else log.report.add({ file: segment.path, index: order.index, fact: `it is damaged from here on: ${code}` })
   } finally {
     await reader.close()
   }

@@ -1,4 +1,5 @@
 // Verifies an audit folder: all instances in it, and all logs of each.
+import { join } from 'node:path'
 import { holdsNone, lookForInstances } from './folder.ts'
 import type { LogProblem } from './log-report.ts'
 import { instanceOf, Pins } from './pins.ts'
@@ -24,7 +25,7 @@ export interface VerifyOptions {
 export interface VerifyReport {
   /** Whether there is no problem. */
   readonly ok: boolean
-  /** Whether keys from outside were given, and every signature is by one of them, or by one that they led to. */
+  /** Whether keys from outside were given, and each log is signed by one of them, or by one that they led to. */
   readonly authenticated: boolean
   readonly instances: readonly InstanceReport[]
   /** What is wrong with the folder as a whole. */
@@ -44,8 +45,10 @@ export async function verifyLog(dir: string, options: VerifyOptions = {}): Promi
   const used = new Set<string>()
   const instances: InstanceReport[] = []
   const problems: LogProblem[] = []
-  const folders = await lookForInstances(dir)
-  if (folders.length === 0 && pins.none && options.vkey === undefined) throw holdsNone(dir)
+  const { instances: folders, unreadable } = await lookForInstances(dir)
+  const isGiven = !pins.none || options.vkey !== undefined
+  if (folders.length === 0 && unreadable.length === 0 && !isGiven) throw holdsNone(dir)
+  for (const { path: file, fact } of unreadable) problems.push({ file, fact })
   for (const folder of folders) instances.push(await verifyInstance(folder, { keys, witnesses, pins, used }))
   if (folders[0]?.root && folders.length > 1) {
     problems.push({ file: dir, fact: 'it is the folder of an instance, and holds folders of others' })
@@ -54,16 +57,34 @@ export async function verifyLog(dir: string, options: VerifyOptions = {}): Promi
     const named = `${name}+${id.toString('hex')}`
     if (!used.has(vkey)) problems.push({ file: dir, fact: `the given key ${named} has signed nothing in it` })
   }
+  problems.push(...doubles(instances))
   const { facts, elsewhere } = pins.absent(new Set(instances.flatMap(namesOf)))
   problems.push(...facts.map((fact) => ({ file: dir, fact })))
   const ok =
     problems.length === 0 &&
     instances.every((one) => one.problems.length === 0 && one.logs.every((log) => log.problemCount === 0))
-  return { ok, authenticated: ok && keys !== undefined, instances, problems, elsewhere }
+  return { ok, authenticated: ok && keys !== undefined && isSigned(instances), instances, problems, elsewhere }
 }
 
-/** The name of the folder, and that by which it signs: a folder that was asked for by itself may have another one. */
-const namesOf = ({ instance, logs }: InstanceReport): (string | undefined)[] => [
-  instance,
-  ...logs.map(({ origin }) => (origin === undefined ? undefined : instanceOf(origin))),
-]
+/** Whether the signature of a writer was checked of each log. */
+const isSigned = (instances: readonly InstanceReport[]): boolean =>
+  instances.length > 0 && instances.every(({ logs }) => logs.every(({ signedBy }) => signedBy !== undefined))
+
+/** The writers by whom an instance is signed; where nothing tells, the name of its folder. */
+function namesOf({ instance, logs, aside }: InstanceReport): string[] {
+  const origins = [...logs, ...aside.map(({ report }) => report)].flatMap(({ origin }) => origin ?? [])
+  return origins.length > 0 ? origins.map(instanceOf) : [instance.replace(/~\d+$/, '')]
+}
+
+/** Logs of one origin: one of them is a copy, or somebody has moved folders about. */
+function doubles(instances: readonly InstanceReport[]): LogProblem[] {
+  const found = new Map<string, string>()
+  return instances.flatMap(({ dir, logs }) =>
+    logs.flatMap(({ log, origin }) => {
+      const file = join(dir, log)
+      const other = origin === undefined ? undefined : found.get(origin)
+      if (origin !== undefined && other === undefined) found.set(origin, file)
+      return other === undefined ? [] : [{ file, fact: `it is the log ${origin}, and so is ${other}` }]
+    }),
+  )
+}

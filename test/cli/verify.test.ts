@@ -44,6 +44,34 @@ describe('verify', () => {
     expect(out).toContain('shop/z/traffic/1: not here\n')
   })
 
+  it('tells files that nobody reads, and what the roster says of a log, as no problem', async () => {
+    const { audit, file, traffic } = await folder()
+    const place = join(traffic.dir, 'segments')
+    const others = ['0000000000000000.jsonl.gz', '0000000000000000.jsonl.torn-0', '20.jsonl']
+    for (const name of others) writeFileSync(join(place, name), 'of whatever')
+    const [, size, root] = readFileSync(join(traffic.dir, 'checkpoint'), 'utf8').split('\n')
+    const seen = { size: Number(size), root, state: 'shrunk', fault: 'line 4 was another' }
+    const roster = file('roster', JSON.stringify({ origins: { [traffic.origin]: seen } }))
+    const { code, out } = await auditlb('verify', audit, '--roster', roster)
+    expect(code).toBe(0)
+    expect(out.split('\n').filter((line) => line.includes('no problem'))).toEqual([
+      `  no problem: ${traffic.dir}: the roster calls it shrunk: line 4 was another`,
+      ...others.map((name) => `  no problem: ${join(place, name)}: of no account: nobody reads it`),
+    ])
+  })
+
+  it('says so where nothing of a log is signed', async () => {
+    const { audit, traffic } = await folder()
+    const text = readFileSync(join(traffic.dir, 'segments/0000000000000000.jsonl'))
+    rmSync(traffic.dir, { recursive: true })
+    const fresh = await HandLog.begin(join(audit, 'a'), 'traffic', signer)
+    await fresh.sign()
+    writeFileSync(fresh.path, text)
+    const { code, out } = await auditlb('verify', audit)
+    expect(code).toBe(0)
+    expect(out).toContain('a/traffic: nothing of this log is signed: 20 lines without a checkpoint, root ')
+  })
+
   it('ends with 1 where a checkpoint that was kept covers more', async () => {
     const { audit, file, traffic } = await folder()
     const before = readFileSync(join(traffic.dir, 'checkpoint'))

@@ -140,6 +140,60 @@ describe('a kept checkpoint', () => {
   })
 })
 
+describe('a key that has handed over', () => {
+  const idOf = (vkey: string): string => vkey.split('+').slice(0, 2).join('+')
+  const resign = async (dir: string, key: number, cut: number) => {
+    const path = join(dir, 'a/traffic')
+    const lines = readdirSync(join(path, 'segments'))
+      .sort()
+      .flatMap((name) =>
+        readFileSync(join(path, 'segments', name), 'utf8')
+          .trimEnd()
+          .split('\n'),
+      )
+    rmSync(join(path, 'segments'), { recursive: true })
+    rmSync(join(path, 'tile'), { recursive: true })
+    const kept = names.map((name) => [name, readFileSync(join(path, 'keys', name))] as const)
+    const vkey = readFileSync(join(dir, 'a/vkey'))
+    const log = await HandLog.begin(join(dir, 'a'), 'traffic', keys[key]!)
+    log.writeRaw(...lines.map((line, i) => (i < cut ? line : line.replace('request.completed', 'request.forgotten'))))
+    await log.sign()
+    writeFileSync(join(dir, 'a/vkey'), vkey)
+    for (const [name, text] of kept) writeFileSync(join(path, 'keys', name), text)
+  }
+
+  it('signs no more: lines behind that were rewritten and signed with it are told', async () => {
+    for (const [key, at] of [
+      [0, 351],
+      [1, 522],
+    ] as const) {
+      const { dir } = copy()
+      await resign(dir, key, 522)
+      for (const vkey of [undefined, vkeys[0], vkeys.join('\n')]) {
+        const { ok, authenticated, facts } = await factsIn(dir, vkey)
+        const fact = `the checkpoint covers 549 lines and is signed by ${idOf(vkeys[key]!)}, which handed over at ${at}`
+        expect({ ok, authenticated, facts }).toEqual({ ok: false, authenticated: false, facts: [fact] })
+      }
+    }
+  })
+
+  it('signs again once it was handed to', async () => {
+    const instance = join(tempFolder(), 'a')
+    for (const name of ['traffic', 'security', 'control']) {
+      const log = await HandLog.begin(instance, name, keys[0]!)
+      for (const key of [keys[1]!, keys[0]!, keys[1]!, keys[0]!]) {
+        log.write(3)
+        await log.rotate(key)
+      }
+      log.write(3)
+      await log.sign()
+    }
+    const report = await verifyLog(instance, { vkey: vkeys[0] })
+    expect(report.instances[0]!.logs.flatMap(({ problems }) => problems)).toEqual([])
+    expect(report).toMatchObject({ ok: true, authenticated: true })
+  })
+})
+
 it('a hand-over that a crash has kept from being published is what the log has signed last', async () => {
   const instance = join(tempFolder(), 'a')
   const logs: HandLog[] = []

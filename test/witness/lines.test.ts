@@ -14,6 +14,7 @@ const textOf = (dir: string): string =>
   segmentsOf(dir)
     .map((name) => readFileSync(join(dir, 'shop', 'host.0', 'traffic', 'segments', name), 'utf8'))
     .join('')
+const unsigned = "the writer's checkpoint is missing: nothing here is signed"
 
 describe('lines', () => {
   it('are kept byte for byte, in the layout of an audit folder, and verify once they are signed', async () => {
@@ -22,8 +23,8 @@ describe('lines', () => {
     expect(await log.send()).toMatchObject({ status: 200, json: { size: 300 } })
     expect(textOf(dir)).toBe(log.lines.map((line) => `${line}\n`).join(''))
     expect(await verifyLog(dir)).toMatchObject({
-      ok: true,
-      instances: [{ instance: 'shop/host.0', logs: [{ unsigned: 300 }] }],
+      ok: false,
+      instances: [{ instance: 'shop/host.0', logs: [{ unsigned: 300, problems: [{ fact: unsigned }] }] }],
     })
     expect(await log.checkpoint()).toMatchObject({ status: 200 })
     const keys = `${log.signer.vkey}\n${vkey}`
@@ -113,7 +114,9 @@ describe('lines', () => {
     expect(answer).toMatchObject({ status: 422, json: { error: 'some-refused', rejected: [3], size: 5 } })
     expect(textOf(dir)).toBe([...log.lines, after].map((line) => `${line}\n`).join(''))
     expect(segmentsOf(dir)).toEqual(['0000000000000000.jsonl', '0000000000000004.jsonl'])
-    expect(await verifyLog(dir)).toMatchObject({ ok: true, instances: [{ logs: [{ lines: 4, missing: 1 }] }] })
+    expect(await verifyLog(dir)).toMatchObject({
+      instances: [{ logs: [{ lines: 4, missing: 1, problems: [{ fact: unsigned }], problemCount: 1 }] }],
+    })
   })
 
   it('may be given up by their sender: the hashes keep the tree whole, and verification says how many', async () => {
