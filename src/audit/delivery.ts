@@ -9,7 +9,7 @@ import { Caller } from './caller.ts'
 import { limited } from './fault.ts'
 import { feedSchema } from './feed.ts'
 import { type LineFilter, lineFilter } from './filter.ts'
-import { hand, type Indexed, type Refused } from './handing.ts'
+import { hand, handMissing, type Indexed, type Refused } from './handing.ts'
 import { Lane, lanesOrder } from './lane.ts'
 import { Losses, type LossOptions } from './losses.ts'
 import { onlyTells, toldInWaiting } from './telling.ts'
@@ -22,8 +22,6 @@ export interface DeliveryOptions extends LossOptions {
 
 /** How soon is tried again what the log does not give now. */
 const againMs = 1000
-/** Leaf hashes of so many missing lines are handed over at once. */
-const mostLeaves = 8192
 
 export class Delivery {
   readonly sink: Sink
@@ -87,7 +85,7 @@ export class Delivery {
   grown(): void {
     if (this.#pumping !== undefined || this.#caller.givenUp) return
     const urgent = this.#closing || Object.values(this.#waiters).some((list) => list.any)
-    const { waiting } = this
+    const waiting = this.#due ? this.waiting : 0
     if (waiting > 0 && (urgent || waiting >= this.#feed.lines)) this.#start()
     else if (waiting > 0 || this.#checkpointDue) this.#arm()
   }
@@ -107,7 +105,7 @@ export class Delivery {
     this.#closing = true
     const left = timeLeft(clock, deadlineMs)
     this.#caller.hurry()
-    while ((this.waiting > 0 || this.#checkpointDue) && left() > 0) {
+    while ((this.#due || this.#checkpointDue) && left() > 0) {
       this.#start()
       await within(clock, this.#pumping ?? Promise.resolve(), left(), undefined)
     }
@@ -124,10 +122,12 @@ export class Delivery {
     return this.waiting - this.#ahead + this.#losses.untold + (await toldInWaiting(this.#lanes, this.sink.name))
   }
 
+  get #due(): boolean {
+    return this.#lanes.some(({ due }) => due !== undefined)
+  }
+
   get #checkpointDue(): boolean {
-    return (
-      this.sink.checkpoint !== undefined && this.#lanes.some((lane) => lanesOrder.some((log) => lane.checkpoint(log)))
-    )
+    return this.sink.checkpoint !== undefined && this.#lanes.some(({ checkpointDue }) => checkpointDue)
   }
 
   #start(): void {
@@ -156,7 +156,7 @@ export class Delivery {
     while (!this.#caller.givenUp) {
       const lane = this.#lanes[0]
       if (lane === undefined) return
-      const log = lanesOrder.find((name) => lane.behind(name) > 0)
+      const log = lane.due
       if (log !== undefined) await this.#lines(lane, log)
       else if (!(await this.#checkpoints(lane))) {
         if (this.#lanes.length === 1) return
@@ -183,6 +183,7 @@ export class Delivery {
     const { through, refused, unnamed, retryAfterMs, stopped } = handed
     const untold = await this.#losses.refused(lane.feed, log, origin, handed)
     const settled = Math.min(through, untold)
+    if (untold < through && this.#losses.over) lane.stuck.add(log)
     if (settled > from) this.#advance(lane, log, settled)
     const isAhead = ({ index }: Indexed): boolean => index >= settled && index < through
     this.#ahead += lines.filter(isAhead).length - refused.filter(isAhead).length
@@ -213,15 +214,13 @@ export class Delivery {
   /** Tells the sink of lines that are gone, and the log that it did not get them. */
   async #missing(lane: Lane, log: LogName, from: number, gap: Exclude<Stretch, { lines: unknown }>): Promise<void> {
     const { origin } = lane.feed.bounds(log)
-    for (let first = from; this.sink.missing !== undefined && first < gap.through; first += mostLeaves) {
-      const last = Math.min(first + mostLeaves, gap.through) - 1
-      const leaves = await lane.feed.leaves(log, first, last)
-      const answer = await this.#caller.call((signal) => this.sink.missing!({ origin, first, last, leaves }, signal))
-      if (answer === 'given-up') return
-      if (answer?.resumeAt !== undefined) return this.#resume(lane, log, from, answer.resumeAt)
-    }
-    const lost = { origin, first: from, last: gap.through - 1, reason: gap.reason }
-    if (await this.#losses.tell(log, lost)) this.#advance(lane, log, gap.through)
+    const last = gap.through - 1
+    const stopped = await handMissing(this.sink, this.#caller, lane.feed, { log, origin, first: from, last })
+    if (stopped === 'given-up') return
+    if (stopped !== undefined) return this.#resume(lane, log, from, stopped.resumeAt)
+    const lost = { origin, first: from, last, reason: gap.reason }
+    if (await this.#losses.tell(lane.feed, log, lost)) this.#advance(lane, log, gap.through)
+    else if (this.#losses.over) lane.stuck.add(log)
   }
 
   async #checkpoints(lane: Lane): Promise<boolean> {

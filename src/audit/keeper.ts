@@ -43,8 +43,9 @@ export class Keeper {
     this.#context = context
     this.#store = store
     const onGap = (name: LogName, log: GapFields) => {
+      if (options.closed()) return 'closed'
       const event = gapEvent(log)
-      const ticket = options.closed() ? undefined : this.recorder.offerGap(event, name)
+      const ticket = this.recorder.offerGap(event, name)
       return ticket === undefined ? undefined : { ...ticket, origin: event.audit.origin }
     }
     const durable = async ({ log, index }: Ticket) => {

@@ -12,6 +12,9 @@ export class Lane {
   /** Sizes of the checkpoints that the sink has got. Written by the delivery. */
   readonly checked: Record<LogName, number> = { traffic: 0, security: 0, control: 0 }
 
+  /** Logs in which the cursor stays before lines whose loss cannot be told any more. Written by the delivery. */
+  readonly stuck = new Set<LogName>()
+
   constructor(feed: LineFeed, cursor: Cursor) {
     this.feed = feed
     this.cursor = cursor
@@ -26,6 +29,15 @@ export class Lane {
 
   behind(log: LogName): number {
     return Math.max(0, this.feed.bounds(log).end - this.cursor.next(log))
+  }
+
+  /** The log that goes on next, if any has something that the sink can get now. */
+  get due(): LogName | undefined {
+    return lanesOrder.find((log) => !this.stuck.has(log) && this.behind(log) > 0)
+  }
+
+  get checkpointDue(): boolean {
+    return lanesOrder.some((log) => this.checkpoint(log) !== undefined)
   }
 
   /** Where a sink goes on that asks for the lines from `at` on. `hashes`: it takes them in the place of lines that are gone. */

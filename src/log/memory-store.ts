@@ -45,6 +45,7 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
   readonly kind = 'store'
   readonly durability = 'none'
   readonly healthy = true
+  readonly lasting = false
   readonly source = this
   private readonly options: MemoryOptions
   private readonly logs: Readonly<Record<LogName, MemoryLog>>

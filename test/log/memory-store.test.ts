@@ -2,6 +2,7 @@
 import { expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
 import { collect, keepLogger } from '../support/sinks.ts'
+import { refuse, trail } from '../support/trail.ts'
 import { until } from '../support/until.ts'
 
 it.each(['now', 'oldest'] as const)(
@@ -32,4 +33,31 @@ it('a first sink that comes just before the end gets what it still can, at once'
   audit.record('access.denied', { rule: 'r' })
   expect((await audit.close()).undelivered).toEqual({})
   expect(late.events().map(({ event_name }) => event_name)).toEqual(['audit.closed', 'access.denied'])
+})
+
+it('a sink that is well again just when close begins gets what still waits, and what was dropped is counted, at once', async () => {
+  const t = trail({ intervalMs: 10 }, 'kept', { queueBytes: 65_536 })
+  let emitted = 1
+  t.audit.on('*', () => emitted++)
+  await t.audit.ready()
+  let away = true
+  const write = t.sink.write.bind(t.sink)
+  t.sink.write = async (batch, signal) => {
+    if (away) await refuse({ retryAfterMs: 100 })()
+    await write(batch, signal)
+  }
+  t.record(500, 100)
+  await t.settle(() => t.logger.told.length > 0)
+  away = false
+  const began = t.clock.monoUs()
+  const closing = t.audit.close({ deadlineMs: 60_000 })
+  let undelivered: number | undefined
+  void closing.then((closed) => {
+    undelivered = closed.undelivered.kept
+  })
+  await t.settle(() => undelivered !== undefined)
+  expect((t.clock.monoUs() - began) / 1000).toBeLessThan(2000)
+  expect(t.apps()).toEqual(Array.from({ length: t.apps().length }, (_, i) => i + 500 - t.apps().length))
+  expect(t.apps().length).toBeGreaterThan(50)
+  expect(t.sink.events().length + undelivered!).toBe(emitted)
 })
