@@ -44,6 +44,11 @@ export class Caller {
     return this.#givenUp
   }
 
+  /** Whether the last call failed. */
+  get fails(): boolean {
+    return this.#failures > 0
+  }
+
   /** Calls until the sink has answered for good. */
   async call(act: (signal: AbortSignal) => Promise<void> | undefined): Promise<Answer> {
     while (!this.#givenUp) {

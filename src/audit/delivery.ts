@@ -1,5 +1,5 @@
 // Delivery: brings the lines of the log to one sink, from its own cursor on, and outlasts its faults.
-import { type Clock, type Timer, timeLeft, within } from '../clock.ts'
+import { type Clock, timeLeft, within } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import type { EventFields } from '../events.ts'
 import { Waiters } from '../log/waiters.ts'
@@ -12,6 +12,7 @@ import { type LineFilter, lineFilter } from './filter.ts'
 import { hand, handMissing, type Indexed, type Refused } from './handing.ts'
 import { Lane, lanesOrder } from './lane.ts'
 import { Losses, type LossOptions } from './losses.ts'
+import { Pump } from './pump.ts'
 import { onlyTells, toldInWaiting } from './telling.ts'
 
 export interface DeliveryOptions extends LossOptions {
@@ -33,8 +34,7 @@ export class Delivery {
   /** The stores that its lines are in: the second one, if any, came when the first could not be gone on with. */
   readonly #lanes: Lane[] = []
   readonly #waiters = { traffic: new Waiters(), security: new Waiters(), control: new Waiters() }
-  #timer: Timer | undefined
-  #pumping: Promise<void> | undefined
+  readonly #pump: Pump
   /** Resolves once the sink is open, or cannot be. */
   readonly #opened: Promise<void>
   #settleOpened: () => void = () => undefined
@@ -52,6 +52,11 @@ export class Delivery {
     this.#opened = new Promise((resolve) => {
       this.#settleOpened = resolve
     })
+    const again = () => {
+      // What came after the last look.
+      if (!this.#closing) this.grown()
+    }
+    this.#pump = new Pump(clock, this.#feed.intervalMs, () => this.#deliver(), again)
     this.#losses = new Losses(sink.name, this.#caller, options)
     this.#filter = lineFilter(sink.filter, (error) => {
       logger.error({ sink: sink.name, error: reasonOf(error) }, 'the filter of an audit sink failed; told once')
@@ -61,6 +66,11 @@ export class Delivery {
   /** Lines that the sink has not accepted yet. */
   get waiting(): number {
     return this.#lanes.reduce((sum, lane) => sum + lane.waiting, 0)
+  }
+
+  /** Whether it is known that what waits is not accepted now. */
+  get failing(): boolean {
+    return this.#caller.fails && this.waiting > 0
   }
 
   /** Opens the sink; the first write waits for that, but no longer than for a write. Rejects with what went wrong. */
@@ -83,11 +93,11 @@ export class Delivery {
 
   /** There may be more to deliver. */
   grown(): void {
-    if (this.#pumping !== undefined || this.#caller.givenUp) return
+    if (this.#pump.running !== undefined || this.#caller.givenUp) return
     const urgent = this.#closing || Object.values(this.#waiters).some((list) => list.any)
     const waiting = this.#due ? this.waiting : 0
-    if (waiting > 0 && (urgent || waiting >= this.#feed.lines)) this.#start()
-    else if (waiting > 0 || this.#checkpointDue) this.#arm()
+    if (waiting > 0 && (urgent || waiting >= this.#feed.lines)) this.#pump.start()
+    else if (waiting > 0 || this.#checkpointDue) this.#pump.arm()
   }
 
   /** Resolves once the sink has got past this line of the log that is written now; rejects if it is closed before. */
@@ -106,12 +116,12 @@ export class Delivery {
     const left = timeLeft(clock, deadlineMs)
     this.#caller.hurry()
     while ((this.#due || this.#checkpointDue) && left() > 0) {
-      this.#start()
-      await within(clock, this.#pumping ?? Promise.resolve(), left(), undefined)
+      this.#pump.start()
+      await within(clock, this.#pump.running ?? Promise.resolve(), left(), undefined)
     }
     this.#caller.giveUp()
-    this.#timer?.cancel()
-    await within(clock, this.#pumping ?? Promise.resolve(), 100, undefined)
+    this.#pump.stop()
+    await within(clock, this.#pump.running ?? Promise.resolve(), 100, undefined)
     for (const list of Object.values(this.#waiters)) list.rejectAll(new Error(`${this.sink.name} was closed before`))
     try {
       // A sink that hangs in close would keep the whole trail open.
@@ -130,28 +140,17 @@ export class Delivery {
     return this.sink.checkpoint !== undefined && this.#lanes.some(({ checkpointDue }) => checkpointDue)
   }
 
-  #start(): void {
-    this.#timer?.cancel()
-    this.#timer = undefined
-    this.#pumping ??= this.#pump()
-      .catch((error: unknown) => {
-        // A fault of ours, or of what the host gave us: it must not end the process, nor be met again at once.
-        this.#broken(error)
-        return this.#caller.sleep(againMs)
-      })
-      .finally(() => {
-        this.#pumping = undefined
-        // What came after the last look.
-        if (!this.#closing) this.grown()
-      })
+  async #deliver(): Promise<void> {
+    try {
+      await this.#all()
+    } catch (error) {
+      // A fault of ours, or of what the host gave us: it must not end the process, nor be met again at once.
+      this.#broken(error)
+      await this.#caller.sleep(againMs)
+    }
   }
 
-  #arm(): void {
-    // It holds the process: one that ends by itself still delivers its last lines.
-    this.#timer ??= this.#options.clock.after(this.#feed.intervalMs, () => this.#start(), true)
-  }
-
-  async #pump(): Promise<void> {
+  async #all(): Promise<void> {
     await this.#opened
     while (!this.#caller.givenUp) {
       const lane = this.#lanes[0]
