@@ -8,7 +8,7 @@ import type { Feed, LineFeed, LogName, Sink, SinkContext, Stretch } from '../sin
 import { Caller } from './caller.ts'
 import { limited } from './fault.ts'
 import { feedSchema } from './feed.ts'
-import { type LineFilter, lineFilter } from './filter.ts'
+import { type LineFilter, lineFilter, wantedLogs } from './filter.ts'
 import { hand, handMissing, type Indexed, type Refused } from './handing.ts'
 import { Lane, lanesOrder } from './lane.ts'
 import { Losses, type LossOptions } from './losses.ts'
@@ -83,7 +83,7 @@ export class Delivery {
   async attach(feed: LineFeed): Promise<void> {
     try {
       const cursor = await feed.cursor(this.sink.name, this.#feed.from)
-      this.#lanes.push(new Lane(feed, cursor))
+      this.#lanes.push(new Lane(feed, cursor, wantedLogs(this.sink.filter)))
     } catch (error) {
       this.#broken(error)
       this.#options.clock.after(againMs, () => void (this.#caller.givenUp || this.attach(feed)))
@@ -93,6 +93,7 @@ export class Delivery {
 
   /** There may be more to deliver. */
   grown(): void {
+    for (const lane of this.#lanes) lane.passUnwanted((log, next) => this.#advance(lane, log, next))
     if (this.#pump.running !== undefined || this.#caller.givenUp) return
     const urgent = this.#closing || Object.values(this.#waiters).some((list) => list.any)
     const waiting = this.#due ? this.waiting : 0

@@ -5,6 +5,7 @@ import { type Cursor, type LineFeed, type LogName, logNames, type SignedCheckpoi
 export const lanesOrder: readonly LogName[] = [...logNames].reverse()
 
 export class Lane {
+  readonly #unwanted: readonly LogName[]
   readonly feed: LineFeed
   readonly cursor: Cursor
   /** Keys by which the feed keeps this sink's place in each log. */
@@ -15,9 +16,16 @@ export class Lane {
   /** Logs in which the cursor stays before lines whose loss cannot be told any more. Written by the delivery. */
   readonly stuck = new Set<LogName>()
 
-  constructor(feed: LineFeed, cursor: Cursor) {
+  /** `wanted`: the logs that can hold lines for the sink. */
+  constructor(feed: LineFeed, cursor: Cursor, wanted: ReadonlySet<LogName>) {
     this.feed = feed
     this.cursor = cursor
+    this.#unwanted = logNames.filter((log) => !wanted.has(log))
+  }
+
+  /** Calls `pass` with each log that holds nothing for the sink, and has lines behind its cursor: they count as delivered. */
+  passUnwanted(pass: (log: LogName, next: number) => void): void {
+    for (const log of this.#unwanted) if (this.behind(log) > 0) pass(log, this.feed.bounds(log).end)
   }
 
   /** Lines that the sink has not got. */
