@@ -60,6 +60,8 @@ export const logEvents = {
       failures: int,
       waiting: int,
       last_error: text.optional(),
+      /** Outages since the line before about this sink that no line told, for they were short and soon after it. */
+      untold: int.optional(),
       /** Of the log on disk, when it is well again: when it began to fail. */
       since: text.optional(),
     }),

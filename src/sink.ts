@@ -186,6 +186,8 @@ export interface Cursor {
 
 /** Lines of a store on their way to the sinks: what stands here is durable. */
 export interface LineFeed {
+  /** Whether cursors outlast the process: what cannot be told any more at its end is found, and told, by the next one. */
+  readonly lasting: boolean
   /** The origin of a log, and the indexes that can be read now: from `first` up to, but not including, `end`. */
   bounds(log: LogName): { readonly origin: string; readonly first: number; readonly end: number }
   /** The lines from an index on, at least one; undefined if there is none (yet). `reader` keeps its place for the next call. */

@@ -5,6 +5,7 @@ import type { EventFields } from '../events.ts'
 import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
 import { type Fault, faultOf, limited, pauseAfter } from './fault.ts'
+import { SinkState } from './sink-state.ts'
 import { safeText } from './text.ts'
 
 type Change = EventFields<'audit.sink_changed'>['log']
@@ -26,8 +27,8 @@ export class Caller {
   readonly #sink: string
   readonly #options: CallerOptions
   #failures = 0
-  /** Whether the sink's failing was told in a line; the logger hears of it in any case. */
-  #announced = false
+  /** What lines tell; the logger hears of each outage. */
+  readonly #state: SinkState
   #wake: (() => void) | undefined
   /** Ends the call under way. */
   #abort: AbortController | undefined
@@ -38,10 +39,16 @@ export class Caller {
   constructor(sink: string, options: CallerOptions) {
     this.#sink = sink
     this.#options = options
+    this.#state = new SinkState({ sink, ...options })
   }
 
   get givenUp(): boolean {
     return this.#givenUp
+  }
+
+  /** Whether the last call failed. */
+  get fails(): boolean {
+    return this.#failures > 0
   }
 
   /** Calls until the sink has answered for good. */
@@ -66,6 +73,7 @@ export class Caller {
   /** Ends what runs and waits; from then on nothing is called. */
   giveUp(): void {
     this.#givenUp = true
+    this.#state.stop()
     this.#wake?.()
     this.#abort?.abort()
   }
@@ -78,13 +86,9 @@ export class Caller {
 
   /** Counts a failure. `announce`: whether a line may tell of it. */
   failing(error: unknown, message: string, announce: boolean): void {
-    const { logger, onChanged, waiting } = this.#options
     const fault = reasonOf(error)
-    if (++this.#failures === 1) logger.warn({ sink: this.#sink, error: fault }, message)
-    if (this.#announced || !announce) return
-    this.#announced = true
-    const told = { failures: this.#failures, waiting: waiting(), last_error: safeText(fault) }
-    onChanged({ sink: this.#sink, from: 'ok', to: 'failing', ...told })
+    if (++this.#failures === 1) this.#options.logger.warn({ sink: this.#sink, error: fault }, message)
+    if (announce) this.#state.failing(this.#failures, safeText(fault))
   }
 
   /** The pause that the failures in a row ask for. */
@@ -123,9 +127,6 @@ export class Caller {
     this.#failures = 0
     if (failures === 0) return
     this.#options.logger.warn({ sink: this.#sink, failures }, 'an audit sink accepts lines again')
-    if (!this.#announced) return
-    this.#announced = false
-    const waiting = this.#options.waiting()
-    this.#options.onChanged({ sink: this.#sink, from: 'failing', to: 'ok', failures, waiting })
+    this.#state.well(failures)
   }
 }

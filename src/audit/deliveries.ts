@@ -75,6 +75,11 @@ export class Deliveries {
     await this.#list.find(({ sink }) => sink.name === name)?.accepted(log, index)
   }
 
+  /** Whether the sink of this name is known to fail. */
+  failing(name: string | undefined): boolean {
+    return this.#list.some((one) => one.sink.name === name && one.failing)
+  }
+
   /** Delivers what waits, for so long at most; tells of each sink how many lines it did not get. */
   async close(deadlineMs: () => number, count: (sink: string, lines: number) => void): Promise<void> {
     await Promise.all(this.#list.map(async (one) => count(one.sink.name, await one.close(deadlineMs()))))

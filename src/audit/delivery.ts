@@ -1,5 +1,5 @@
 // Delivery: brings the lines of the log to one sink, from its own cursor on, and outlasts its faults.
-import { type Clock, type Timer, timeLeft, within } from '../clock.ts'
+import { type Clock, timeLeft, within } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import type { EventFields } from '../events.ts'
 import { Waiters } from '../log/waiters.ts'
@@ -8,10 +8,11 @@ import type { Feed, LineFeed, LogName, Sink, SinkContext, Stretch } from '../sin
 import { Caller } from './caller.ts'
 import { limited } from './fault.ts'
 import { feedSchema } from './feed.ts'
-import { type LineFilter, lineFilter } from './filter.ts'
-import { hand, type Indexed, type Refused } from './handing.ts'
+import { type LineFilter, lineFilter, wantedLogs } from './filter.ts'
+import { hand, handMissing, type Indexed, type Refused } from './handing.ts'
 import { Lane, lanesOrder } from './lane.ts'
 import { Losses, type LossOptions } from './losses.ts'
+import { Pump } from './pump.ts'
 import { onlyTells, toldInWaiting } from './telling.ts'
 
 export interface DeliveryOptions extends LossOptions {
@@ -22,8 +23,6 @@ export interface DeliveryOptions extends LossOptions {
 
 /** How soon is tried again what the log does not give now. */
 const againMs = 1000
-/** Leaf hashes of so many missing lines are handed over at once. */
-const mostLeaves = 8192
 
 export class Delivery {
   readonly sink: Sink
@@ -35,8 +34,7 @@ export class Delivery {
   /** The stores that its lines are in: the second one, if any, came when the first could not be gone on with. */
   readonly #lanes: Lane[] = []
   readonly #waiters = { traffic: new Waiters(), security: new Waiters(), control: new Waiters() }
-  #timer: Timer | undefined
-  #pumping: Promise<void> | undefined
+  readonly #pump: Pump
   /** Resolves once the sink is open, or cannot be. */
   readonly #opened: Promise<void>
   #settleOpened: () => void = () => undefined
@@ -54,6 +52,11 @@ export class Delivery {
     this.#opened = new Promise((resolve) => {
       this.#settleOpened = resolve
     })
+    const again = () => {
+      // What came after the last look.
+      if (!this.#closing) this.grown()
+    }
+    this.#pump = new Pump(clock, this.#feed.intervalMs, () => this.#deliver(), again)
     this.#losses = new Losses(sink.name, this.#caller, options)
     this.#filter = lineFilter(sink.filter, (error) => {
       logger.error({ sink: sink.name, error: reasonOf(error) }, 'the filter of an audit sink failed; told once')
@@ -63,6 +66,11 @@ export class Delivery {
   /** Lines that the sink has not accepted yet. */
   get waiting(): number {
     return this.#lanes.reduce((sum, lane) => sum + lane.waiting, 0)
+  }
+
+  /** Whether it is known that what waits is not accepted now. */
+  get failing(): boolean {
+    return this.#caller.fails && this.waiting > 0
   }
 
   /** Opens the sink; the first write waits for that, but no longer than for a write. Rejects with what went wrong. */
@@ -75,7 +83,7 @@ export class Delivery {
   async attach(feed: LineFeed): Promise<void> {
     try {
       const cursor = await feed.cursor(this.sink.name, this.#feed.from)
-      this.#lanes.push(new Lane(feed, cursor))
+      this.#lanes.push(new Lane(feed, cursor, wantedLogs(this.sink.filter)))
     } catch (error) {
       this.#broken(error)
       this.#options.clock.after(againMs, () => void (this.#caller.givenUp || this.attach(feed)))
@@ -85,11 +93,12 @@ export class Delivery {
 
   /** There may be more to deliver. */
   grown(): void {
-    if (this.#pumping !== undefined || this.#caller.givenUp) return
+    for (const lane of this.#lanes) lane.passUnwanted((log, next) => this.#advance(lane, log, next))
+    if (this.#pump.running !== undefined || this.#caller.givenUp) return
     const urgent = this.#closing || Object.values(this.#waiters).some((list) => list.any)
-    const { waiting } = this
-    if (waiting > 0 && (urgent || waiting >= this.#feed.lines)) this.#start()
-    else if (waiting > 0 || this.#checkpointDue) this.#arm()
+    const waiting = this.#due ? this.waiting : 0
+    if (waiting > 0 && (urgent || waiting >= this.#feed.lines)) this.#pump.start()
+    else if (waiting > 0 || this.#checkpointDue) this.#pump.arm()
   }
 
   /** Resolves once the sink has got past this line of the log that is written now; rejects if it is closed before. */
@@ -107,13 +116,13 @@ export class Delivery {
     this.#closing = true
     const left = timeLeft(clock, deadlineMs)
     this.#caller.hurry()
-    while ((this.waiting > 0 || this.#checkpointDue) && left() > 0) {
-      this.#start()
-      await within(clock, this.#pumping ?? Promise.resolve(), left(), undefined)
+    while ((this.#due || this.#checkpointDue) && left() > 0) {
+      this.#pump.start()
+      await within(clock, this.#pump.running ?? Promise.resolve(), left(), undefined)
     }
     this.#caller.giveUp()
-    this.#timer?.cancel()
-    await within(clock, this.#pumping ?? Promise.resolve(), 100, undefined)
+    this.#pump.stop()
+    await within(clock, this.#pump.running ?? Promise.resolve(), 100, undefined)
     for (const list of Object.values(this.#waiters)) list.rejectAll(new Error(`${this.sink.name} was closed before`))
     try {
       // A sink that hangs in close would keep the whole trail open.
@@ -124,39 +133,30 @@ export class Delivery {
     return this.waiting - this.#ahead + this.#losses.untold + (await toldInWaiting(this.#lanes, this.sink.name))
   }
 
+  get #due(): boolean {
+    return this.#lanes.some(({ due }) => due !== undefined)
+  }
+
   get #checkpointDue(): boolean {
-    return (
-      this.sink.checkpoint !== undefined && this.#lanes.some((lane) => lanesOrder.some((log) => lane.checkpoint(log)))
-    )
+    return this.sink.checkpoint !== undefined && this.#lanes.some(({ checkpointDue }) => checkpointDue)
   }
 
-  #start(): void {
-    this.#timer?.cancel()
-    this.#timer = undefined
-    this.#pumping ??= this.#pump()
-      .catch((error: unknown) => {
-        // A fault of ours, or of what the host gave us: it must not end the process, nor be met again at once.
-        this.#broken(error)
-        return this.#caller.sleep(againMs)
-      })
-      .finally(() => {
-        this.#pumping = undefined
-        // What came after the last look.
-        if (!this.#closing) this.grown()
-      })
+  async #deliver(): Promise<void> {
+    try {
+      await this.#all()
+    } catch (error) {
+      // A fault of ours, or of what the host gave us: it must not end the process, nor be met again at once.
+      this.#broken(error)
+      await this.#caller.sleep(againMs)
+    }
   }
 
-  #arm(): void {
-    // It holds the process: one that ends by itself still delivers its last lines.
-    this.#timer ??= this.#options.clock.after(this.#feed.intervalMs, () => this.#start(), true)
-  }
-
-  async #pump(): Promise<void> {
+  async #all(): Promise<void> {
     await this.#opened
     while (!this.#caller.givenUp) {
       const lane = this.#lanes[0]
       if (lane === undefined) return
-      const log = lanesOrder.find((name) => lane.behind(name) > 0)
+      const log = lane.due
       if (log !== undefined) await this.#lines(lane, log)
       else if (!(await this.#checkpoints(lane))) {
         if (this.#lanes.length === 1) return
@@ -183,6 +183,7 @@ export class Delivery {
     const { through, refused, unnamed, retryAfterMs, stopped } = handed
     const untold = await this.#losses.refused(lane.feed, log, origin, handed)
     const settled = Math.min(through, untold)
+    if (untold < through && this.#losses.over) lane.stuck.add(log)
     if (settled > from) this.#advance(lane, log, settled)
     const isAhead = ({ index }: Indexed): boolean => index >= settled && index < through
     this.#ahead += lines.filter(isAhead).length - refused.filter(isAhead).length
@@ -213,15 +214,13 @@ export class Delivery {
   /** Tells the sink of lines that are gone, and the log that it did not get them. */
   async #missing(lane: Lane, log: LogName, from: number, gap: Exclude<Stretch, { lines: unknown }>): Promise<void> {
     const { origin } = lane.feed.bounds(log)
-    for (let first = from; this.sink.missing !== undefined && first < gap.through; first += mostLeaves) {
-      const last = Math.min(first + mostLeaves, gap.through) - 1
-      const leaves = await lane.feed.leaves(log, first, last)
-      const answer = await this.#caller.call((signal) => this.sink.missing!({ origin, first, last, leaves }, signal))
-      if (answer === 'given-up') return
-      if (answer?.resumeAt !== undefined) return this.#resume(lane, log, from, answer.resumeAt)
-    }
-    const lost = { origin, first: from, last: gap.through - 1, reason: gap.reason }
-    if (await this.#losses.tell(log, lost)) this.#advance(lane, log, gap.through)
+    const last = gap.through - 1
+    const stopped = await handMissing(this.sink, this.#caller, lane.feed, { log, origin, first: from, last })
+    if (stopped === 'given-up') return
+    if (stopped !== undefined) return this.#resume(lane, log, from, stopped.resumeAt)
+    const lost = { origin, first: from, last, reason: gap.reason }
+    if (await this.#losses.tell(lane.feed, log, lost)) this.#advance(lane, log, gap.through)
+    else if (this.#losses.over) lane.stuck.add(log)
   }
 
   async #checkpoints(lane: Lane): Promise<boolean> {

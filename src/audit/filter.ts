@@ -1,8 +1,26 @@
 // The filter of a sink: which lines it gets.
-import type { LineEvent, LogName, Sink } from '../sink.ts'
+import { type EventName, eventTable } from '../events.ts'
+import { type LineEvent, type LogName, logNames, type Sink } from '../sink.ts'
+import { logOf } from './envelope.ts'
 
 /** Says of a line of a log whether the sink gets it. A filter that throws keeps nothing from it, and `onFault` hears of that once. */
 export type LineFilter = (log: LogName, line: string) => boolean
+
+/** The logs that can hold lines for a sink: those of all others are none of its business, and not read for it. */
+export function wantedLogs(filter: Sink['filter']): ReadonlySet<LogName> {
+  if (filter === undefined || typeof filter === 'function') return new Set(logNames)
+  const { logs = logNames, events } = filter
+  return new Set(logs.filter((log) => events === undefined || events.some((one) => canBeIn(one, log))))
+}
+
+function canBeIn(wanted: string, log: LogName): boolean {
+  const prefix = wanted.endsWith('*') ? wanted.slice(0, -1) : undefined
+  // For the host's own names there is no table.
+  const names = [...Object.keys(eventTable), `app.${prefix?.startsWith('app.') ? prefix.slice(4) : ''}`]
+  const named = prefix === undefined ? [wanted] : names.filter((name) => name.startsWith(prefix))
+  // What a log tells of itself stands in that log.
+  return named.some((name) => name.startsWith('audit.') || logOf(name as EventName) === log)
+}
 
 /** Undefined for a sink that gets all. */
 export function lineFilter(filter: Sink['filter'], onFault: (error: unknown) => void): LineFilter | undefined {

@@ -1,5 +1,5 @@
 // Handing lines over to a sink: what it refuses for good is narrowed down to single lines.
-import type { Batch, Sink } from '../sink.ts'
+import type { Batch, LineFeed, LogName, Sink } from '../sink.ts'
 import type { Caller } from './caller.ts'
 
 /** A line and its index in the log. */
@@ -70,6 +70,27 @@ export async function hand(sink: Sink, caller: Caller, portion: Portion): Promis
     unnamed: [...left.unnamed, ...right.unnamed],
     retryAfterMs: Math.max(retryAfterMs, left.retryAfterMs, right.retryAfterMs),
   }
+}
+
+/** Leaf hashes of so many missing lines are handed over at once. */
+const mostLeaves = 8192
+
+/** Tells a sink that wants to know of lines that are gone. Returns why it came to no end, if it did not. */
+export async function handMissing(
+  sink: Sink,
+  caller: Caller,
+  feed: LineFeed,
+  gone: { readonly log: LogName; readonly origin: string; readonly first: number; readonly last: number },
+): Promise<Handed['stopped']> {
+  const { log, origin } = gone
+  for (let { first } = gone; sink.missing !== undefined && first <= gone.last; first += mostLeaves) {
+    const last = Math.min(first + mostLeaves - 1, gone.last)
+    const leaves = await feed.leaves(log, first, last)
+    const answer = await caller.call((signal) => sink.missing!({ origin, first, last, leaves }, signal))
+    if (answer === 'given-up') return answer
+    if (answer?.resumeAt !== undefined) return { resumeAt: answer.resumeAt }
+  }
+  return undefined
 }
 
 function batchOf({ origin, first, last, lines }: Portion): Batch {

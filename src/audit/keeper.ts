@@ -43,8 +43,9 @@ export class Keeper {
     this.#context = context
     this.#store = store
     const onGap = (name: LogName, log: GapFields) => {
+      if (options.closed()) return 'closed'
       const event = gapEvent(log)
-      const ticket = options.closed() ? undefined : this.recorder.offerGap(event, name)
+      const ticket = this.recorder.offerGap(event, name)
       return ticket === undefined ? undefined : { ...ticket, origin: event.audit.origin }
     }
     const durable = async ({ log, index }: Ticket) => {
@@ -82,9 +83,14 @@ export class Keeper {
     return this.#store?.durability === 'group' || this.#store?.durability === 'remote'
   }
 
-  /** Whether lines can be kept now. Without a log store there is nothing that could refuse them. */
+  /**
+   * Whether lines can be kept now: written, and accepted by the sink that they wait for, as far as is known. Without a log store
+   * there is nothing that could refuse them.
+   */
   get ready(): boolean {
-    return this.#store === undefined || (this.recorder.storeOpen && this.#store.healthy)
+    if (this.#store === undefined) return true
+    const { durability, healthy, remote } = this.#store
+    return this.recorder.storeOpen && healthy && !(durability === 'remote' && this.deliveries.failing(remote))
   }
 
   /** Resolves once the line is on disk; at once if there is no log store. Rejects if it is not recorded, or not in time. */

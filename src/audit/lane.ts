@@ -5,6 +5,7 @@ import { type Cursor, type LineFeed, type LogName, logNames, type SignedCheckpoi
 export const lanesOrder: readonly LogName[] = [...logNames].reverse()
 
 export class Lane {
+  readonly #unwanted: readonly LogName[]
   readonly feed: LineFeed
   readonly cursor: Cursor
   /** Keys by which the feed keeps this sink's place in each log. */
@@ -12,9 +13,19 @@ export class Lane {
   /** Sizes of the checkpoints that the sink has got. Written by the delivery. */
   readonly checked: Record<LogName, number> = { traffic: 0, security: 0, control: 0 }
 
-  constructor(feed: LineFeed, cursor: Cursor) {
+  /** Logs in which the cursor stays before lines whose loss cannot be told any more. Written by the delivery. */
+  readonly stuck = new Set<LogName>()
+
+  /** `wanted`: the logs that can hold lines for the sink. */
+  constructor(feed: LineFeed, cursor: Cursor, wanted: ReadonlySet<LogName>) {
     this.feed = feed
     this.cursor = cursor
+    this.#unwanted = logNames.filter((log) => !wanted.has(log))
+  }
+
+  /** Calls `pass` with each log that holds nothing for the sink, and has lines behind its cursor: they count as delivered. */
+  passUnwanted(pass: (log: LogName, next: number) => void): void {
+    for (const log of this.#unwanted) if (this.behind(log) > 0) pass(log, this.feed.bounds(log).end)
   }
 
   /** Lines that the sink has not got. */
@@ -26,6 +37,15 @@ export class Lane {
 
   behind(log: LogName): number {
     return Math.max(0, this.feed.bounds(log).end - this.cursor.next(log))
+  }
+
+  /** The log that goes on next, if any has something that the sink can get now. */
+  get due(): LogName | undefined {
+    return lanesOrder.find((log) => !this.stuck.has(log) && this.behind(log) > 0)
+  }
+
+  get checkpointDue(): boolean {
+    return lanesOrder.some((log) => this.checkpoint(log) !== undefined)
   }
 
   /** Where a sink goes on that asks for the lines from `at` on. `hashes`: it takes them in the place of lines that are gone. */

@@ -11,8 +11,8 @@ type GapFields = EventFields<'audit.gap'>['log']
 
 export interface LossOptions {
   readonly logger: Logger
-  /** Returns where the line that tells it stands; undefined if it was not taken. */
-  readonly onGap: (log: LogName, fields: GapFields) => GapPlace | undefined
+  /** Returns where the line that tells it stands; undefined if it was not taken, `closed` if none will be. */
+  readonly onGap: (log: LogName, fields: GapFields) => GapPlace | 'closed' | undefined
   /** Resolves once that line is durable. */
   readonly durable: (ticket: Ticket) => Promise<void>
 }
@@ -38,8 +38,13 @@ export class Losses {
   readonly #sink: string
   readonly #caller: Caller
   readonly #options: LossOptions
-  /** Refused lines that no further line will tell, for they told of losses themselves; and what they told. */
+  /**
+   * Lost lines that no line tells: for they told of losses themselves (what they told counts too), or because it is too late for
+   * that, and no other process will find them missing.
+   */
   untold = 0
+  /** Whether it was too late to tell something: nothing more will be told. */
+  over = false
   /** What was told by lines that the sink may not have got: one that is lost in turn must be told anew. Written by tell. */
   #told: { readonly place: GapPlace; readonly lost: Lost }[] = []
 
@@ -51,7 +56,7 @@ export class Losses {
 
   /** Keeps what was refused, and tells of it. Returns the first index of which that was given up; the cursor must not pass it. */
   async refused(feed: LineFeed, log: LogName, origin: string, { refused, unnamed }: Handed): Promise<number> {
-    const untold = await this.#unnamed(log, origin, unnamed)
+    const untold = await this.#unnamed(feed, log, origin, unnamed)
     const { logger } = this.#options
     if (refused[0] === undefined) return untold
     logger.warn({ sink: this.#sink, lines: refused.length, error: refused[0].why }, 'an audit sink refused lines')
@@ -67,40 +72,54 @@ export class Losses {
       else told.push(index)
     }
     for (const [first, last] of ranges(told)) {
-      if (!(await this.tell(log, { origin, first, last, reason: 'rejected' }))) return Math.min(first, untold)
+      if (!(await this.tell(feed, log, { origin, first, last, reason: 'rejected' }))) return Math.min(first, untold)
     }
     return untold
   }
 
   /** Tells how many were refused among which. They are not kept: most of them were accepted. */
-  async #unnamed(log: LogName, origin: string, unnamed: readonly Unnamed[]): Promise<number> {
+  async #unnamed(feed: LineFeed, log: LogName, origin: string, unnamed: readonly Unnamed[]): Promise<number> {
     for (const { lines, count, why } of unnamed) {
       this.#options.logger.warn({ sink: this.#sink, lines: count, error: why }, 'an audit sink refused lines')
       const [first, last] = [lines[0]!.index, lines.at(-1)!.index]
       if (lines.every(({ line }) => onlyTells(line))) this.untold += count
-      else if (!(await this.tell(log, { origin, first, last, reason: 'rejected' }, count))) return first
+      else if (!(await this.tell(feed, log, { origin, first, last, reason: 'rejected' }, count))) return first
     }
     return Infinity
   }
 
-  /** Resolves to true once durable lines tell it, and to false if that was given up. */
-  async tell(log: LogName, range: Omit<Lost, 'count'>, count = range.last - range.first + 1): Promise<boolean> {
+  /**
+   * Resolves to true once durable lines tell it, or it is counted because they never will; and to false if that was given up, so
+   * that the next process must find it.
+   */
+  async tell(
+    feed: LineFeed,
+    log: LogName,
+    range: Omit<Lost, 'count'>,
+    count = range.last - range.first + 1,
+  ): Promise<boolean> {
     const lost = { ...range, count }
     const here = this.#told.filter(({ place }) => place.log === log && place.origin === lost.origin)
     const passed = here.filter(({ place }) => place.index! <= lost.last)
     const again = passed.filter(({ place }) => place.index! >= lost.first)
-    for (const one of joined([...again.map((told) => told.lost), lost])) if (!(await this.#tell(log, one))) return false
+    for (const one of joined([...again.map((told) => told.lost), lost]))
+      if (!(await this.#tell(feed, log, one))) return false
     this.#told = this.#told.filter((one) => !passed.includes(one))
     return true
   }
 
-  async #tell(log: LogName, lost: Lost): Promise<boolean> {
+  async #tell(feed: LineFeed, log: LogName, lost: Lost): Promise<boolean> {
     const fields = { sink: this.#sink, ...lost }
     while (!this.#caller.givenUp) {
       const place = this.#options.onGap(log, fields)
       if (place === undefined) {
         await this.#caller.sleep(againMs)
         continue
+      }
+      if (place === 'closed') {
+        this.over = true
+        if (!feed.lasting) this.untold += lost.count
+        return !feed.lasting
       }
       this.#told.push({ place, lost })
       return this.#options.durable(place).then(

@@ -6,8 +6,8 @@ import { Sealer } from './seal.ts'
 
 export interface RecorderOptions {
   readonly store: LogStore | undefined
-  /** Where lines wait for sinks without it. */
-  readonly memory: Pick<LogStore, 'append'>
+  /** Where lines wait for sinks without it; and what it is told of places whose lines nobody wants. */
+  readonly memory: Pick<LogStore, 'append'> & { pass(log: LogName, index: number): void }
   /** Whether there is any sink besides the store. */
   readonly hasSinks: () => boolean
   /** Makes the event that tells a gap. */
@@ -51,6 +51,7 @@ export class Recorder {
     if (!this.#hasTakers) {
       const sealer = this.#sealer!
       ticket.index = sealer.place(sealer.head(log), event)
+      this.#options.memory.pass(log, ticket.index)
       return
     }
     const refusal = this.#record(event, log, ticket)

@@ -40,9 +40,10 @@ export async function toldInWaiting(lanes: readonly Lane[], sink: string): Promi
       const start = cursor.next(log)
       for (let from = start; from < Math.min(feed.bounds(log).end, start + mostRead); ) {
         const stretch = await feed.read(log, from, { lines: 500, bytes: 1 << 20 }, key)
-        if (stretch === undefined || 'through' in stretch) break
-        for (const line of stretch.lines) sum += toldIn(line, sink)
-        from += stretch.lines.length
+        if (stretch === undefined) break
+        const lines = 'through' in stretch ? [] : stretch.lines
+        for (const line of lines) sum += toldIn(line, sink)
+        from = 'through' in stretch ? stretch.through : from + lines.length
       }
     }
   }

@@ -83,7 +83,7 @@ export class Trail implements Audit {
 
   /**
    * Whether responses wait for their line: the store's `durability` is `group` or `remote`. While it is known that no line can be
-   * written they wait only where they must not be without it.
+   * written, or that the sink which `remote` names fails, they wait only where they must not be without it.
    */
   get waitsForDisk(): boolean {
     const keeper = this.#keeper

@@ -104,7 +104,7 @@ export class Revisions<C> {
         actor,
         request,
         said,
-        new BalancerError('change-unrecorded', 'the log cannot be written now'),
+        new BalancerError('change-unrecorded', 'the change cannot be recorded now'),
       )
     }
     const { changes, before, after } = difference(this.#current.record, next.record)

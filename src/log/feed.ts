@@ -15,6 +15,7 @@ import type { LogWriter } from './writer.ts'
 const mostBuried = 64 * 1024 ** 2
 
 export class StoreFeed implements LineFeed {
+  readonly lasting = true
   readonly cursors: Cursors
   private readonly readers = new Map<object, SegmentReader>()
 

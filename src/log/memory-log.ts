@@ -32,12 +32,13 @@ export class MemoryLog {
     return this.first + this.count
   }
 
-  /**
-   * Indexes follow each other, save where no line was kept for want of sinks. `proves`: whether checkpoints are wanted. They
-   * are of use only if that is so from the first line on.
-   */
-  push(index: number, line: string, proves: boolean): void {
-    if (this.count === 0) this.first = index
+  /** A line that nobody wants had this place: the log goes on behind it. Only where none is kept. */
+  pass(index: number): void {
+    this.first = index + 1
+  }
+
+  /** `proves`: whether checkpoints are wanted. They are of use only if that is so from the first line on. */
+  push(line: string, proves: boolean): void {
     const size = Buffer.byteLength(line) + 1
     if (proves && this.tree.size === this.end) this.tree.push(leafHash(line))
     this.lines.push(line)

@@ -45,6 +45,7 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
   readonly kind = 'store'
   readonly durability = 'none'
   readonly healthy = true
+  readonly lasting = false
   readonly source = this
   private readonly options: MemoryOptions
   private readonly logs: Readonly<Record<LogName, MemoryLog>>
@@ -72,13 +73,18 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
     return { instance: this.instance, vkey: this.signer.vkey, heads }
   }
 
-  append(log: LogName, index: number, line: string): boolean {
-    this.logs[log].push(index, line, this.options.signs())
+  append(log: LogName, _: number, line: string): boolean {
+    this.logs[log].push(line, this.options.signs())
     this.trim(log)
     if (this.bytes > this.options.maxBytes) this.makeRoom(log)
     if (this.options.signs()) this.signing.arm()
     this.options.grown()
     return true
+  }
+
+  /** While there is no sink lines are not kept, but have their places: one that comes later has not missed them. */
+  pass(log: LogName, index: number): void {
+    this.logs[log].pass(index)
   }
 
   async durable(): Promise<void> {}
@@ -110,7 +116,7 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
   }
 
   async cursor(sink: string, from: Feed['from']): Promise<Cursor> {
-    const place = (log: LogName) => (from === 'oldest' ? 0 : this.logs[log].end)
+    const place = (log: LogName) => this.logs[log][from === 'oldest' ? 'first' : 'end']
     const places = { traffic: place('traffic'), security: place('security'), control: place('control') }
     const cursor = this.cursors.get(sink) ?? new MemoryCursor(places, (log) => this.trim(log))
     this.cursors.set(sink, cursor)

@@ -74,6 +74,55 @@ it('tells a failing sink once, and once that it is well', async () => {
   expect(t.logger.told.map(({ level }) => level)).toEqual(['warn', 'warn'])
 })
 
+it('a sink that fails every other time is not kept busy by what is told of that', async () => {
+  const t = trail({ intervalMs: 10 })
+  const changes: { to: string; untold?: number | undefined }[] = []
+  t.audit.on('audit.sink_changed', ({ log }) => changes.push(log))
+  await t.audit.ready()
+  const write = t.sink.write.bind(t.sink)
+  let calls = 0
+  t.sink.write = async (batch, signal) => {
+    if (++calls % 2 === 1) await refuse({})()
+    await write(batch, signal)
+  }
+  t.record(1)
+  const pass = async (ms: number) => {
+    for (let i = 0; i < ms / 250; i++) {
+      t.clock.advance(250)
+      await new Promise(setImmediate)
+    }
+  }
+  await pass(50_000)
+  expect(changes.map(({ to }) => to)).toEqual(['failing', 'ok'])
+  await pass(300_000)
+  // Each minute there is a heartbeat.
+  expect(changes.length).toBeLessThanOrEqual(14)
+  changes.forEach(({ to }, i) => {
+    expect(to).toBe(i % 2 === 0 ? 'failing' : 'ok')
+  })
+  expect(changes.slice(2).some(({ untold }) => untold !== undefined && untold > 0)).toBe(true)
+})
+
+it('an outage soon after another one is told once it has lasted, though the sink asks for a long pause', async () => {
+  const t = trail({ intervalMs: 10 })
+  const changes: unknown[] = []
+  t.audit.on('audit.sink_changed', ({ log: { from, to, last_error } }) => changes.push([from, to, last_error]))
+  await t.audit.ready()
+  t.sink.script.push(refuse({}))
+  t.record(1)
+  await t.settle(() => changes.length === 2 && t.sink.events('audit.sink_changed').length === 2)
+  t.sink.script.push(refuse({ retryAfterMs: 600_000 }))
+  t.record(1)
+  await t.settle(() => t.logger.told.length === 3)
+  expect(changes).toHaveLength(2)
+  t.clock.advance(60_000)
+  expect(changes).toEqual([
+    ['ok', 'failing', 'no'],
+    ['failing', 'ok', undefined],
+    ['ok', 'failing', 'no'],
+  ])
+})
+
 it.each([
   [{ retryAfterMs: 5000 }, 5000],
   [{ retryAfterMs: Number.NaN }, 0],

@@ -287,3 +287,32 @@ it('a gap whose own line is lost before the sink has it is told anew', async () 
   const gaps = t.sink.events('audit.gap').reduce((sum, { log }) => sum + log.count, 0)
   expect(t.sink.events().length + gaps).toBe(emitted)
 })
+
+it.each([
+  { logs: ['control'] as const },
+  { events: ['config.*', 'balancer.draining'] },
+  { events: ['audit.opened'], logs: ['security', 'control'] as const },
+])('a sink that is away has missed nothing of the logs that hold nothing for it: %j', async (filter) => {
+  const t = trail({ intervalMs: 10 }, 'kept', { queueBytes: 65_536 })
+  const away = { ...collect('away', { intervalMs: 10 }), filter }
+  away.write = async () => {
+    throw new Error('away')
+  }
+  t.audit.addSink(away)
+  await t.audit.ready()
+  await t.settle(() => t.sink.events('audit.opened').length === 1)
+  const gaps: unknown[] = []
+  t.audit.on('audit.gap', ({ log }) => gaps.push(log))
+  for (let n = 0; n < 10; n++) {
+    t.record(100, 100)
+    await t.settle(() => t.apps().length === 100 * (n + 1))
+  }
+  expect(gaps).toEqual([])
+  let undelivered: number | undefined
+  void t.audit.close({ deadlineMs: 1000 }).then((closed) => {
+    undelivered = closed.undelivered.away ?? 0
+  })
+  await t.settle(() => undelivered !== undefined)
+  // Those of control.
+  expect(undelivered).toBeLessThan(10)
+})

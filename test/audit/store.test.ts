@@ -128,6 +128,39 @@ it('under `refuse` nothing is served that cannot be recorded', async () => {
   expect(done.map(({ lb }) => lb.result)).toEqual(['ok', 'audit-unavailable', 'audit-unavailable'])
 })
 
+it.each([
+  ['drop', 200],
+  ['refuse', 503],
+] as const)(
+  'while the sink that responses wait for is known to fail, `%s` answers %i at once, and a change is refused',
+  async (whenUnavailable, status) => {
+    const store = memoryStore({ durability: 'remote', remote: 'siem' })
+    const siem = collect('siem', { intervalMs: 1 })
+    const write = siem.write.bind(siem)
+    let down = false
+    siem.write = async (batch, signal) => {
+      if (down) throw new Error('away')
+      await write(batch, signal)
+    }
+    const logger = keepLogger()
+    const backend = await answering()
+    const e = await edge([backend], { audit: { sinks: [store, siem], whenUnavailable, logger } })
+    const get = async () => (await fetch(`http://127.0.0.1:${e.port}/`)).status
+    expect(await get()).toBe(200)
+    down = true
+    e.balancer.audit.record('app.x', {})
+    await until(() => logger.told.some(({ message }) => message.startsWith('an audit sink fails')))
+    const began = performance.now()
+    expect(await Promise.all([get(), get()])).toEqual([status, status])
+    const change = e.balancer.as({ type: 'user', id: 'x' }).setWeight(`127.0.0.1:${backend.port}`, 2)
+    expect(await codeOf(change)).toBe('change-unrecorded')
+    expect(performance.now() - began).toBeLessThan(5000)
+    down = false
+    await until(() => siem.events('request.completed').length === 3)
+    expect(await get()).toBe(200)
+  },
+)
+
 it('a log that is opened late tells what it has missed, and takes lines from then on', async () => {
   const clock = fakeClock()
   const refuses = { now: true }

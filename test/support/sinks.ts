@@ -44,6 +44,7 @@ export function feedOf(
   const cursors = new Map<string, Record<LogName, number>>()
   const end = (log: LogName): number => heads[log].next + lines[log].length
   return {
+    lasting: true,
     bounds: (log) => ({ origin: heads[log].origin, first: heads[log].next, end: end(log) }),
     async read(log, from, most) {
       const found = lines[log].slice(from - heads[log].next, from - heads[log].next + most.lines)
