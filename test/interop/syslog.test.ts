@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { type SyslogSinkOptions, syslogSink } from '../../src/index.ts'
-import { fed } from '../support/collector.ts'
+import { fedInTime } from '../support/collector.ts'
 import { tempFolder } from '../support/folder.ts'
 import { batchOf, sample, samples } from '../support/sample-events.ts'
 import { authority } from '../support/tls.ts'
@@ -79,7 +79,7 @@ function lineOf(bytes: number, index: number) {
 
 async function delivered(options: Partial<SyslogSinkOptions>, server: Awaited<ReturnType<typeof rsyslog>>) {
   const sink = syslogSink({ host: '127.0.0.1', port: server.port, enterprise: 32473, ...options })
-  const { write } = await fed(sink)
+  const { write } = await fedInTime(sink)
   const every = batchOf([...samples.values()])
   const long = [16_384, 65_534, 65_535].map((bytes, i) => lineOf(bytes, every.lines.length + i))
   const many = batchOf(
@@ -124,7 +124,7 @@ runs('lines arrive whole over TLS', hasTls, 'rsyslog-gnutls', async () => {
 runs('a line whose escapes are many arrives byte for byte', present, 'rsyslog', async () => {
   const server = await rsyslog()
   const sink = syslogSink({ host: '127.0.0.1', port: server.port })
-  const { write } = await fed(sink)
+  const { write } = await fedInTime(sink)
   const text = '\u0000\n\t"\\\u2028%s%n]#012'.repeat(100)
   const batch = batchOf([{ ...sample('app.shelved'), app: { text } }])
   expect(await write(batch)).toBeUndefined()

@@ -148,27 +148,40 @@ it('records that an OTLP collector refuses without a name are gaps of so many', 
   expect({ sum: accepted + gaps, undelivered }).toEqual({ sum: lines, undelivered: {} })
 })
 
-it('a syslog receiver that is killed again and again: every line arrives, and is told apart', async () => {
+/** Keeps the events of messages, framed by their length; `onEvent` is called after each, and may end the connection. */
+function syslogReceiver(onEvent: (socket: Socket) => void = () => undefined) {
   const lines: Event[] = []
-  let taken = 0
   const serve = (socket: Socket): void => {
     let rest = ''
-    socket.on('error', () => undefined)
     socket.setEncoding('utf8').on('data', (part: string) => {
       rest += part
-      for (;;) {
+      while (!socket.destroyed) {
         const [head, length] = /^(\d+) /.exec(rest) ?? []
         if (head === undefined || rest.length < head.length + Number(length)) return
         lines.push(JSON.parse(rest.slice(head.length, head.length + Number(length)).replace(/^(\S+ ){7}/, '')))
         rest = rest.slice(head.length + Number(length))
-        // It dies with what it has not read.
-        if (++taken % 50 === 0 && taken <= 300) return void socket.destroy()
+        onEvent(socket)
       }
     })
   }
+  return { lines, serve }
+}
+
+it('a syslog receiver that is killed again and again: every line arrives, and is told apart', async () => {
+  let taken = 0
+  const { lines, serve } = syslogReceiver((socket) => {
+    // It dies with what it has not read.
+    if (++taken % 50 === 0 && taken <= 300) socket.destroy()
+  })
   const server = createTcpServer(serve)
   closeAfterTest(server)
-  const sink = syslogSink({ host: '127.0.0.1', port: await listen(server), intervalMs: 5, batchLines: 20 })
+  const sink = syslogSink({
+    host: '127.0.0.1',
+    port: await listen(server),
+    intervalMs: 5,
+    batchLines: 20,
+    timeoutMs: 1000,
+  })
   // Only a log on disk still has what was accepted.
   const { audit, record } = trail(fileSink({ dir: tempFolder() }), sink)
   const all = () => new Set(numbers(lines).filter((i) => i < 200)).size === 200
@@ -185,3 +198,40 @@ it('a syslog receiver that is killed again and again: every line arrives, and is
   expect(taken).toBeGreaterThan(300)
   expect(lines.length).toBeGreaterThan(distinct(lines).length)
 })
+
+it.each([
+  ['in order', 5, (socket: Socket) => socket.destroy(), [fileSink]],
+  ['in order, and no log on disk has the lines', 5, (socket: Socket) => socket.destroy(), []],
+  ['by a reset', 5, (socket: Socket) => socket.resetAndDestroy(), [fileSink]],
+  ['by a reset, after lines counted as accepted', 1200, (socket: Socket) => socket.resetAndDestroy(), [fileSink]],
+] as const)(
+  'a balancer that has no syslog receiver takes connections and ends them %s: that is told, and every line arrives',
+  async (_, afterMs, end, logs) => {
+    const { lines, serve } = syslogReceiver()
+    let [connections, served] = [0, false]
+    const server = createTcpServer((socket) => {
+      connections++
+      if (served) return serve(socket)
+      socket.resume()
+      setTimeout(() => end(socket), afterMs)
+    })
+    closeAfterTest(server)
+    const port = await listen(server)
+    const sink = syslogSink({ host: '127.0.0.1', port, intervalMs: 5, batchLines: 20, timeoutMs: 3000 })
+    const { audit, record } = trail(...logs.map((make) => make({ dir: tempFolder() })), sink)
+    const changes: string[] = []
+    audit.on('audit.sink_changed', ({ log }) => changes.push(log.to))
+    let recorded = 0
+    while (connections < 4) {
+      record(1)
+      recorded++
+      await turn()
+    }
+    expect(changes).toEqual(['failing'])
+    served = true
+    await until(() => changes.length === 2 && numbers(distinct(lines)).length === recorded)
+    expect(changes).toEqual(['failing', 'ok'])
+    expect((await audit.close()).undelivered).toEqual({})
+    expect(numbers(distinct(lines)).sort((a, b) => a - b)).toEqual(upTo(recorded))
+  },
+)

@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type SyslogSinkOptions, syslogSink } from '../../src/index.ts'
 import { closeAfterTest, listen } from '../support/closing.ts'
-import { fed } from '../support/collector.ts'
+import { fedInTime } from '../support/collector.ts'
 import { batchOf, sample } from '../support/sample-events.ts'
 import { type Authority, authority } from '../support/tls.ts'
 import { until } from '../support/until.ts'
@@ -40,7 +40,7 @@ function receiver(server: Server = createServer(), event = 'connection') {
 async function shipping(options: Partial<SyslogSinkOptions> = {}, made = receiver()) {
   const port = await listen(made.server)
   const sink = syslogSink({ host: '127.0.0.1', port, ...options })
-  return { sink, port, ...made, ...(await fed(sink)) }
+  return { sink, port, ...made, ...(await fedInTime(sink)) }
 }
 const batch = (first: number, last: number, origin?: string) =>
   batchOf(
@@ -107,12 +107,12 @@ describe('a connection that breaks', () => {
     sockets.at(-1)!.end()
     await closed
   }
-  /** Breaks after so long. One batch is older than the others by 1 ms. */
+  /** Breaks after so long. One batch is older than the others by 400 ms. */
   const broken = async (afterMs: number) => {
     const made = await shipping()
     const { clock, lines, sockets, write } = made
     await write(batch(0, 4))
-    clock.advance(1)
+    clock.advance(400)
     await write(batch(5, 9))
     await write(batch(0, 2, 'demo/host-1.0/control/1'))
     clock.advance(afterMs)
@@ -120,21 +120,68 @@ describe('a connection that breaks', () => {
     await gone(sockets)
     return made
   }
-  it('asks for what it took in the last 10 s again, once', async () => {
-    const { lines, sockets, write } = await broken(9_999)
-    expect(await write(batch(10, 10))).toMatchObject({ resumeAt: 5, message: expect.stringContaining('broke') })
-    expect(await write(batch(5, 10))).toBeUndefined()
-    expect(await write(batch(3, 3, 'demo/host-1.0/control/1'))).toMatchObject({ resumeAt: 0 })
-    expect(await write(batch(11, 12))).toBeUndefined()
-    await until(() => lines.length === 21)
-    await gone(sockets)
-    // The same lines are not doubted a second time, or nothing would ever go on: only what came after them.
-    expect(await write(batch(13, 13))).toMatchObject({ resumeAt: 11 })
+  it('is told, and what it took in the last 5 s is asked for again, as often as that happens', async () => {
+    const { lines, sockets, write } = await broken(4999)
+    for (let end = 10; end < 14; end++) {
+      const before = lines.length
+      const fault = await write(batch(end, end))
+      expect([fault.message, fault.resumeAt]).toEqual([expect.stringContaining('the connection broke'), undefined])
+      expect(await write(batch(end, end))).toMatchObject({ resumeAt: 5 })
+      expect(await write(batch(5, end))).toBeUndefined()
+      await until(() => lines.length === before + end - 4)
+      await gone(sockets)
+    }
   })
 
-  it('asks for nothing that it took before', async () => {
-    const { write } = await broken(10_000)
+  it('has each log asked for from where it was', async () => {
+    const { lines, write } = await broken(4999)
+    expect((await write(batch(10, 10))).resumeAt).toBeUndefined()
+    expect(await write(batch(10, 10))).toMatchObject({ resumeAt: 5 })
+    expect(await write(batch(3, 3, 'demo/host-1.0/control/1'))).toMatchObject({ resumeAt: 0 })
+    // Where those lines are gone it goes on with what there is.
+    expect(await write(batch(3, 3, 'demo/host-1.0/control/1'))).toBeUndefined()
+    await until(() => lines.length === 14)
+  })
+
+  it('asks for nothing that it took before, and tells of nothing', async () => {
+    const { write } = await broken(5000)
     expect(await write(batch(10, 10))).toBeUndefined()
+  })
+
+  it('counts nothing as taken before the next one has stood for 5 s', async () => {
+    const { clock, lines, sockets, write, writeAtOnce } = await broken(4999)
+    for (let i = 0; i < 2; i++) await write(batch(10, 10))
+    for (let i = 0; i < 2; i++) {
+      const before = lines.length
+      const writing = writeAtOnce(batch(5, 10))
+      await until(() => lines.length === before + 6 && clock.timers > 0)
+      clock.advance(4999)
+      await gone(sockets)
+      expect((await writing).message).toBe('the receiver closed the connection')
+    }
+    const startedUs = clock.monoUs()
+    expect(await write(batch(5, 10))).toBeUndefined()
+    expect(clock.monoUs() - startedUs).toBe(5_000_000)
+    // Once that has stood, nothing waits.
+    expect(await writeAtOnce(batch(11, 11))).toBeUndefined()
+  })
+
+  it('takes nothing with it if it never stood for 1 s', async () => {
+    const { clock, lines, sockets, write, writeAtOnce } = await shipping()
+    const writing = writeAtOnce(batch(0, 4))
+    await until(() => lines.length === 5 && clock.timers > 0)
+    clock.advance(999)
+    await gone(sockets)
+    expect((await writing).message).toBe('the receiver closed the connection')
+    const startedUs = clock.monoUs()
+    expect(await write(batch(0, 4))).toBeUndefined()
+    expect(clock.monoUs() - startedUs).toBe(1_000_000)
+  })
+
+  it('is waited for no longer than half of what a write may take', async () => {
+    const { clock, write } = await shipping({ timeoutMs: 400 })
+    expect(await write(batch(0, 4))).toBeUndefined()
+    expect(clock.monoUs()).toBe(200_000)
   })
 })
 

@@ -7,6 +7,7 @@ import type { Batch, Sink, SinkContext } from '../../src/sink.ts'
 import { closeAfterTest } from './closing.ts'
 import { fakeClock } from './fake-clock.ts'
 import { keepLogger, type TestLogger } from './sinks.ts'
+import { until } from './until.ts'
 
 export interface Post {
   readonly headers: IncomingHttpHeaders
@@ -74,4 +75,22 @@ export async function fed(sink: Sink): Promise<Fed> {
         (error) => error,
       ),
   }
+}
+
+/** The same for a sink whose writes wait: time passes until they have settled. `writeAtOnce` does not move it. */
+export async function fedInTime(sink: Sink): Promise<Fed & { writeAtOnce: Fed['write'] }> {
+  const made = await fed(sink)
+  const { clock, write: writeAtOnce } = made
+  const write: Fed['write'] = async (batch, signal) => {
+    let over = false
+    const writing = writeAtOnce(batch, signal).finally(() => {
+      over = true
+    })
+    while (!over) {
+      await until(() => over || clock.timers > 0)
+      if (!over) clock.advance(100)
+    }
+    return writing
+  }
+  return { ...made, write, writeAtOnce }
 }

@@ -1,6 +1,7 @@
 // A connection that is made when something is written, and made again when it broke.
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import type { Clock, Timer } from '../../clock.ts'
 import type { TlsSettings } from '../../tls.ts'
 import { Refusal } from '../shared/refusal.ts'
 import { securityOf } from '../shared/security.ts'
@@ -19,8 +20,9 @@ const keepAliveProbeMs = 60_000
 export class StreamSocket {
   readonly #place: Place
   readonly #onBreak: () => void
-  /** The connection that stands. */
+  /** The connection that stands, and since when. */
   #socket: Socket | undefined
+  #sinceUs = 0
 
   /** `onBreak` is called once for each connection that stood and does no longer, before the next is made. */
   constructor(place: Place, onBreak: () => void) {
@@ -28,12 +30,21 @@ export class StreamSocket {
     this.#onBreak = onBreak
   }
 
-  /** Resolves once the system has taken all of it, and the connection still stands. After a rejection no part counts as taken. */
-  async write(bytes: Buffer, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves once the system has taken all of it, and the connection has stood for `trialMs` and still does. After a rejection no part
+   * counts as taken.
+   */
+  async write(
+    bytes: Buffer,
+    { clock, trialMs }: { clock: Clock; trialMs: number },
+    signal: AbortSignal,
+  ): Promise<void> {
     signal.throwIfAborted()
-    const socket = this.#socket ?? (await this.#connect(signal))
+    const socket = this.#socket ?? (await this.#connect(clock, signal))
     try {
       await settled(socket, signal, (done) => socket.write(bytes, done))
+      const leftMs = trialMs - (clock.monoUs() - this.#sinceUs) / 1000
+      if (leftMs > 0) await stands(socket, clock, leftMs, signal)
     } catch (error) {
       this.#broke(socket)
       throw error
@@ -51,7 +62,7 @@ export class StreamSocket {
     })
   }
 
-  async #connect(signal: AbortSignal): Promise<Socket> {
+  async #connect(clock: Clock, signal: AbortSignal): Promise<Socket> {
     const { host, port, transport, tls, serverName } = this.#place
     const at = { host, port, autoSelectFamily: true }
     const name = serverName ?? (isIP(host) === 0 ? host : undefined)
@@ -64,6 +75,7 @@ export class StreamSocket {
       socket.once(transport === 'tls' ? 'secureConnect' : 'connect', () => done()),
     )
     this.#socket = socket
+    this.#sinceUs = clock.monoUs()
     // A receiver says nothing, but only who reads hears that it has gone.
     socket.resume()
     socket.once('end', () => this.#broke(socket))
@@ -76,6 +88,17 @@ export class StreamSocket {
     if (this.#socket !== socket) return
     this.#socket = undefined
     this.#onBreak()
+  }
+}
+
+async function stands(socket: Socket, clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  let timer: Timer | undefined
+  try {
+    await settled(socket, signal, (done) => {
+      timer = clock.after(ms, done)
+    })
+  } finally {
+    timer?.cancel()
   }
 }
 
@@ -96,6 +119,7 @@ function settled(
     }
     const aborted = (): void => end(new Refusal('the receiver did not take it in time'))
     const closed = (): void => end(new Refusal('the receiver closed the connection'))
+    if (socket.destroyed) return closed()
     signal.addEventListener('abort', aborted, { once: true })
     socket.once('error', end)
     socket.once('close', closed)
