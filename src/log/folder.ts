@@ -21,7 +21,7 @@ export interface InstanceFolder {
 }
 
 /** A folder in which there may be logs, and nobody can tell. */
-export interface Unreadable {
+interface Unreadable {
   readonly path: string
   /** What the system says. */
   readonly fact: string

@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { BalancerError } from '../errors.ts'
 
 /** What a key, a note or a statement may take: far more than any that was ever made, and no burden for the memory. */
-export const mostTextBytes = 64 * 1024 * 1024
+const mostTextBytes = 64 * 1024 * 1024
 
 /** A file that is there, and is not what is to be read. */
 export class UnusableFile extends BalancerError {
