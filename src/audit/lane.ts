@@ -12,9 +12,17 @@ export class Lane {
   /** Sizes of the checkpoints that the sink has got. Written by the delivery. */
   readonly checked: Record<LogName, number> = { traffic: 0, security: 0, control: 0 }
 
+  /** Where the sink began in each log. */
+  readonly #begun: Readonly<Record<LogName, number>>
+
   constructor(feed: LineFeed, cursor: Cursor) {
     this.feed = feed
     this.cursor = cursor
+    this.#begun = {
+      traffic: cursor.next('traffic'),
+      security: cursor.next('security'),
+      control: cursor.next('control'),
+    }
   }
 
   /** Lines that the sink has not got. */
@@ -35,10 +43,10 @@ export class Lane {
     return hashes && (await this.feed.leaves(log, at, at)).length > 0 ? at : first
   }
 
-  /** The newest checkpoint, if the sink has the lines that it covers and has not got it. */
+  /** The newest checkpoint, if the sink has the lines that it covers and has not got it. One of lines before its first says nothing to it. */
   checkpoint(log: LogName): SignedCheckpoint | undefined {
     const newest = this.feed.checkpoint(log)
-    if (newest === undefined || newest.size <= this.checked[log]) return undefined
+    if (newest === undefined || newest.size <= this.checked[log] || newest.size < this.#begun[log]) return undefined
     return newest.size <= this.cursor.next(log) ? newest : undefined
   }
 }
