@@ -45,6 +45,10 @@ export interface SignedCheckpoint {
    * line that names the next.
    */
   readonly handovers?: readonly string[]
+  /** Those of `handovers` that this process has published, whole: only the newest that waits is handed over, and they may have been passed over. */
+  readonly handed?: readonly SignedCheckpoint[]
+  /** Where the last line names the next key: `edge` without that line, by which it alone can be proved to be in the tree. */
+  readonly edgeBefore?: readonly string[]
 }
 
 /** Lines that a sink will not get, because they are not there any more. */

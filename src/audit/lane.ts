@@ -16,11 +16,19 @@ export class Lane {
   /** Logs in which the cursor stays before lines whose loss cannot be told any more. Written by the delivery. */
   readonly stuck = new Set<LogName>()
 
+  /** Where the sink began in each log. */
+  readonly #begun: Readonly<Record<LogName, number>>
+
   /** `wanted`: the logs that can hold lines for the sink. */
   constructor(feed: LineFeed, cursor: Cursor, wanted: ReadonlySet<LogName>) {
     this.feed = feed
     this.cursor = cursor
     this.#unwanted = logNames.filter((log) => !wanted.has(log))
+    this.#begun = {
+      traffic: cursor.next('traffic'),
+      security: cursor.next('security'),
+      control: cursor.next('control'),
+    }
   }
 
   /** Calls `pass` with each log that holds nothing for the sink, and has lines behind its cursor: they count as delivered. */
@@ -55,10 +63,10 @@ export class Lane {
     return hashes && (await this.feed.leaves(log, at, at)).length > 0 ? at : first
   }
 
-  /** The newest checkpoint, if the sink has the lines that it covers and has not got it. */
+  /** The newest checkpoint, if the sink has the lines that it covers and has not got it. One of lines before its first says nothing to it. */
   checkpoint(log: LogName): SignedCheckpoint | undefined {
     const newest = this.feed.checkpoint(log)
-    if (newest === undefined || newest.size <= this.checked[log]) return undefined
+    if (newest === undefined || newest.size <= this.checked[log] || newest.size < this.#begun[log]) return undefined
     return newest.size <= this.cursor.next(log) ? newest : undefined
   }
 }

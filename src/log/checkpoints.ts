@@ -5,7 +5,7 @@ import { formatCheckpoint } from './checkpoint.ts'
 import { publishCheckpoint } from './checkpoint-file.ts'
 import { keepHandOver } from './hand-over.ts'
 import type { HandOver } from './keyring.ts'
-import { fromHash } from './merkle.ts'
+import { fromHash, type Hash } from './merkle.ts'
 import type { Signing } from './signing.ts'
 import type { Extent, TileWriter } from './tile-writer.ts'
 
@@ -17,6 +17,7 @@ interface Draft {
   readonly text: string
   readonly size: number
   readonly edge: readonly string[]
+  readonly edgeBefore?: readonly string[]
 }
 
 /** A hand-over on its way. */
@@ -55,6 +56,8 @@ export class Checkpoints {
   /** Whether a signature is under way. */
   pending = false
   private handOvers: readonly string[]
+  /** Those that this process has published. */
+  private handed: readonly SignedCheckpoint[] = []
   private signing: Signing | undefined
   private handing: Handing | undefined
   /** A note that is signed and not published. */
@@ -77,7 +80,10 @@ export class Checkpoints {
 
   /** Must be called when the tree has grown to `limit`. */
   grown(): void {
-    if (this.limit === this.options.tiles.size) this.handing!.draft = this.format('all')
+    const { tiles } = this.options
+    if (this.limit !== tiles.size) return
+    const before = tiles.before()
+    this.handing!.draft = { ...this.format('all'), ...(before && { edgeBefore: inBase64(before) }) }
   }
 
   /** Whether `publish` has something to do that does not wait for its time. */
@@ -126,6 +132,7 @@ export class Checkpoints {
     if (handing !== undefined) {
       this.signing = handing.to
       this.handOvers = [...this.handOvers, note]
+      this.handed = [...this.handed, checkpoint]
       handing.handed = true
     } else if (this.handing?.handed === true) {
       this.handing.resolve()
@@ -153,19 +160,20 @@ export class Checkpoints {
   private format(extent: Extent): Draft {
     const { origin, tiles } = this.options
     const size = tiles.sizeOf(extent)
-    const edge = tiles.complete(extent).map((peak) => fromHash(peak).toString('base64'))
+    const edge = inBase64(tiles.complete(extent))
     return { text: formatCheckpoint({ origin, size, root: tiles.root(extent) }), size, edge }
   }
 
   private ask(extent: Extent): void {
     const handing = this.handing?.draft === undefined || this.handing.handed === true ? undefined : this.handing
-    const { text, size, edge } = handing?.draft ?? this.format(extent)
+    const { text, ...tree } = handing?.draft ?? this.format(extent)
     const signing = handing?.from ?? this.signing!
     const { vkey } = signing
     const done = (note: string) => {
       const { origin } = this.options
       const before = this.handOvers.length === 0 ? {} : { handovers: this.handOvers }
-      this.ready = { checkpoint: { origin, size, note, vkey, edge, ...before }, handing }
+      const handed = this.handed.length === 0 ? {} : { handed: this.handed }
+      this.ready = { checkpoint: { origin, note, vkey, ...tree, ...before, ...handed }, handing }
       this.pauseMs = firstPauseMs
     }
     const note = signing.sign(text)
@@ -189,3 +197,5 @@ export class Checkpoints {
     this.pauseMs = Math.min(2 * this.pauseMs, lastPauseMs)
   }
 }
+
+const inBase64 = (hashes: readonly Hash[]): string[] => hashes.map((one) => fromHash(one).toString('base64'))

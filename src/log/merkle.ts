@@ -91,6 +91,15 @@ export class Tree {
     return found
   }
 
+  /** What `complete` was before the last leaf; undefined if that was not pushed here, for only a push leaves it behind. */
+  before(): Hash[] | undefined {
+    const found: (Hash | undefined)[] = []
+    for (let n = this.count - 1, height = 0; n > 0; n = Math.floor(n / 2), height++) {
+      if (n % 2 === 1) found.unshift(this.edge[height])
+    }
+    return found.every((one) => one !== undefined) ? found : undefined
+  }
+
   /** Goes on from `size` leaves of which only the complete subtrees are known. Undefined if it takes another number of them. */
   static from(size: number, complete: readonly Hash[]): Tree | undefined {
     const tree = new Tree()

@@ -12,7 +12,7 @@ export interface EventItem {
   readonly event: LoggedEvent
 }
 
-/** `{"checkpoint":{"edge":["<base64>"],"note":"…","origin":"…","size":1,"vkey":"…"}}` */
+/** `{"checkpoint":{"edge":["<base64>"],"note":"…","origin":"…","reached":1,"size":1,"vkey":"…"}}` */
 export interface CheckpointItem {
   readonly kind: 'checkpoint'
   readonly note: string
@@ -21,6 +21,18 @@ export interface CheckpointItem {
   readonly vkey: string
   /** Roots of the complete subtrees of the tree at this size, the largest first. */
   readonly edge: readonly Hash[] | undefined
+  /** Those of the tree without its last line, where that names another key. */
+  readonly edgeBefore: readonly Hash[] | undefined
+  /** The index behind the last line that came before it. */
+  readonly reached: number
+}
+
+/** `{"hashes":{"first":10,"leaves":"<base64>","origin":"…"}}`: what is known of lines that do not come. */
+export interface HashesItem {
+  readonly kind: 'hashes'
+  readonly origin: string
+  readonly first: number
+  readonly leaves: readonly Hash[]
 }
 
 /** `{"chunk":{"of":"<origin>/<index>","part":1,"parts":2,"text":"…"}}` */
@@ -34,6 +46,7 @@ interface Chunk {
 export type StreamItem =
   | EventItem
   | CheckpointItem
+  | HashesItem
   /** Ours by what it says, and damaged. */
   | { readonly kind: 'damaged' }
   /** A part of a line that others are missing of. */
@@ -45,7 +58,18 @@ const other: StreamItem = { kind: 'other' }
 const damaged: StreamItem = { kind: 'damaged' }
 
 /** What stands in lines of a log, in checkpoints and in chunks, written as the sink writes them, and in nobody else's. */
-const marks = /^\{(?:"checkpoint":\{"edge":\[|"chunk":\{"of":"|.*"audit":\{(?:"boot_id":"[^"]*",)?"index":)/s
+const marks =
+  /^\{(?:"checkpoint":\{"edge":\[|"chunk":\{"of":"|"hashes":\{"first":|.*"audit":\{(?:"boot_id":"[^"]*",)?"index":)/s
+
+/** What stands before a line of ours that somebody has put something before, as `docker compose logs` does. */
+export function prefixOf(bytes: Buffer): string | undefined {
+  const start = bytes.indexOf('{"')
+  if (start < 1 || start > maxPrefix) return undefined
+  return marks.test(bytes.toString('utf8', start)) ? bytes.toString('utf8', 0, start) : undefined
+}
+
+// Names of containers and pods, and times.
+const maxPrefix = 200
 
 // Lines of one log come one after the other, so that few can be incomplete at a time.
 const maxOpen = 16
@@ -72,6 +96,7 @@ export class StreamItems {
     if (event === undefined) return other
     if (Object.hasOwn(event, 'checkpoint')) return checkpointOf(event)
     if (Object.hasOwn(event, 'chunk')) return this.part(event)
+    if (Object.hasOwn(event, 'hashes')) return hashesOf(event)
     return eventOf(event, () => leafHash(bytes))
   }
 
@@ -102,11 +127,40 @@ function eventOf(event: LoggedEvent, leaf: () => Hash): StreamItem {
 }
 
 function checkpointOf(event: LoggedEvent): StreamItem {
-  const [note, origin, size, vkey, edge] = ['note', 'origin', 'size', 'vkey', 'edge'].map((key) =>
-    member(event, 'checkpoint', key),
-  )
+  const [note, origin, size, vkey, edge, edgeBefore, reached] = [
+    'note',
+    'origin',
+    'size',
+    'vkey',
+    'edge',
+    'edgeBefore',
+    'reached',
+  ].map((key) => member(event, 'checkpoint', key))
   if (typeof note !== 'string' || typeof origin !== 'string' || typeof vkey !== 'string' || !isIndex(size)) return other
-  return { kind: 'checkpoint', note, origin, size, vkey, edge: edgeOf(edge) }
+  return {
+    kind: 'checkpoint',
+    note,
+    origin,
+    size,
+    vkey,
+    edge: edgeOf(edge),
+    edgeBefore: edgeOf(edgeBefore),
+    reached: isIndex(reached) && reached > size ? reached : size,
+  }
+}
+
+function hashesOf(event: LoggedEvent): StreamItem {
+  const [origin, first, leaves] = ['origin', 'first', 'leaves'].map((key) => member(event, 'hashes', key))
+  const bytes = typeof leaves === 'string' ? fromBase64(leaves) : undefined
+  if (typeof origin !== 'string' || !isIndex(first) || bytes === undefined) return other
+  if (bytes.length === 0 || bytes.length % hashBytes !== 0) return other
+  const count = bytes.length / hashBytes
+  return {
+    kind: 'hashes',
+    origin,
+    first,
+    leaves: Array.from({ length: count }, (_, i) => toHash(bytes, i * hashBytes)),
+  }
 }
 
 function edgeOf(value: unknown): Hash[] | undefined {

@@ -1,4 +1,5 @@
 // Whose checkpoints count in a stream: given keys, or for each log the first that signs it; and those that they lead to.
+import type { KeyChange } from './key-line.ts'
 import { parseVkey, type Verifier } from './note.ts'
 
 export class StreamKeys {
@@ -28,6 +29,11 @@ export class StreamKeys {
   trust(origin: string, key: Verifier): void {
     const known = this.trusted ?? this.byOrigin.get(origin)
     known?.set(key.vkey, key)
+  }
+
+  /** A change that is seen from outside, whoever signed: it counts if the key before does. */
+  follow(origin: string, { from, to }: KeyChange): void {
+    if ((this.trusted ?? this.byOrigin.get(origin))?.has(from.vkey)) this.trust(origin, to)
   }
 
   used({ vkey }: Verifier): void {

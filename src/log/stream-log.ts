@@ -1,12 +1,13 @@
 // Verifies the lines of one log as they come by in a stream, against the checkpoints between them.
 import { parseCheckpoint } from './checkpoint.ts'
 import { member } from './envelope.ts'
-import { type KeyChange, keyChangeOf } from './key-line.ts'
+import { keyChangeOf } from './key-line.ts'
 import { addGap } from './log-report.ts'
 import { type Hash, Tree } from './merkle.ts'
 import { openNote, type Verifier } from './note.ts'
 import type { Pin } from './pins.ts'
-import type { CheckpointItem, EventItem } from './stream-items.ts'
+import { StreamClaims } from './stream-claims.ts'
+import type { CheckpointItem, EventItem, HashesItem } from './stream-items.ts'
 import type { StreamKeys } from './stream-keys.ts'
 import { StreamPins } from './stream-pins.ts'
 import { type Range, StreamLogReport } from './stream-report.ts'
@@ -23,15 +24,15 @@ interface Ahead {
 export class StreamLog {
   readonly report: StreamLogReport
   private readonly pins: StreamPins
+  private readonly claims = new StreamClaims()
   private run: StreamRun | undefined
   /** Lines below this one are checked, or told of as what they are. */
   private settled = 0
+  /** Those behind of which only the hash came. */
+  private hashed: number[] = []
   private ahead: Ahead[] = []
-  /** The largest size that a checkpoint of a known key tells. */
-  private covered = 0
-  private readonly changes: KeyChange[] = []
-  /** Lines that a gap says this stream did not get, by the index of the line that tells it. */
-  private readonly told: (Range & { readonly index: number })[] = []
+  /** How far checkpoints before the first line say that the stream had come: the least, and the most. */
+  private reached: Range | undefined
 
   constructor(
     origin: string,
@@ -46,21 +47,30 @@ export class StreamLog {
   /** `at`: number of the line in the stream. */
   line({ index, leaf, event }: EventItem, at: number): void {
     const { report } = this
-    if (this.run === undefined) this.begin(index)
-    else if (index > this.run.next) this.skip(index)
-    const run = this.run!
-    if (index < run.next) {
-      report.repeated++
-      const same = run.had(index, leaf)
-      if (same === false) report.add({ line: at, index, fact: 'the line comes again, and is another one' })
-      if (same === undefined) report.add({ line: at, index, fact: 'the line comes long after those that follow it' })
-      return
-    }
+    const run = this.runAt(index)
+    if (index < run.next) return this.again(index, run.had(index, leaf), at)
     run.push(leaf)
     report.line(index)
-    this.hear(event, index)
-    this.hold(run)
-    if (this.ahead.length > 0) this.settle()
+    addGap(report.gaps, event)
+    this.claims.add({ index, leaf, change: keyChangeOf(event, index), gap: this.gapOf(event) })
+    this.grown(run)
+  }
+
+  /** Of lines that do not come, so that what is behind can be checked all the same. */
+  hashes({ first, leaves }: HashesItem, at: number): void {
+    const run = this.runAt(first)
+    const { next } = run
+    for (const [i, leaf] of leaves.entries()) {
+      const index = first + i
+      if (index >= next) {
+        run.push(leaf)
+        this.hashed.push(index)
+      } else if (run.had(index, leaf) === false) {
+        this.report.add({ line: at, index, fact: 'the hash is not that of the line' })
+      }
+    }
+    if (run.next > next) this.report.miss({ first: next, last: run.next - 1 })
+    this.grown(run)
   }
 
   checkpoint(item: CheckpointItem, at: number): void {
@@ -71,19 +81,32 @@ export class StreamLog {
 
   /** Called once, at the end of the stream. */
   end(): void {
-    const { report, run } = this
+    const { report, run, claims } = this
     const next = run?.next ?? 0
     for (const { item, at } of this.ahead) this.open(item, at)
-    const { covered } = this
+    const { covered = 0 } = report
     if (run !== undefined) {
       if (covered > next) report.miss({ first: next, last: covered - 1 })
       // A checkpoint covers these, and what else it takes to check them is not here.
-      const open = Math.max(0, Math.min(covered, next) - this.settled)
-      report.unchecked += open
-      report.unsigned = next - this.settled - open
+      report.unchecked += this.pass(Math.min(covered, next), false)
+      report.unsigned = this.pass(next, false)
+    } else if (this.reached !== undefined && this.reached.first < this.reached.last) {
+      report.miss({ first: this.reached.first, last: this.reached.last - 1 })
     }
     this.pins.end(next)
-    report.finish(this.told.filter(({ index }) => index < (report.checkedThrough ?? 0)))
+    report.finish(claims.told, (range) => claims.tellingOf(range))
+  }
+
+  /** The run that takes this line, or has taken it. */
+  private runAt(index: number): StreamRun {
+    if (this.run === undefined) {
+      this.begin(index)
+      // Checkpoints before it say that the stream had come less far.
+      if (this.reached !== undefined && this.reached.first < index) {
+        this.report.miss({ first: this.reached.first, last: index - 1 })
+      }
+    } else if (index > this.run.next) this.skip(index)
+    return this.run!
   }
 
   private begin(index: number): void {
@@ -93,33 +116,57 @@ export class StreamLog {
     this.settle()
   }
 
+  private grown(run: StreamRun): void {
+    this.hold(run)
+    if (this.ahead.length > 0) this.settle()
+  }
+
+  private again(index: number, same: boolean | undefined, at: number): void {
+    const { report, run } = this
+    const late = report.late(index)
+    if (!late) report.repeated++
+    const add = (fact: string) => report.add({ line: at, index, fact })
+    if (same === false) add('the line comes again, and is another one')
+    else if (late) add(`the line stands behind line ${run!.next - 1}`)
+    else if (same === undefined) add('the line comes long after those that follow it')
+  }
+
+  /** Settles what is below `size`. Returns how many lines of it came. */
+  private pass(size: number, proved: boolean): number {
+    if (size <= this.settled) return 0
+    const behind = this.hashed.filter((index) => index >= size)
+    const came = size - this.settled - (this.hashed.length - behind.length)
+    this.hashed = behind
+    this.settled = size
+    this.claims.settle(size, proved)
+    return came
+  }
+
   /** Lines that were seen from outside are checked by that. */
   private hold(run: StreamRun): void {
     const size = this.pins.hold(run)
     if (size <= this.settled) return
-    this.report.check(size - this.settled, size)
-    this.settled = size
+    const { report, keys, claims } = this
+    report.check(this.pass(size, true), size)
+    for (const change of claims.changesOf(report.origin)) keys.follow(report.origin, change)
   }
 
   /** Goes on behind lines that are missing. What came before them and is not signed by now cannot be checked any more. */
   private skip(index: number): void {
     const { next } = this.run!
-    this.report.unchecked += next - this.settled
+    this.report.unchecked += this.pass(next, false)
     this.report.miss({ first: next, last: index - 1 })
     this.ahead = this.ahead.filter(({ item }) => item.size >= index)
     this.begin(index)
   }
 
-  private hear(event: EventItem['event'], index: number): void {
-    addGap(this.report.gaps, event)
-    const change = keyChangeOf(event, index)
-    if (change !== undefined) this.changes.push(change)
-    if (member(event, 'event_name') !== 'audit.gap') return
+  /** Lines that an event says this stream did not get, if that is so. It stands behind what it tells of. */
+  private gapOf(event: EventItem['event']): Range | undefined {
+    if (member(event, 'event_name') !== 'audit.gap') return undefined
     const [sink, origin, first, last] = ['sink', 'origin', 'first', 'last'].map((key) => member(event, 'log', key))
-    if (sink !== undefined && sink !== this.sink) return
-    if (origin !== this.report.origin || typeof first !== 'number' || typeof last !== 'number') return
-    // It stands behind what it tells of.
-    if (this.report.misses({ first, last })) this.told.push({ first, last, index })
+    if (sink !== undefined && sink !== this.sink) return undefined
+    if (origin !== this.report.origin || typeof first !== 'number' || typeof last !== 'number') return undefined
+    return this.report.misses({ first, last }) ? { first, last } : undefined
   }
 
   /** Takes the checkpoints whose lines are here. */
@@ -136,50 +183,58 @@ export class StreamLog {
 
   /** The root that a checkpoint tells of; undefined, and a problem, if it is not one of this log by a known key. */
   private open(
-    { note, origin, size, vkey }: CheckpointItem,
+    { note, origin, size, vkey, reached }: CheckpointItem,
     line: number,
   ): { root: Hash; signer: Verifier } | undefined {
-    const fail = (fact: string): undefined => this.report.add({ line, fact: `the checkpoint is not valid: ${fact}` })
+    const { report, claims } = this
+    const fail = (fact: string): undefined => report.add({ line, fact: `the checkpoint is not valid: ${fact}` })
     const opened = openNote(Buffer.from(note), this.keys.of(origin, vkey))
-    if ('fault' in opened) return fail(opened.fault)
+    if ('fault' in opened) {
+      const naming = opened.unknown ? claims.naming(vkey) : undefined
+      if (naming === undefined) return fail(opened.fault)
+      return fail(`${opened.fault}; line ${naming} names its key, and nothing signed covers that line`)
+    }
     const checkpoint = parseCheckpoint(opened.text)
     if (checkpoint?.origin !== origin || checkpoint.size !== size || !origin.startsWith(`${opened.signedBy}/`)) {
       return fail(`it is not one of ${origin} at ${size} lines`)
     }
-    this.report.signedBy = opened.signedBy
-    this.covered = Math.max(this.covered, size)
+    report.covered = Math.max(report.covered ?? 0, size)
     this.keys.used(opened.verifier)
+    if (report.first === undefined) {
+      const { first, last } = this.reached ?? { first: reached, last: reached }
+      this.reached = { first: Math.min(first, reached), last: Math.max(last, reached) }
+    }
     return { root: checkpoint.root, signer: opened.verifier }
   }
 
-  private judge({ size, edge }: CheckpointItem, root: Hash, signer: Verifier, at: number): void {
-    const { report } = this
+  private judge({ size, edge, edgeBefore }: CheckpointItem, root: Hash, signer: Verifier, at: number): void {
+    const { report, claims, keys } = this
     const run = this.run!
     const found = run.rootAt(size)
-    const fresh = size - this.settled
     if (found === root) {
-      report.check(fresh, size)
-      for (const { from, to, index } of this.changes) {
-        if (index < size && from.vkey === signer.vkey) this.keys.trust(report.origin, to)
-      }
-    } else if (found !== undefined) {
-      const lines = fresh > 0 ? `lines ${this.settled} to ${size - 1}` : `the first ${size} lines`
+      if (size > run.from) report.signedBy = signer.name
+      report.check(this.pass(size, true), size)
+    }
+    claims.proveLast(size, root, edgeBefore)
+    for (const key of claims.successors(signer, size)) keys.trust(report.origin, key)
+    if (found === root) return this.hold(run)
+    const fresh = size > this.settled
+    if (found !== undefined) {
+      const lines = fresh ? `lines ${this.settled} to ${size - 1}` : `the first ${size} lines`
       report.add({ line: at, index: Math.min(this.settled, size), fact: `${lines} are not those that were signed` })
     }
-    if (found !== root) {
-      // From here on what follows can be checked again, or for the first time.
-      const tree = edge === undefined ? undefined : Tree.from(size, edge)
-      if (edge !== undefined && tree?.root() !== root) {
-        report.add({ line: at, fact: 'the edge of the checkpoint does not yield its root' })
-        return
-      }
-      if (tree === undefined || fresh < 0 || !run.adopt(tree)) return
-      if (found === undefined) {
-        report.unchecked += fresh
-        report.begun ??= size
-      }
+    // From here on what follows can be checked again, or for the first time.
+    const tree = edge === undefined ? undefined : Tree.from(size, edge)
+    if (edge !== undefined && tree?.root() !== root) {
+      report.add({ line: at, fact: 'the edge of the checkpoint does not yield its root' })
+      return
     }
-    this.settled = Math.max(this.settled, size)
+    if (tree === undefined || size < this.settled || !run.adopt(tree)) return
+    const passed = this.pass(size, false)
+    if (found === undefined) {
+      report.unchecked += passed
+      report.begun ??= size
+    }
     this.hold(run)
   }
 }

@@ -28,13 +28,15 @@ export class StreamLogReport {
   unsigned = 0
   /** Lines that came more than once. */
   repeated = 0
-  /** Lines that did not come, and of which a signed line tells so. */
+  /** Lines that did not come, and of which a line tells so that was checked. */
   told = 0
   readonly gaps: Gaps = noGaps()
   /** So many lines are those that the roster, or a given checkpoint, has seen; undefined if neither knows the log. */
   pinned: number | undefined
-  /** Name of the key that signed the checkpoints. */
+  /** Name of the key that has signed lines that are here. */
   signedBy: string | undefined
+  /** How many lines the largest of its checkpoints tells of. */
+  covered: number | undefined
   /** The first problems; `problemCount` tells of how many. `file` is `-`, and `line` counts the lines of the stream. */
   readonly problems: LogProblem[] = []
   problemCount = 0
@@ -56,6 +58,11 @@ export class StreamLogReport {
   }
 
   miss(range: Range): void {
+    const before = this.#missing.at(-1)
+    if (before !== undefined && before.last + 1 === range.first) {
+      this.#missing[this.#missing.length - 1] = { first: before.first, last: range.last }
+      return
+    }
     this.#missed++
     if (this.#missing.length < maxKept) this.#missing.push(range)
   }
@@ -70,14 +77,25 @@ export class StreamLogReport {
     if (this.problems.length < maxKept) this.problems.push({ file: '-', ...problem })
   }
 
-  /** Missing lines are no problem where a signed line tells of them. */
-  finish(told: readonly Range[]): void {
+  /** One of those that did not come, and comes now. Tells whether it is. */
+  late(index: number): boolean {
+    const at = this.#missing.findIndex(({ first, last }) => first <= index && index <= last)
+    if (at < 0) return false
+    const left = without(this.#missing[at]!, [{ first: index, last: index }])
+    this.#missing.splice(at, 1, ...left)
+    this.#missed += left.length - 1
+    return true
+  }
+
+  /** Missing lines are no problem where a line tells of them that was checked. `telling`: the line that does, and was not. */
+  finish(told: readonly Range[], telling: (range: Range) => number | undefined): void {
     for (const range of this.#missing) {
-      for (const { first, last } of without(range, told)) {
-        this.add({
-          index: first,
-          fact: first === last ? 'the line is missing' : `lines ${first} to ${last} are missing`,
-        })
+      for (const left of without(range, told)) {
+        const { first, last } = left
+        const by = telling(left)
+        const fact = first === last ? 'the line is missing' : `lines ${first} to ${last} are missing`
+        const doubt = by === undefined ? '' : `: line ${by} tells so, and nothing signed covers that line`
+        this.add({ index: first, fact: `${fact}${doubt}` })
         this.told -= last - first + 1
       }
       this.told += range.last - range.first + 1

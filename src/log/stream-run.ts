@@ -10,6 +10,8 @@ export class StreamRun {
   private low: number
   /** The tree of the lines below `low`; undefined as long as nothing tells what is before the run. */
   private base: Tree | undefined
+  /** The size of the tree that it goes on from: what is behind can be checked. */
+  from = 0
   /** A tree on the way to the next checkpoint: what was asked for last. */
   private recent: Tree | undefined
 
@@ -56,6 +58,7 @@ export class StreamRun {
     this.leaves.splice(0, tree.size - this.low)
     this.low = tree.size
     this.base = tree
+    this.from = tree.size
     this.recent = undefined
     return true
   }

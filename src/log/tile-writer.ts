@@ -107,6 +107,11 @@ export class TileWriter {
     return this.tree.complete(lowOf(extent))
   }
 
+  /** What `complete` of all lines was before the last one; undefined if that was not pushed here. */
+  before(): Hash[] | undefined {
+    return this.tree.before()
+  }
+
   private keep(level: number, value: Hash): void {
     this.edges[level] ??= newEdge()
     const edge = this.edges[level]

@@ -1,6 +1,5 @@
 // stdoutSink: lines and checkpoints to standard output, as JSON, or readable and coloured on a terminal.
 import { z } from 'zod'
-import { canonical } from '../canonical.ts'
 import { severity } from '../events.ts'
 import { type LoggedEvent, member, parseLine } from '../log/envelope.ts'
 import { summary } from '../log/summary.ts'
@@ -9,6 +8,7 @@ import { env, stdout } from '../runtime.ts'
 import type { Batch, Sink } from '../sink.ts'
 import { filterSchema } from '../sink-filter.ts'
 import { chunked } from './shared/chunks.ts'
+import { checkpointLine, hashLines, newerThan } from './shared/evidence.ts'
 import { filtered, nameSchema } from './shared/options.ts'
 
 export const stdoutSinkSchema = z.strictObject({
@@ -79,11 +79,20 @@ export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
     ...(pretty || !config.checkpoints
       ? {}
       : {
-          checkpoint: ({ edge, note, origin, size, vkey }, signal) => {
+          checkpoint: (checkpoint, signal) => {
+            const { origin, size, handed = [] } = checkpoint
             const place = `checkpoint ${origin}`
-            const text = (): string => `${canonical({ checkpoint: { edge, note, origin, size, vkey } })}\n`
-            return inTurn(place, size, () => (size <= (written.get(place) ?? -1) ? '' : text()), signal)
+            const text = (): string => {
+              const before = written.get(place) ?? -1
+              const reached = Math.max(size, (written.get(origin) ?? -1) + 1)
+              return newerThan(before, [...handed, checkpoint])
+                .map((one) => checkpointLine(one, reached))
+                .join('')
+            }
+            return inTurn(place, size, text, signal)
           },
+          missing: (lines, signal) =>
+            inTurn(lines.origin, lines.last, () => hashLines(lines, maxLineBytes, written.get(lines.origin)), signal),
         }),
     async close() {
       stdout.off('error', ignore)

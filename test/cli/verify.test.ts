@@ -152,6 +152,24 @@ holds, self-consistent, not authenticated
     })
   })
 
+  it('tells of which logs nothing is checked, and is not authenticated then', async () => {
+    const [traffic, control, security] = ['traffic', 'control', 'security'].map(
+      (log) => new StreamSource(`shop/a/${log}/1`, signer),
+    ) as [StreamSource, StreamSource, StreamSource]
+    const { vkey } = await folder()
+    security.lines(3)
+    const lines = [...control.lines(2), control.checkpoint(), ...traffic.lines(5), security.checkpoint()]
+    expect(await auditlbOf(lines.join('\n'), 'verify', '-', '--vkey', vkey)).toEqual({
+      code: 0,
+      err: '',
+      out: `shop/a/control/1: lines 0 to 1, 2 checked, signed up to 2 lines, 0 at the end that no checkpoint covers
+shop/a/traffic/1: lines 0 to 4, 0 checked, 5 at the end that no checkpoint covers, nothing of this log is checked
+shop/a/security/1: no lines here; a checkpoint of 3 lines and nothing to hold it against
+holds, self-consistent, not authenticated: nothing is checked of 1 of 3 logs
+`,
+    })
+  })
+
   it('ends with 1 where checkpoints were taken out, and one was kept or a witness has seen more', async () => {
     const of = new StreamSource('shop/a/traffic/1', signer)
     const { file, vkey } = await folder()
@@ -174,7 +192,9 @@ holds, self-consistent, not authenticated
       // The lines alone are what was seen.
       const whole = await auditlbOf(text([...begin, ...end]), 'verify', '-', ...given)
       expect(whole.code).toBe(0)
-      expect(whole.out).toContain('20 checked, signed up to 20 lines, 20 seen from outside, 0 at the end that no')
+      expect(whole.out).toContain(
+        '20 checked, signed up to 20 lines, seen from outside up to 20 lines, 0 at the end that no',
+      )
       expect(whole.out.includes('shop/z/traffic/1: not here\n')).toBe(given[0] === '--roster')
     }
   })
@@ -185,6 +205,8 @@ holds, self-consistent, not authenticated
     of.lines(3)
     const kept = file('kept', JSON.parse(of.checkpoint()).checkpoint.note as string)
     expect((await auditlbOf('hello\n', 'verify', '-')).code).toBe(2)
+    expect((await auditlbOf(of.checkpoint(), 'verify', '-')).code).toBe(2)
+    expect((await auditlbOf(of.checkpoint(), 'verify', '-', '--vkey', vkey)).code).toBe(1)
     const named = await auditlbOf('hello\n', 'verify', '-', '--vkey', vkey)
     expect(named).toMatchObject({ code: 1, out: expect.stringContaining('the given key shop/a+') })
     const seen = await auditlbOf('hello\n', 'verify', '-', '--checkpoint', kept)

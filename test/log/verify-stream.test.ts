@@ -2,6 +2,7 @@
 import { createHash, createPublicKey } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { canonical } from '../../src/canonical.ts'
 import { type VerifyStreamOptions, verifyStream } from '../../src/log/verify-stream.ts'
 import { seededRandom } from '../../src/random.ts'
 import { newSigner } from '../support/hand-log.ts'
@@ -192,13 +193,6 @@ describe('a stream that begins in the middle', () => {
       'the edge of the checkpoint does not yield its root',
     ])
   })
-
-  it('may have nothing but a checkpoint of a log', async () => {
-    const of = source()
-    of.lines(10)
-    expect(await verified([of.checkpoint()])).toMatchObject({ ok: true, authenticated: true, log: { lines: 0 } })
-    expect((await verified([of.checkpoint().replace('"size":10', '"size":11')])).facts[0]).toContain('it is not one of')
-  })
 })
 
 describe('what was done to a stream is told', () => {
@@ -222,7 +216,7 @@ describe('what was done to a stream is told', () => {
     [
       'lines that change places',
       () => all.toSpliced(at(15), 2, all[at(16)]!, all[at(15)]!),
-      ['the line comes long after those that follow it', 'the line is missing'],
+      ['the line stands behind line 16'],
     ],
     [
       'a root that was not signed',
@@ -271,18 +265,54 @@ describe('lines that were not delivered', () => {
 
   function withGap(sink?: string): { of: StreamSource; lines: string[] } {
     const of = source()
-    const lines = [...of.lines(10), of.checkpoint()]
-    of.lines(5)
-    lines.push(of.line(gap(10, 14, sink)), ...of.lines(3))
+    const lines = [...of.lines(10), of.checkpoint(), of.hashes(5), of.line(gap(10, 14, sink)), ...of.lines(3)]
     return { of, lines }
   }
 
-  it.each([undefined, 'stdout'])('are no problem if a signed line tells it of %s', async (sink) => {
+  it.each([undefined, 'stdout'])('are no problem if a line that is checked tells it of %s', async (sink) => {
     const { of, lines } = withGap(sink)
     lines.push(of.checkpoint(), ...of.lines(2), of.checkpoint())
     const { ok, log } = await verified(lines)
     expect(ok).toBe(true)
-    expect(log).toMatchObject({ told: 5, unchecked: 4, checked: 12 })
+    expect(log).toMatchObject({ told: 5, lines: 16, unchecked: 0, checked: 16, unsigned: 0 })
+  })
+
+  it('are no problem either if that line comes behind the next checkpoint', async () => {
+    const of = source()
+    const lines = [...of.lines(10), of.checkpoint()]
+    of.lines(5)
+    lines.push(...of.lines(3), of.checkpoint(), of.line(gap(10, 14)), of.checkpoint())
+    expect(await verified(lines)).toMatchObject({ ok: true, log: { told: 5, unchecked: 3, checked: 11 } })
+  })
+
+  it('are one if nothing signed covers the line that tells it', async () => {
+    const forged = [...tens(source(), 4)]
+    const at = forged.findIndex((line) => line.includes('"index":25,'))
+    const line = JSON.parse(forged[at + 1]!)
+    forged.splice(at, 2, canonical({ ...line, ...gap(25, 25) }))
+    const fact = 'the line is missing: line 26 tells so, and nothing signed covers that line'
+    expect((await verified(forged)).facts).toEqual([fact])
+    // Whoever puts the hash there has the line that stood behind it changed all the same.
+    const hashes = (() => {
+      const of = source()
+      of.lines(25)
+      return of.hashes(1)
+    })()
+    const { ok, facts } = await verified(forged.toSpliced(at, 0, hashes))
+    expect(ok).toBe(false)
+    expect(facts).toEqual(['lines 20 to 29 are not those that were signed', fact])
+  })
+
+  it('are one, with the hash or without it, where no line tells it', async () => {
+    const of = source()
+    const lines = [...of.lines(10), of.hashes(3), ...of.lines(3), of.checkpoint()]
+    expect(await verified(lines)).toMatchObject({
+      ok: false,
+      facts: ['lines 10 to 12 are missing'],
+      log: { checked: 13 },
+    })
+    const { facts } = await verified([...lines, lines[10]!.replace('"first":10', '"first":9')])
+    expect(facts[0]).toBe('the hash is not that of the line')
   })
 
   it('are one if it tells it of another sink, or is not signed, or not of all of them', async () => {
@@ -291,12 +321,10 @@ describe('lines that were not delivered', () => {
       (await verified([...other.lines, other.of.checkpoint(), other.of.line(), other.of.checkpoint()])).facts,
     ).toEqual(['lines 10 to 14 are missing'])
     expect((await verified(withGap('http').lines, { vkey, sink: 'http' })).facts).toEqual([
-      'lines 10 to 14 are missing',
+      'lines 10 to 14 are missing: line 15 tells so, and nothing signed covers that line',
     ])
     const of = source()
-    const lines = of.lines(10)
-    of.lines(8)
-    lines.push(of.line(gap(12, 15)), of.checkpoint(), of.line(), of.checkpoint())
+    const lines = [...of.lines(10), of.hashes(8), of.line(gap(12, 15)), of.checkpoint(), of.line(), of.checkpoint()]
     expect((await verified(lines)).facts).toEqual(['lines 10 to 11 are missing', 'lines 16 to 17 are missing'])
   })
 })
@@ -346,7 +374,53 @@ describe('keys in a stream', () => {
     expect(await verified(rotated())).toMatchObject({ ok: true, authenticated: true, log: { checked: 32 } })
     // The newest alone has not signed what is before it; a stream that begins with it holds.
     expect((await verified(rotated(), { vkey: third.vkey })).ok).toBe(false)
-    expect(await verified(rotated().slice(-11), { vkey: third.vkey })).toMatchObject({ ok: true, authenticated: true })
+    expect(await verified(rotated().slice(-11), { vkey: third.vkey })).toMatchObject({ ok: true, authenticated: false })
+  })
+
+  it('lead on where the stream begins with the line that names the next', async () => {
+    for (let before = 1; before <= 16; before++) {
+      const of = source()
+      of.lines(before)
+      const lines = [...of.rotate(second), ...of.lines(3), of.checkpoint()]
+      expect(await verified(lines)).toMatchObject({ ok: true, authenticated: true, log: { unchecked: 1, checked: 3 } })
+      const forged = lines.with(0, lines[0]!.replace('asked', 'other'))
+      expect((await verified(forged)).facts).toEqual([
+        `the checkpoint is not valid: it is not signed by a known key; line ${before} names its key, and nothing signed covers that line`,
+      ])
+    }
+  })
+
+  it.each(['before the first checkpoint', 'behind lines that are missing'])(
+    'lead to nobody by a line that was put %s',
+    async (where) => {
+      const [of, forger] = [source(), source()]
+      const lines = [...of.lines(20), of.checkpoint(), ...of.lines(5)]
+      forger.lines(20)
+      const forged = forger
+        .rotate(second)[0]!
+        .replace('"index":20,', where.startsWith('before') ? '"index":14,' : '"index":10,')
+      const put = where.startsWith('before')
+        ? [forged, ...lines.slice(15)]
+        : [...lines.slice(0, 8), forged, ...lines.slice(11)]
+      of.signer = second
+      const { ok, facts } = await verified([...put, of.checkpoint()])
+      expect(ok).toBe(false)
+      expect(facts[0]).toMatch(
+        /not signed by a known key; line 1[04] names its key, and nothing signed covers that line$/,
+      )
+    },
+  )
+
+  it('lead on by a line that was seen from outside', async () => {
+    const of = source()
+    const first = of.lines(5)
+    const seen = [...first, of.rotate(second)[0]!]
+    const note = JSON.parse(of.checkpoint()).checkpoint.note as string
+    const lines = [...seen, ...of.lines(5), of.checkpoint()]
+    expect((await verified(lines, { vkey: `${vkey}` })).ok).toBe(false)
+    const report = await verified(lines, { vkey, checkpoints: note })
+    expect(report.facts).toEqual([])
+    expect(report.log).toMatchObject({ pinned: 6, checked: 11, signedBy: 'shop/a' })
   })
 
   it('lead to nobody by a line that no known key has signed', async () => {
@@ -354,7 +428,7 @@ describe('keys in a stream', () => {
     const of = source()
     of.lines(10)
     expect((await verified([...forged, newCheckpoint()])).facts).toContain(
-      'the checkpoint is not valid: it is not signed by a known key',
+      'the checkpoint is not valid: it is not signed by a known key; line 10 names its key, and nothing signed covers that line',
     )
     function newCheckpoint(): string {
       of.rotate(second)

@@ -185,13 +185,71 @@ describe('a pipe', () => {
     await next
     const { note, vkey, origin } = checkpoint(5)
     expect(writes[0]!.text).toBe(
-      `{"checkpoint":{"edge":["AAAA","BBBB"],"note":${JSON.stringify(note)},"origin":"${origin}","size":5,"vkey":"${vkey}"}}\n`,
+      `{"checkpoint":{"edge":["AAAA","BBBB"],"note":${JSON.stringify(note)},"origin":"${origin}","reached":5,"size":5,"vkey":"${vkey}"}}\n`,
     )
     expect(JSON.parse(writes[1]!.text).checkpoint.size).toBe(6)
   })
 
+  it('gets those by which keys handed over, each once and before the one of the next key, and how far it had come', async () => {
+    const sink = json()
+    const lines = sink.write(batch(0, 9, checkpoint(0).origin), never)
+    writes[0]!.back()
+    await lines
+    const handed = [{ ...checkpoint(5), vkey: 'demo/host-1.0+11111111+AQ', edgeBefore: ['CCCC'] }]
+    const told = (text: string) =>
+      text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).checkpoint)
+        .map(({ size, vkey, edgeBefore, reached }) => [size, vkey.split('+')[1], edgeBefore, reached])
+    for (const [size, all] of [
+      [5, [[5, '11111111', ['CCCC'], 10]]],
+      [8, [[8, '00000000', undefined, 10]]],
+    ] as const) {
+      const writing = sink.checkpoint!({ ...checkpoint(size), handed }, never)
+      await until(() => writes.length > 1)
+      expect(told(writes[1]!.text)).toEqual(all)
+      writes[1]!.back()
+      await writing
+      writes.length = 1
+    }
+    const late = json().checkpoint!({ ...checkpoint(8), handed }, never)
+    await until(() => writes.length > 1)
+    expect(told(writes[1]!.text)).toEqual([
+      [5, '11111111', ['CCCC'], 8],
+      [8, '00000000', undefined, 8],
+    ])
+    writes[1]!.back()
+    await late
+  })
+
+  it('gets the hashes of lines that do not come, each once, and none where some of them are gone', async () => {
+    const sink = json({ maxLineBytes: 4096 })
+    const { origin } = checkpoint(0)
+    const leaves = Array.from({ length: 200 }, (_, i) => Buffer.alloc(32, i))
+    await sink.missing!({ origin, first: 10, last: 210, leaves }, never)
+    expect(writes).toHaveLength(0)
+    const missing = { origin, first: 10, last: 209, leaves }
+    const writing = sink.missing!(missing, never)
+    const lines = writes[0]!.text.split('\n').slice(0, -1)
+    writes[0]!.back()
+    await writing
+    await sink.missing!(missing, never)
+    expect(writes).toHaveLength(1)
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(4096)
+    const parts = lines.map((line) => JSON.parse(line).hashes)
+    expect(lines.length).toBeGreaterThan(1)
+    let next = 10
+    for (const { first, leaves: text } of parts) {
+      expect(first).toBe(next)
+      next += Buffer.from(text, 'base64').length / 32
+    }
+    expect(Buffer.concat(parts.map((one) => Buffer.from(one.leaves, 'base64')))).toEqual(Buffer.concat(leaves))
+  })
+
   it('gets none where they are not wanted, or nobody could read them', () => {
-    expect(json({ checkpoints: false }).checkpoint).toBeUndefined()
+    expect(json({ checkpoints: false })).not.toHaveProperty('checkpoint')
+    expect(json({ checkpoints: false })).not.toHaveProperty('missing')
     expect(stdoutSink({ format: 'readable' }).checkpoint).toBeUndefined()
   })
 

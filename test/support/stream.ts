@@ -33,13 +33,22 @@ export class StreamSource {
     return canonical({ checkpoint })
   }
 
+  /** The hashes of so many lines that do not come. */
+  hashes(count: number): string {
+    const first = this.tree.size
+    const lines = this.lines(count)
+    const leaves = Buffer.concat(lines.map((line) => fromHash(leafHash(line)))).toString('base64')
+    return canonical({ hashes: { first, leaves, origin: this.origin } })
+  }
+
   /** Goes over to another key, as the writer does. */
   rotate(to: KeySigner): string[] {
+    const edgeBefore = this.tree.complete().map((hash) => fromHash(hash).toString('base64'))
     const line = this.line({
       event_name: 'audit.key_rotated',
       log: { from: this.signer.vkey, reason: 'asked', to: to.vkey },
     })
-    const signed = this.checkpoint()
+    const signed = this.checkpoint({ edgeBefore })
     this.signer = to
     return [line, signed]
   }
