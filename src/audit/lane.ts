@@ -5,17 +5,15 @@ import { type Cursor, type LineFeed, type LogName, logNames, type SignedCheckpoi
 export const lanesOrder: readonly LogName[] = [...logNames].reverse()
 
 export class Lane {
-  readonly #unwanted: readonly LogName[]
+  readonly #unwanted: ReadonlySet<LogName>
   readonly feed: LineFeed
   readonly cursor: Cursor
   /** Keys by which the feed keeps this sink's place in each log. */
   readonly readers: Readonly<Record<LogName, object>> = { traffic: {}, security: {}, control: {} }
   /** Sizes of the checkpoints that the sink has got. Written by the delivery. */
   readonly checked: Record<LogName, number> = { traffic: 0, security: 0, control: 0 }
-
   /** Logs in which the cursor stays before lines whose loss cannot be told any more. Written by the delivery. */
   readonly stuck = new Set<LogName>()
-
   /** Where the sink began in each log. */
   readonly #begun: Readonly<Record<LogName, number>>
 
@@ -23,7 +21,7 @@ export class Lane {
   constructor(feed: LineFeed, cursor: Cursor, wanted: ReadonlySet<LogName>) {
     this.feed = feed
     this.cursor = cursor
-    this.#unwanted = logNames.filter((log) => !wanted.has(log))
+    this.#unwanted = new Set(logNames.filter((log) => !wanted.has(log)))
     this.#begun = {
       traffic: cursor.next('traffic'),
       security: cursor.next('security'),
@@ -63,9 +61,9 @@ export class Lane {
     return hashes && (await this.feed.leaves(log, at, at)).length > 0 ? at : first
   }
 
-  /** The newest checkpoint, if the sink has the lines that it covers and has not got it. One of lines before its first says nothing to it. */
+  /** The newest checkpoint, if the sink has the lines that it covers and has not got it. One of lines that it does not get says nothing to it. */
   checkpoint(log: LogName): SignedCheckpoint | undefined {
-    const newest = this.feed.checkpoint(log)
+    const newest = this.#unwanted.has(log) ? undefined : this.feed.checkpoint(log)
     if (newest === undefined || newest.size <= this.checked[log] || newest.size < this.#begun[log]) return undefined
     return newest.size <= this.cursor.next(log) ? newest : undefined
   }

@@ -57,3 +57,10 @@ it('by the key that certifies another for each start, also where the stream begi
     expect(report.ok).toBe(true)
   }
 })
+
+it('also where it gets one of the logs only, for of the others it tells nothing', async () => {
+  const { lines, vkey, items } = await run(join(tempFolder(), 'audit'), '', 'control')
+  const logs = new Set(items.map(({ audit, checkpoint }) => (audit ?? checkpoint)?.origin.split('/')[2]))
+  expect([...logs]).toEqual(['control'])
+  expect(await held(lines, vkey)).toMatchObject({ ok: true, authenticated: true })
+})

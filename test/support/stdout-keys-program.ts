@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { createAudit } from '../../src/audit/create.ts'
 import { vkeyOf } from '../../src/log/note.ts'
 import { argv, stderr } from '../../src/runtime.ts'
+import type { LogName } from '../../src/sink.ts'
 import { fileSink } from '../../src/sinks/file.ts'
 import { stdoutSink } from '../../src/sinks/stdout.ts'
 import { until } from './until.ts'
 
-const [dir = '', pem] = argv()
-const master = pem === undefined ? undefined : createPrivateKey(readFileSync(pem))
+const [dir = '', pem = '', only] = argv()
+const master = pem === '' ? undefined : createPrivateKey(readFileSync(pem))
 const key =
   master === undefined
     ? undefined
@@ -22,7 +23,10 @@ const published = (): string | undefined => {
 const before = published()
 const audit = createAudit({
   service: 'shop',
-  sinks: [fileSink({ dir, instance: 'web', ...(key && { key }) }), stdoutSink({ format: 'json' })],
+  sinks: [
+    fileSink({ dir, instance: 'web', ...(key && { key }) }),
+    stdoutSink({ format: 'json', ...(only && { filter: { logs: [only as LogName] } }) }),
+  ],
 })
 await audit.ready()
 const kept = master === undefined ? published() : vkeyOf('shop/web', master)
