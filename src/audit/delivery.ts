@@ -192,17 +192,18 @@ export class Delivery {
     if (refused.length === lines.length) await this.#allRefused(refused, retryAfterMs)
   }
 
-  /** Without a pause one that asks for what it gets, or for what is gone, would do so without end. */
+  /** Without a pause one that asks for what it gets, for what is gone, or for the same once more, would do so without end. */
   async #resume(lane: Lane, log: LogName, from: number, at: number): Promise<void> {
     lane.cursor.advance(log, await lane.placeOf(log, at, this.sink.missing !== undefined))
     const next = lane.cursor.next(log)
-    if (next < from && next >= lane.feed.bounds(log).first) return
+    const times = lane.asked(log, at, from)
+    if (times === 0 && next < from && next >= lane.feed.bounds(log).first) return
     this.#caller.failing(
       new Error(`it asked for line ${at} instead of ${from}`),
       'an audit sink asks for other lines',
       true,
     )
-    await this.#caller.pause(next < from ? againMs : 0)
+    await this.#caller.pause(next < from ? againMs * 2 ** Math.min(times, 5) : 0)
   }
 
   async #allRefused(refused: readonly Refused[], retryAfterMs: number): Promise<void> {

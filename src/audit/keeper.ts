@@ -57,7 +57,8 @@ export class Keeper {
     }))
     const { grown } = this.deliveries
     const signs = () => this.deliveries.sign
-    this.#memory = new MemoryStore({ ...options.memory, service, clock, signs, grown })
+    const failing = (sink: string) => this.deliveries.failing(sink)
+    this.#memory = new MemoryStore({ ...options.memory, service, clock, signs, failing, grown })
     const hasSinks = () => this.deliveries.any
     this.recorder = new Recorder({ store, memory: this.#memory, hasSinks, gapEvent, gapTold, onFault })
   }

@@ -5,6 +5,7 @@ import { type Cursor, type LineFeed, type LogName, logNames, type SignedCheckpoi
 export const lanesOrder: readonly LogName[] = [...logNames].reverse()
 
 export class Lane {
+  readonly #asked: Partial<Record<LogName, { at: number; from: number; times: number }>> = {}
   readonly #unwanted: ReadonlySet<LogName>
   readonly feed: LineFeed
   readonly cursor: Cursor
@@ -52,6 +53,14 @@ export class Lane {
 
   get checkpointDue(): boolean {
     return lanesOrder.some((log) => this.checkpoint(log) !== undefined)
+  }
+
+  /** How often the sink has asked for this place, or one before it, without having got further in between. */
+  asked(log: LogName, at: number, from: number): number {
+    const last = this.#asked[log]
+    const again = last !== undefined && at <= last.at && from <= last.from
+    this.#asked[log] = again ? { at, from: last.from, times: last.times + 1 } : { at, from, times: 0 }
+    return this.#asked[log].times
   }
 
   /** Where a sink goes on that asks for the lines from `at` on. `hashes`: it takes them in the place of lines that are gone. */

@@ -22,10 +22,10 @@ export interface Position {
 type Places = Partial<Record<LogName, { readonly origin: string; readonly next: number }>>
 
 /** A sink's name as a file may be called: names that differ stay apart. */
-const fileName = (sink: string): string =>
+export const fileNameOf = (sink: string): string =>
   safeName(sink) === sink && !sink.startsWith('.') && sink.length <= 100
-    ? `${sink}.json`
-    : `${safeName(sink).slice(0, 60)}-${hash('sha256', sink, 'hex').slice(0, 12)}.json`
+    ? sink
+    : `${safeName(sink).slice(0, 60)}-${hash('sha256', sink, 'hex').slice(0, 12)}`
 
 export class Cursors {
   private readonly open = new Map<string, FileCursor>()
@@ -50,7 +50,7 @@ export class Cursors {
     if (known !== undefined) return known
     // "Now" is the moment of the call.
     const now = Object.fromEntries(logNames.map((log) => [log, this.position(log)])) as Record<LogName, Position>
-    const path = join(this.dir, fileName(sink))
+    const path = join(this.dir, `${fileNameOf(sink)}.json`)
     const kept = await this.read(path)
     const places = {} as Record<LogName, number>
     for (const log of logNames) {

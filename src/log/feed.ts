@@ -2,9 +2,9 @@
 import { mkdir, open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
-import { type Logger, safeName } from '../runtime.ts'
+import type { Logger } from '../runtime.ts'
 import type { Cursor, Feed, LineFeed, LogName, SignedCheckpoint, Stretch } from '../sink.ts'
-import { Cursors } from './cursors.ts'
+import { Cursors, fileNameOf } from './cursors.ts'
 import { fromHash, type Hash } from './merkle.ts'
 import { SegmentReader } from './segment-reader.ts'
 import { orMissing } from './segments.ts'
@@ -17,6 +17,8 @@ const mostBuried = 64 * 1024 ** 2
 export class StoreFeed implements LineFeed {
   readonly lasting = true
   readonly cursors: Cursors
+  /** Sinks whose dead letters were told to be full. */
+  private readonly full = new Set<string>()
   private readonly readers = new Map<object, SegmentReader>()
 
   constructor(
@@ -24,7 +26,7 @@ export class StoreFeed implements LineFeed {
     private readonly mode: number,
     private readonly writers: Readonly<Record<LogName, LogWriter>>,
     private readonly clock: Clock,
-    logger: Logger,
+    private readonly logger: Logger,
   ) {
     const position = (log: LogName) => {
       const { origin, nextIndex: next } = writers[log]
@@ -81,11 +83,14 @@ export class StoreFeed implements LineFeed {
   async bury(sink: string, line: string, why: string): Promise<boolean> {
     const dir = join(this.instanceDir, 'dead')
     await mkdir(dir, { recursive: true, mode: 0o750 })
-    const path = join(dir, `${safeName(sink).slice(0, 100)}.jsonl`)
+    const path = join(dir, `${fileNameOf(sink)}.jsonl`)
     const time = new Date(this.clock.now()).toISOString()
     const text = `${JSON.stringify({ line, sink, time, why })}\n`
     const facts = await orMissing(stat(path), undefined)
-    if ((facts?.size ?? 0) + text.length > mostBuried) return false
+    if ((facts?.size ?? 0) + text.length > mostBuried) {
+      this.tellFull(sink, path)
+      return false
+    }
     const handle = await open(path, 'a', this.mode)
     try {
       await handle.appendFile(text)
@@ -94,6 +99,15 @@ export class StoreFeed implements LineFeed {
       await handle.close()
     }
     return true
+  }
+
+  private tellFull(sink: string, path: string): void {
+    if (this.full.has(sink)) return
+    this.full.add(sink)
+    this.logger.error(
+      { sink, path },
+      'the dead letters of an audit sink are full: what it refuses is not kept; told once',
+    )
   }
 
   /** Every sink has the lines of this log below this index. */

@@ -32,13 +32,15 @@ export interface MemoryOptions {
   readonly maxBytes: number
   /** Whether some sink wants checkpoints. */
   readonly signs: () => boolean
+  /** Whether the sink of this name is known to fail. */
+  readonly failing: (sink: string) => boolean
   /** There is more to deliver. */
   readonly grown: () => void
 }
 
 /**
  * Its origins live as long as the process, and so does its key, unless it is given. What is over the bound goes, the oldest traffic first, then
- * security, then control: a sink that had not got it is told by its feed.
+ * security, then control, and before all that what only sinks that fail still need: a sink that had not got it is told by its feed.
  */
 export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
   readonly name = 'memory'
@@ -137,12 +139,25 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
    */
   private makeRoom(newest: LogName): void {
     const most = this.options.maxBytes - (this.options.maxBytes >> 4)
+    // No other sink shall lose lines for those that fail.
+    for (const log of logNames) {
+      const spare = this.spare(log, newest)
+      while (this.bytes > most && this.logs[log].first < spare) this.logs[log].drop(1, this.options.signs())
+    }
     while (this.bytes > most) {
       // One that is longer than all of the room stays: it is the newest.
       const oldest = logNames.find((name) => this.logs[name].count > (name === newest ? 1 : 0))
       if (oldest === undefined) break
       this.logs[oldest].drop(1, this.options.signs())
     }
+  }
+
+  /** The index below which only sinks that fail still need lines. */
+  private spare(log: LogName, newest: LogName): number {
+    let least = this.logs[log].end - (log === newest ? 1 : 0)
+    for (const [sink, cursor] of this.cursors)
+      if (!this.options.failing(sink)) least = Math.min(least, cursor.next(log))
+    return least
   }
 
   /** Lets go of what every sink has. */

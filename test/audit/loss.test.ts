@@ -316,3 +316,22 @@ it.each([
   // Those of control.
   expect(undelivered).toBeLessThan(10)
 })
+
+it('one that asks for the same lines again and again gets them after growing pauses', async () => {
+  const t = trail({ lines: 10, intervalMs: 10 })
+  const holding = { ...collect('holding'), write: () => new Promise<void>(() => undefined) }
+  t.audit.addSink(holding)
+  await t.audit.ready()
+  const write = t.sink.write.bind(t.sink)
+  let asked = 0
+  t.sink.write = async (batch, signal) => {
+    if (batch.origin.includes('/traffic/') && batch.first >= 10 && ++asked) await refuse({ resumeAt: 0 })()
+    await write(batch, signal)
+  }
+  t.record(20)
+  await t.settle(() => asked === 2)
+  const began = t.clock.monoUs()
+  await t.settle(() => asked === 5)
+  // 2, 4 and 8 seconds.
+  expect((t.clock.monoUs() - began) / 1000).toBeGreaterThanOrEqual(14_000)
+})

@@ -61,3 +61,25 @@ it('a sink that is well again just when close begins gets what still waits, and 
   expect(t.apps().length).toBeGreaterThan(50)
   expect(t.sink.events().length + undelivered!).toBe(emitted)
 })
+
+it('a sink that is away and has much to get pushes out nothing that another one is about to get', async () => {
+  const t = trail({ intervalMs: 500, lines: 100 }, 'kept', { queueBytes: 65_536 })
+  const away = { ...collect('away', { intervalMs: 10 }), filter: { logs: ['security'] as const } }
+  away.write = async () => {
+    throw new Error('away')
+  }
+  t.audit.addSink(away)
+  await t.audit.ready()
+  const gaps: unknown[] = []
+  t.audit.on('audit.gap', ({ log }) => gaps.push(log.sink))
+  for (let n = 1; n <= 5; n++) {
+    for (let i = 0; i < 100; i++) t.audit.record('access.denied', { rule: 'r' })
+    await t.settle(() => t.sink.events('access.denied').length === 100 * n)
+  }
+  for (let n = 1; n <= 10; n++) {
+    // All of them wait at once.
+    t.record(95, 10)
+    await t.settle(() => t.apps().length === 95 * n)
+  }
+  expect(gaps).toEqual([])
+})
