@@ -10,6 +10,7 @@ import { filterSchema } from '../sink-filter.ts'
 import { chunked } from './shared/chunks.ts'
 import { checkpointLine, hashLines, newerThan } from './shared/evidence.ts'
 import { filtered, nameSchema } from './shared/options.ts'
+import { Output } from './stdout/output.ts'
 
 export const stdoutSinkSchema = z.strictObject({
   /** The sink's name in faults, gaps and cursors. Default `stdout`. */
@@ -43,6 +44,7 @@ export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
   // A reader that stalls does not lose what was written, and must not get it again: a write that has not called back is waited
   // for, whatever comes meanwhile. By origin, the last index that was written: the same lines can come in another batch.
   const written = new Map<string, number>()
+  const output = new Output()
   let writing: Promise<void> | undefined
   const inTurn = async (place: string, index: number, make: () => string, signal: AbortSignal): Promise<void> => {
     while (writing !== undefined) await settled(writing, signal)
@@ -50,7 +52,7 @@ export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
     if (text === '') return
     const before = written.get(place)
     written.set(place, index)
-    writing = write(text)
+    writing = output.write(text)
     try {
       await writing
     } catch (error) {
@@ -72,8 +74,7 @@ export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
     feed: { intervalMs: 50 },
     ...filtered(config.filter),
     async open() {
-      // Each write hears of its own fault; without this one, a pipe that closes would end the process.
-      stdout.on('error', ignore)
+      output.open()
     },
     write: (batch, signal) => inTurn(batch.origin, batch.last, () => textOf(batch), signal),
     ...(pretty || !config.checkpoints
@@ -95,12 +96,10 @@ export function stdoutSink(options: StdoutSinkOptions = {}): Sink {
             inTurn(lines.origin, lines.last, () => hashLines(lines, maxLineBytes, written.get(lines.origin)), signal),
         }),
     async close() {
-      stdout.off('error', ignore)
+      output.close()
     },
   }
 }
-
-const ignore = (): void => undefined
 
 /** Resolves once a write has settled, however; rejects if the signal comes first, and keeps nothing of who has waited. */
 function settled(writing: Promise<void>, signal: AbortSignal): Promise<void> {
@@ -139,10 +138,4 @@ function readableLine(event: LoggedEvent, coloured: boolean): string {
   const level = Number(event.severity)
   const colour = level >= severity.error ? 31 : level >= severity.warn ? 33 : undefined
   return coloured && colour !== undefined ? `\u001b[${colour}m${text}\u001b[0m\n` : `${text}\n`
-}
-
-function write(text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stdout.write(text, (error) => (error ? reject(error) : resolve()))
-  })
 }

@@ -144,6 +144,24 @@ it('no fault tells a secret', async () => {
   expect(() => httpSink({ url: `http://u:${secret}@h/` })).toThrow(/url: expected no name and no password/)
 })
 
+it.each([
+  ['throws an error', () => Promise.reject(new RangeError('hunter2')), 'failed: RangeError'],
+  ['throws a code', () => Promise.reject({ code: 'ENOENT' }), 'failed: ENOENT'],
+  [
+    'throws a code that is none',
+    () => Promise.reject({ code: { hunter2: true }, name: 'hunter 2' }),
+    'failed: it threw',
+  ],
+  ['returns nothing', () => undefined, 'returned undefined, expected an object'],
+  ['returns null', async () => null, 'returned null, expected an object'],
+  ['returns text', () => 'hunter2', 'returned string, expected an object'],
+])('a function for headers that %s is named, and the lines come again', async (_, headers, message) => {
+  const { posts, write } = await shipping(undefined, { headers: headers as never })
+  const fault = await write(batch)
+  expect([fault.message, fault.permanent]).toEqual([`the function for headers ${message}`, undefined])
+  expect(posts).toEqual([])
+})
+
 describe('a format of your own', () => {
   it('makes the body, headers, and judges the answer', async () => {
     const format: Format = ({ lines, first }) => ({

@@ -1,10 +1,14 @@
 // stdoutSink in a process of its own, and against a pipe that is slow or breaks.
-import { spawnSync } from 'node:child_process'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFileSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { canonical } from '../../src/canonical.ts'
 import { stdout } from '../../src/runtime.ts'
 import type { Batch, SignedCheckpoint, Sink } from '../../src/sink.ts'
 import { stdoutSink } from '../../src/sinks/stdout.ts'
+import { tempFolder } from '../support/folder.ts'
 import { bundle, start } from '../support/program.ts'
 import { batchOf, sample } from '../support/sample-events.ts'
 import { until } from '../support/until.ts'
@@ -72,6 +76,55 @@ describe('in a process', () => {
     expect(code).toBe(0)
     expect(stderr).toMatch(/an audit sink fails/)
     expect(Number(/undelivered (\d+)/.exec(stderr)![1])).toBeGreaterThan(0)
+  })
+
+  it('a reader that goes away after the trail was closed does not end the process either', async () => {
+    const child = spawn(process.execPath, [program.path, 'json', '2000'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let said = ''
+    child.stderr.on('data', (part) => {
+      said += part
+    })
+    await until(() => said.includes('undelivered'))
+    child.stdout.destroy()
+    const [code] = await once(child, 'close')
+    expect(code).toBe(0)
+  })
+
+  /** Writes to a file that takes no more than 40 KiB until `told`, which may write to it, too. */
+  const limited = async (args: readonly string[], told: (out: string) => void) => {
+    const out = join(tempFolder(), 'out')
+    const shell = ['-c', 'ulimit -S -f 40 && exec "$0" "$@" >> "$OUT"', process.execPath, program.path, 'json', ...args]
+    const child = spawn('bash', shell, { env: { ...process.env, OUT: out }, stdio: ['pipe', 'ignore', 'pipe'] })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    let said = ''
+    child.stderr.on('data', (part) => {
+      said += part
+    })
+    await until(() => said.includes('an audit sink fails'))
+    expect(statSync(out).size).toBe(40 * 1024)
+    told(out)
+    execFileSync('prlimit', ['--pid', String(child.pid), '--fsize=unlimited'])
+    child.stdin.write('go on')
+    const [code] = await once(child, 'close')
+    expect([code, said]).toEqual([0, expect.stringContaining('undelivered 0')])
+    return readFileSync(out, 'utf8')
+  }
+
+  it('a file that takes only a part of what is written gets the rest when there is room, and verifies', async () => {
+    const written = await limited(['20', '9000', 'told'], () => undefined)
+    const { status, stdout } = spawnSync(process.execPath, ['dist/cli.js', 'verify', '-'], { input: written })
+    expect([status, String(stdout)]).toEqual([0, expect.stringMatching(/traffic\/\w+: lines 0 to 19, 20 checked/)])
+  })
+
+  it('a line that is torn comes again where somebody else has written behind it, and none besides', async () => {
+    const written = await limited(['200', '3', 'told'], (out) => appendFileSync(out, 'of the host\n'))
+    const rows = written.split('\n').slice(0, -1)
+    const others = rows.filter((row) => !row.endsWith('}'))
+    expect(others).toEqual([expect.stringMatching(/of the host$/), ''])
+    const events = rows.filter((row) => !others.includes(row)).map((row) => JSON.parse(row))
+    expect(events.filter(({ event_name }) => event_name === 'app.x').map(({ app }) => app.i)).toEqual(
+      Array.from({ length: 200 }, (_, i) => i),
+    )
   })
 })
 

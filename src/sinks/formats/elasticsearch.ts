@@ -34,7 +34,9 @@ export function elasticsearch({ map = 'ecs' }: MapOptions = {}): Format {
 function judge(body: string, events: readonly LineEvent[]): undefined {
   const answer = parseLine(body)
   if (answer === undefined) throw new Refusal('the answer to a bulk request is no JSON object of at most 4 MiB')
-  if (answer.errors !== true) return
+  // A gateway before it may answer 200 to whatever it is asked.
+  if (typeof answer.errors !== 'boolean')
+    throw new Refusal('the answer to a bulk request does not say whether there were errors')
   const items = Array.isArray(answer.items) ? answer.items : []
   if (items.length !== events.length)
     throw new Refusal(`the answer to a bulk request has ${items.length} items, expected ${events.length}`)

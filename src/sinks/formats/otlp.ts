@@ -46,22 +46,22 @@ const noRecords = '"logRecords":[]'
 const mostMessage = 256
 
 // A client must not send again what was accepted in part, and is not told which records were not (OTLP 1.x, "Partial
-// success"): what is lost is known as a count.
+// success"): what is lost is known as a count. The collector's words can
+// hold whatever it was sent: they stand in no line, and in no dead letter.
 function partial(body: string, events: readonly LineEvent[]): string | undefined {
   const success = member(parseLine(body) ?? {}, 'partialSuccess')
   if (typeof success !== 'object' || success === null) return undefined
   const { rejectedLogRecords = 0, errorMessage = '' } = success as Record<string, unknown>
-  const said = errorMessage === '' ? '' : `: ${printable(String(errorMessage).slice(0, mostMessage).toWellFormed())}`
   // An int64, which is text in the JSON of protobuf.
   const refused = Number(rejectedLogRecords)
   if (refused > 0 && refused >= events.length)
-    throw new Refusal(`the collector refused all ${events.length} log records${said}`, {
+    throw new Refusal(`the collector refused all ${events.length} log records`, {
       rejected: events.flatMap((event) => intAt(event, 'audit.index') ?? []),
     })
   if (refused > 0)
-    throw new Refusal(
-      `the collector refused ${refused} of ${events.length} log records, and does not say which${said}`,
-      { rejectedCount: refused },
-    )
-  return said === '' ? undefined : `the collector warns${said}`
+    throw new Refusal(`the collector refused ${refused} of ${events.length} log records, and does not say which`, {
+      rejectedCount: refused,
+    })
+  if (errorMessage === '') return undefined
+  return `the collector warns: ${printable(String(errorMessage).slice(0, mostMessage).toWellFormed())}`
 }

@@ -84,7 +84,19 @@ it.each([429, 503])('an item that is answered %i brings the whole batch again', 
 
 it.each([
   ['no JSON', 'x'],
-  ['too few items', { errors: true, items: [] }],
+  ['an object that says nothing', {}],
+  ['an error that has the status 200', { error: { type: 'security_exception' }, status: 403 }],
+  [
+    'a text where a truth is meant',
+    { errors: 'false', items: [{ create: { status: 201 } }, { create: { status: 201 } }] },
+  ],
+  ['no items', { errors: false }],
+  ['too few items', { errors: false, items: [{ create: { status: 201 } }] }],
+  [
+    'items that failed, and no errors',
+    { errors: false, items: [{ create: { status: 201 } }, { create: { status: 429 } }] },
+  ],
+  ['too few items, and errors', { errors: true, items: [] }],
   ['items that say nothing', { errors: true, items: [{}, null] }],
   ['more than 4 MiB', { errors: false, filler: 'x'.repeat(5 << 20) }],
 ])('an answer of %s accepts nothing, and gives nothing up', async (_, body) => {
