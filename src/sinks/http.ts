@@ -1,7 +1,7 @@
 // httpSink: posts batches of lines to a collector, in the format that it takes.
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import { Agent, request } from 'undici'
+import { Agent, type Dispatcher, request } from 'undici'
 import { type Clock, systemClock } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import { parseOptions } from '../parse.ts'
@@ -21,6 +21,7 @@ export type { HttpSinkOptions } from './shared/http-options.ts'
 /** How much of an answer is read where its status does not say all, and where it does. */
 const mostAnswer = 4 << 20
 const mostIgnored = 65_536
+const ignoredMs = 1000
 
 const compressed = promisify(gzip)
 
@@ -70,12 +71,12 @@ export function httpSink(options: HttpSinkOptions): Sink {
       })
       const { statusCode: status, headers, body } = answer
       const accepted = status >= 200 && status < 300
-      if (!accepted || payload.accepted === undefined) {
+      if (!accepted) {
         // Read to its end, so that the connection can be used again.
         await body.dump({ limit: mostIgnored, signal })
-        if (!accepted) throw refusalOf(status, retryAfterMs(headers, clock.now()))
-        return
+        throw refusalOf(status, retryAfterMs(headers, clock.now()))
       }
+      if (payload.accepted === undefined) return ignore(body, clock)
       const note = payload.accepted({ status, body: await textOf(body) })
       // The same for a long time is told once.
       if (note !== undefined && note !== told)
@@ -86,6 +87,15 @@ export function httpSink(options: HttpSinkOptions): Sink {
       await dispatcher.destroy()
     },
   }
+}
+
+/** Lets an answer whose status says all come to its end, so that the connection can be used again; one that takes long is cut off. */
+function ignore(body: Dispatcher.ResponseData['body'], clock: Clock): void {
+  const timer = clock.after(ignoredMs, () => body.destroy())
+  body
+    .dump({ limit: mostIgnored })
+    .catch(() => undefined)
+    .finally(() => timer.cancel())
 }
 
 function formatOf({ format, map }: HttpConfig): (batch: Batch) => Promise<Payload> {

@@ -1,7 +1,9 @@
 // syslogSink: lines as syslog messages (RFC 5424), over TCP or TLS.
 import { type Clock, systemClock } from '../clock.ts'
 import { parseOptions } from '../parse.ts'
+import { host } from '../runtime.ts'
 import type { Sink } from '../sink.ts'
+import { eachInTurns } from './formats/in-turns.ts'
 import { fedBy } from './shared/options.ts'
 import { Refusal } from './shared/refusal.ts'
 import { StreamSocket } from './syslog/connection.ts'
@@ -49,7 +51,8 @@ export function syslogSink(options: SyslogSinkOptions): Sink {
         throw new Refusal(`the connection broke, and the receiver may not have the lines of the last ${settleMs} ms`)
       const resumeAt = doubts.again(origin, first)
       if (resumeAt !== undefined) throw new Refusal('the receiver may not have lines before these', { resumeAt })
-      const bytes = Buffer.concat(lines.map((line) => framed(messageOf(line, heading))))
+      const head = { ...heading, hostname: host() }
+      const bytes = Buffer.concat(await eachInTurns(lines, (line) => framed(messageOf(line, head))))
       try {
         await socket.write(bytes, { clock, trialMs: doubted ? settleMs : Math.min(trialMs, settleMs) }, signal)
       } catch (error) {

@@ -238,6 +238,26 @@ describe('over TLS', () => {
   })
 })
 
+it('an answer that never ends is taken by its status, and its connection is left', async () => {
+  const { posts, clock, connections, write } = await shipping((response, nth) => {
+    response.writeHead(200).write('a part of')
+    if (nth > 1) response.end()
+  })
+  expect(await write(batch)).toBeUndefined()
+  let next: unknown = 'waits'
+  const writing = write(batch).then((fault) => {
+    next = fault
+  })
+  // It has the only connection until it is cut off.
+  await until(() => {
+    clock.advance(100)
+    return next !== 'waits'
+  })
+  await writing
+  expect(next).toBeUndefined()
+  expect([posts.length, connections()]).toEqual([2, 2])
+})
+
 it('is fed as its options say', () => {
   const filter = { logs: ['control' as const], events: ['config.*'], severity: 9 }
   const url = 'http://127.0.0.1/'

@@ -6,6 +6,16 @@ import type { Format, Payload } from './format.ts'
 /** To parse a line and map it takes up to 0.1 ms: so many take about one. */
 const linesPerTurn = 10
 
+/** What each of many becomes, in turns. */
+export async function eachInTurns<I, T>(all: readonly I[], each: (one: I) => T): Promise<T[]> {
+  const made: T[] = []
+  for (const one of all) {
+    if (made.length > 0 && made.length % linesPerTurn === 0) await new Promise<void>((resolve) => afterTurn(resolve))
+    made.push(each(one))
+  }
+  return made
+}
+
 interface Parts<T> {
   each(line: string, batch: Batch): T
   /** Must be quick for each part. */
@@ -18,14 +28,7 @@ export function byLine<T>({ each, whole }: Parts<T>): Format {
       batch.lines.map((line) => each(line, batch)),
       batch,
     )
-  const inTurns = async (batch: Batch): Promise<Payload> => {
-    const parts: T[] = []
-    for (const line of batch.lines) {
-      if (parts.length > 0 && parts.length % linesPerTurn === 0)
-        await new Promise<void>((resolve) => afterTurn(resolve))
-      parts.push(each(line, batch))
-    }
-    return whole(parts, batch)
-  }
+  const inTurns = async (batch: Batch): Promise<Payload> =>
+    whole(await eachInTurns(batch.lines, (line) => each(line, batch)), batch)
   return Object.assign(atOnce, { inTurns })
 }

@@ -36,7 +36,8 @@ export const named: Readonly<Record<FormatName, Named>> = {
   ndjson: { make: ndjson },
   json: { make: json },
   otlp: { make: otlp },
-  elasticsearch: { make: elasticsearch },
+  // An answer has an item of some hundred bytes for each line, and so much of one is read.
+  elasticsearch: { make: elasticsearch, mostLines: 5000 },
   loki: { make: loki },
   // Splunk Cloud takes 1 MB; what is around each event comes on top.
   'splunk-hec': { make: splunkHec, bytes: 512 * 1024 },

@@ -1,9 +1,9 @@
 // One syslog message (RFC 5424), and its frame.
 import { member, parseLine } from '../../log/envelope.ts'
-import { host } from '../../runtime.ts'
 
 export interface Heading {
   readonly facility: number
+  readonly hostname: string
   readonly appName?: string | undefined
   readonly enterprise?: number | undefined
 }
@@ -16,14 +16,14 @@ const severityOf = (severity: number): number =>
  * The line whole and as it is, behind a header. It is UTF-8 without a byte order mark, which RFC 5424 allows (MSG-ANY): a mark
  * would be no JSON.
  */
-export function messageOf(line: string, { facility, appName, enterprise }: Heading): string {
+export function messageOf(line: string, { facility, hostname, appName, enterprise }: Heading): string {
   const event = parseLine(line) ?? {}
   const at = (...place: string[]): string => String(member(event, ...place) ?? '')
   const pri = facility * 8 + severityOf(Number(member(event, 'severity') ?? 9))
   const header = [
     `<${pri}>1`,
     timeOf(at('time')),
-    printed(host(), 255),
+    printed(hostname, 255),
     printed(appName ?? at('service', 'name'), 48),
     // Who writes: it stays the same as long as the log goes on, as a process id would.
     printed(at('service', 'instance', 'id'), 128),

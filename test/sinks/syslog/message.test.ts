@@ -1,7 +1,6 @@
 // Syslog messages, by the grammar of RFC 5424.
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { host } from '../../../src/runtime.ts'
 import { framed, messageOf } from '../../../src/sinks/syslog/message.ts'
 import { batchOf, sample } from '../../support/sample-events.ts'
 
@@ -16,10 +15,10 @@ const parsed = (message: string) => {
 const line = batchOf([sample('config.changed')], 41, 'demo/host-1.0/control/9f2c').lines[0]!
 
 it('has the line whole behind a header that says who, what and when', () => {
-  expect(parsed(messageOf(line, { facility: 16 }))).toEqual({
+  expect(parsed(messageOf(line, { hostname: 'node-1', facility: 16 }))).toEqual({
     pri: '134',
     time: sample('config.changed').time,
-    hostname: host(),
+    hostname: 'node-1',
     app: 'demo',
     process: 'host-1.0',
     id: 'config.changed',
@@ -29,7 +28,9 @@ it('has the line whole behind a header that says who, what and when', () => {
 })
 
 it('tells origin and index in structured data under a number of your own', () => {
-  expect(parsed(messageOf(line, { facility: 13, appName: 'edge', enterprise: 12345 }))).toMatchObject({
+  expect(
+    parsed(messageOf(line, { hostname: 'node-1', facility: 13, appName: 'edge', enterprise: 12345 })),
+  ).toMatchObject({
     pri: '110',
     app: 'edge',
     data: '[auditlb@12345 origin="demo/host-1.0/control/9f2c" index="41"]',
@@ -44,7 +45,7 @@ it.each([
   [21, 2],
 ])('severity %i of OpenTelemetry is %i of syslog', (given, expected) => {
   const [changed] = batchOf([{ ...sample('config.changed'), severity: given }]).lines
-  expect(parsed(messageOf(changed!, { facility: 16 })).pri).toBe(String(16 * 8 + expected))
+  expect(parsed(messageOf(changed!, { hostname: 'node-1', facility: 16 })).pri).toBe(String(16 * 8 + expected))
 })
 
 it('keeps to the grammar whatever stands in an event', () => {
@@ -58,7 +59,7 @@ it('keeps to the grammar whatever stands in an event', () => {
         audit: { origin, index: 1 },
       }
       const given = JSON.stringify(event)
-      expect(parsed(messageOf(given, { facility: 16, enterprise: 1 })).text).toBe(given)
+      expect(parsed(messageOf(given, { hostname: 'node-1', facility: 16, enterprise: 1 })).text).toBe(given)
     }),
     { numRuns: 300 },
   )
