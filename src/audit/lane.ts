@@ -73,7 +73,13 @@ export class Lane {
   /** The newest checkpoint, if the sink has the lines that it covers and has not got it. One of lines that it does not get says nothing to it. */
   checkpoint(log: LogName): SignedCheckpoint | undefined {
     const newest = this.#unwanted.has(log) ? undefined : this.feed.checkpoint(log)
-    if (newest === undefined || newest.size <= this.checked[log] || newest.size < this.#begun[log]) return undefined
-    return newest.size <= this.cursor.next(log) ? newest : undefined
+    const begun = this.#begun[log]
+    if (newest === undefined || newest.size <= this.checked[log] || newest.size < begun) return undefined
+    // The line by which a key before the first one here has handed over is not here, and nor is that key.
+    if (newest.size === begun && newest.edgeBefore !== undefined) return undefined
+    if (newest.size > this.cursor.next(log)) return undefined
+    return newest.handed === undefined
+      ? newest
+      : { ...newest, handed: newest.handed.filter(({ size }) => size > begun) }
   }
 }

@@ -48,6 +48,9 @@ export interface CheckpointsOptions {
   readonly onReady: () => void
 }
 
+/** A sink that has fallen behind further than so many changes of the key needs the keys in between from elsewhere. */
+const mostHanded = 32
+
 export class Checkpoints {
   /** How many lines the published one covers. Written by publish. */
   size: number
@@ -132,7 +135,8 @@ export class Checkpoints {
     if (handing !== undefined) {
       this.signing = handing.to
       this.handOvers = [...this.handOvers, note]
-      this.handed = [...this.handed, checkpoint]
+      const { handed: _, handovers: __, ...own } = checkpoint
+      this.handed = [...this.handed, own].slice(-mostHanded)
       handing.handed = true
     } else if (this.handing?.handed === true) {
       this.handing.resolve()

@@ -64,3 +64,14 @@ it('also where it gets one of the logs only, for of the others it tells nothing'
   expect([...logs]).toEqual(['control'])
   expect(await held(lines, vkey)).toMatchObject({ ok: true, authenticated: true })
 })
+
+it('where it came once the key was another: of the one before it tells nothing', async () => {
+  const { lines, vkey, items } = await run(join(tempFolder(), 'audit'), '', '', 'late')
+  expect(new Set(items.flatMap(({ checkpoint }) => checkpoint?.vkey ?? []))).toEqual(new Set([vkey]))
+  for (const given of [undefined, vkey]) {
+    const report = await held(lines, given)
+    expect(report.logs.flatMap(({ problems }) => problems)).toEqual([])
+    expect(report.ok).toBe(true)
+    expect(report.logs.find(({ origin }) => origin.includes('/traffic/'))).toMatchObject({ lines: 10 })
+  }
+})

@@ -10,7 +10,7 @@ import { fileSink } from '../../src/sinks/file.ts'
 import { stdoutSink } from '../../src/sinks/stdout.ts'
 import { until } from './until.ts'
 
-const [dir = '', pem = '', only] = argv()
+const [dir = '', pem = '', only, late] = argv()
 const master = pem === '' ? undefined : createPrivateKey(readFileSync(pem))
 const key =
   master === undefined
@@ -21,14 +21,14 @@ const published = (): string | undefined => {
   return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined
 }
 const before = published()
-const audit = createAudit({
-  service: 'shop',
-  sinks: [
-    fileSink({ dir, instance: 'web', ...(key && { key }) }),
-    stdoutSink({ format: 'json', ...(only && { filter: { logs: [only as LogName] } }) }),
-  ],
-})
+const file = fileSink({ dir, instance: 'web', ...(key && { key }) })
+const stdout = stdoutSink({ format: 'json', ...(only && { filter: { logs: [only as LogName] } }) })
+const audit = createAudit({ service: 'shop', sinks: late === undefined ? [file, stdout] : [file] })
 await audit.ready()
+if (late !== undefined) {
+  await audit.rotateKey()
+  audit.addSink(stdout)
+}
 const kept = master === undefined ? published() : vkeyOf('shop/web', master)
 stderr.write(`${kept}\n`)
 const record = () => {
@@ -37,7 +37,7 @@ const record = () => {
 record()
 // Once all logs are handed over to the key of this start it is the one beside them.
 if (master !== undefined) await until(() => ![undefined, kept, before].includes(published()))
-for (let i = 0; key === undefined && i < 2; i++) {
+for (let i = 0; key === undefined && late === undefined && i < 2; i++) {
   await audit.rotateKey()
   record()
 }
