@@ -22,7 +22,7 @@ export const parsed = (text: string): Line[] =>
   text
     .replaceAll(filler, '')
     .split('\n')
-    .filter((line) => line.startsWith('{"') && !line.startsWith('{"checkpoint"'))
+    .filter((line) => line.startsWith('{"') && !/^\{"(?:checkpoint|hashes)"/.test(line))
     .map((line) => JSON.parse(line) as Line)
 
 const placeOf = (origin: string, index: number): string => `${origin}#${index}`

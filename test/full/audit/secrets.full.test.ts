@@ -159,7 +159,7 @@ const checkpointLine = new RegExp(
   [
     `^{"checkpoint":{"edge":\\[(?:"${base64(43)}=",?)*\\],`,
     `"note":"(?<origin>[a-z0-9/]+)\\\\n(?<size>\\d+)\\\\n${base64(43)}=\\\\n\\\\n\u2014 (?<name>[a-z0-9/]+) ${base64(91)}=\\\\n",`,
-    `"origin":"\\k<origin>","size":\\k<size>,"vkey":"\\k<name>\\+[0-9a-f]{8}\\+${base64(44)}"}}$`,
+    `"origin":"\\k<origin>","reached":\\d+,"size":\\k<size>,"vkey":"\\k<name>\\+[0-9a-f]{8}\\+${base64(44)}"}}$`,
   ].join(''),
 )
 
