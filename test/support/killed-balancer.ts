@@ -59,6 +59,8 @@ export interface Killed {
   readonly answered: { readonly id: string; readonly at: number }[][]
   /** Once it is dead: the events of its own log that it told of, and its looks. */
   heard: Heard[]
+  /** Whether it got as far as to listen: it has told then of all that it found at its start. */
+  listened: boolean
   looks: { readonly last: number; readonly quiet: boolean }[]
 }
 
@@ -105,7 +107,7 @@ export type Size = 'small' | 'usual'
 export function startKilled(dir: string, instance: string, durability: string, backend: string, size: Size): Killed {
   const before = logsOnDisk(dir, instance)
   const started = start(program, dir, instance, durability, backend, size)
-  return { instance, before, program: started, answered: [], heard: [], looks: [] }
+  return { instance, before, program: started, answered: [], heard: [], listened: false, looks: [] }
 }
 
 export interface Load {
@@ -149,6 +151,7 @@ export async function told(killed: Killed): Promise<{ stderr: string }> {
   const all = (word: string) =>
     [...stdout.matchAll(new RegExp(`^${word} (.*)$`, 'gm'))].map(([, text]) => JSON.parse(text!))
   killed.heard = all('heard')
+  killed.listened = /^listening /m.test(stdout)
   killed.looks = all('look')
   return { stderr }
 }
