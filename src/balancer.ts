@@ -99,7 +99,7 @@ class Wiring implements Balancer {
       alike: behavesAlike,
       emit: this.#emit,
       closed: () => this.#state !== 'open',
-      recordable: () => this.#trail.recordable,
+      obstacle: () => this.#trail.obstacle('control'),
       durable: (ticket) => this.#trail.durable(ticket),
       apply: (next) => this.#apply(next),
     })

@@ -70,7 +70,7 @@ export function hopParts(sources: HopSources): HopParts {
         return trail.waitsForDisk
       },
       refuses: trail.whenUnavailable === 'refuse',
-      recordable: () => trail.recordable,
+      recordable: () => trail.obstacle('traffic') === undefined,
       durable: (ticket) => (ticket === unrecorded ? Promise.resolve() : trail.durable(ticket)),
     },
   }

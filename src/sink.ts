@@ -224,12 +224,15 @@ export interface LogStore {
    */
   readonly durability: 'none' | 'interval' | 'group' | 'remote'
   readonly remote?: string | undefined
-  /** False from a failed write until one succeeds, and before the store is open. A key that does not sign leaves it true. */
-  readonly healthy: boolean
   /** Where sinks are fed from. Must be read only once the store is open. */
   readonly source: LineFeed
   open(context: Omit<SinkContext, 'instance'>, hooks: StoreHooks): Promise<OpenedStore>
   append(log: LogName, index: number, line: string): boolean
+  /**
+   * Why lines of this log cannot be written: from a failed write until one succeeds, and before the store is open; undefined if they
+   * can. A key that does not sign keeps no line from being written.
+   */
+  fault(log: LogName): string | undefined
   durable(log: LogName, index: number): Promise<void>
   /**
    * Signs by a new key from now on, and says in each log who wanted it and what for. Resolves with the verifier keys once the old

@@ -85,13 +85,16 @@ export class Keeper {
   }
 
   /**
-   * Whether lines can be kept now: written, and accepted by the sink that they wait for, as far as is known. Without a log store
-   * there is nothing that could refuse them.
+   * Why lines of this log cannot be kept now, as far as is known: not written, or not accepted by the sink that they wait for. Without
+   * a log store there is nothing that could refuse them.
    */
-  get ready(): boolean {
-    if (this.#store === undefined) return true
-    const { durability, healthy, remote } = this.#store
-    return this.recorder.storeOpen && healthy && !(durability === 'remote' && this.deliveries.failing(remote))
+  obstacle(log: LogName): string | undefined {
+    if (this.#store === undefined) return undefined
+    if (!this.recorder.storeOpen) return 'the log is not open'
+    const fault = this.#store.fault(log)
+    if (fault !== undefined) return `the ${log} log cannot be written: ${fault}`
+    const { durability, remote } = this.#store
+    return durability === 'remote' && this.deliveries.failing(remote) ? `${remote} takes no lines` : undefined
   }
 
   /** Resolves once the line is on disk; at once if there is no log store. Rejects if it is not recorded, or not in time. */

@@ -94,7 +94,7 @@ export class Recorder {
   #record(event: AuditEvent, log: LogName, ticket: Ticket): Reason | undefined {
     this.#settle()
     if (this.gaps.has(log)) this.#tellGap(this.gaps, log)
-    return this.gaps.has(log) ? this.#unavailable() : this.#append(event, log, ticket)
+    return this.gaps.has(log) ? this.#unavailable(log) : this.#append(event, log, ticket)
   }
 
   // A change that was made by force is no loss: its own line is written as soon as there can be one.
@@ -167,14 +167,14 @@ export class Recorder {
   // A store that throws where it should return false has not taken the line, as far as anybody can know.
   #store(log: LogName, index: number, line: string): Reason | undefined {
     try {
-      return this.#options.store!.append(log, index, line) ? undefined : this.#unavailable()
+      return this.#options.store!.append(log, index, line) ? undefined : this.#unavailable(log)
     } catch (error) {
       this.#options.onFault('the audit log', error)
       return 'store-unavailable'
     }
   }
 
-  #unavailable(): Reason {
-    return this.storeOpen && this.#options.store?.healthy === false ? 'store-unavailable' : 'backlog'
+  #unavailable(log: LogName): Reason {
+    return this.storeOpen && this.#options.store?.fault(log) !== undefined ? 'store-unavailable' : 'backlog'
   }
 }

@@ -87,13 +87,14 @@ export class Trail implements Audit {
    */
   get waitsForDisk(): boolean {
     const keeper = this.#keeper
-    return keeper.waits && (keeper.ready || this.#early.waits || this.whenUnavailable === 'refuse')
+    if (!keeper.waits) return false
+    return this.whenUnavailable === 'refuse' || this.#early.waits || keeper.obstacle('traffic') === undefined
   }
 
-  /** Whether what is emitted now will be recorded. Without a log store there is nothing that could refuse it. */
-  get recordable(): boolean {
-    if (this.#closing !== undefined) return false
-    return this.#early.waits || this.#keeper.ready
+  /** Why what is emitted now into this log will not be recorded; undefined if it will. Without a log store nothing could refuse it. */
+  obstacle(log: LogName): string | undefined {
+    if (this.#closing !== undefined) return 'the trail is closed'
+    return this.#early.waits ? undefined : this.#keeper.obstacle(log)
   }
 
   /** Takes in a fact. Never throws, never waits. After `close` there is nothing that could keep it. */

@@ -44,8 +44,8 @@ export interface RevisionsOptions<C> {
   readonly emit: Emit
   /** Whether the balancer is closing or closed: nothing is changed any more. */
   readonly closed: () => boolean
-  /** Whether lines can be recorded now. */
-  readonly recordable: () => boolean
+  /** Why changes cannot be recorded now; undefined if they can. */
+  readonly obstacle: () => string | undefined
   /** Resolves once the line is durable, rejects if it is lost or that takes too long. */
   readonly durable: (ticket: Ticket) => Promise<void>
   /** Puts a configuration in force. Must not throw. */
@@ -99,14 +99,9 @@ export class Revisions<C> {
     const same = next.hash === this.#current.hash
     if (same && this.#options.alike(next.config, this.#current.config)) return this.#current
     const glass = said.break_glass === true
-    if (!glass && !this.#options.recordable()) {
-      throw this.#rejected(
-        actor,
-        request,
-        said,
-        new BalancerError('change-unrecorded', 'the change cannot be recorded now'),
-      )
-    }
+    const obstacle = glass ? undefined : this.#options.obstacle()
+    if (obstacle !== undefined)
+      throw this.#rejected(actor, request, said, new BalancerError('change-unrecorded', obstacle))
     const { changes, before, after } = difference(this.#current.record, next.record)
     const stamp = { config_revision: next.number, config_hash: next.hash }
     const config = { ...said, revision: next.number, hash: next.hash, before, after, changes: [...changes] }

@@ -18,14 +18,16 @@ export interface FaultsOptions {
 export class Faults<Job> {
   /** What failed last: all is well again when that is done, not when something else is. */
   private failed: Job | undefined
+  private reason: string | undefined
   private failures = 0
   private timer: Timer | undefined
   private pauseMs = firstPauseMs
 
   constructor(private readonly options: FaultsOptions) {}
 
-  get any(): boolean {
-    return this.failed !== undefined
+  /** Why it failed last; undefined if all is well. */
+  get fault(): string | undefined {
+    return this.reason
   }
 
   /** Whether the pause after a failure is not over. */
@@ -36,8 +38,9 @@ export class Faults<Job> {
   add(error: unknown, job: Job, again: () => void, hold: boolean): void {
     const { name: log, clock, logger, changed } = this.options
     const reason = reasonOf(error)
-    if (!this.any) logger.error({ log, error: reason }, 'the log cannot be written, and its lines wait')
+    if (this.failed === undefined) logger.error({ log, error: reason }, 'the log cannot be written, and its lines wait')
     this.failed = job
+    this.reason = reason
     this.failures++
     const resume = () => {
       this.timer = undefined
@@ -53,6 +56,7 @@ export class Faults<Job> {
     const { name: log, logger, changed } = this.options
     logger.warn({ log, failures: this.failures }, 'the log can be written again')
     this.failed = undefined
+    this.reason = undefined
     this.failures = 0
     this.pauseMs = firstPauseMs
     changed(undefined)

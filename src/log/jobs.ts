@@ -32,9 +32,9 @@ export class Jobs {
     this.faults = new Faults(options)
   }
 
-  /** False from a failed job until it succeeds. */
-  get healthy(): boolean {
-    return !this.faults.any
+  /** Why a job failed, until it succeeds. */
+  get fault(): string | undefined {
+    return this.faults.fault
   }
 
   /** Starts what is due, unless something runs or waits for a pause to pass. */

@@ -46,7 +46,6 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
   readonly name = 'memory'
   readonly kind = 'store'
   readonly durability = 'none'
-  readonly healthy = true
   readonly lasting = false
   readonly source = this
   private readonly options: MemoryOptions
@@ -74,6 +73,8 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
     const heads = { traffic: head('traffic'), security: head('security'), control: head('control') }
     return { instance: this.instance, vkey: this.signer.vkey, heads }
   }
+
+  fault(): undefined {}
 
   append(log: LogName, _: number, line: string): boolean {
     this.logs[log].push(line, this.options.signs())

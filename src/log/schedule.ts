@@ -84,8 +84,8 @@ export class Schedule {
     this.kick()
   }
 
-  get healthy(): boolean {
-    return this.jobs.healthy
+  get fault(): string | undefined {
+    return this.jobs.fault
   }
 
   /** Takes a line, which is written soon. Returns false, and does not take it, when too much waits. */

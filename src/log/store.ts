@@ -186,10 +186,6 @@ export class Store {
     }
   }
 
-  get healthy(): boolean {
-    return logNames.every((log) => this.writers[log].healthy)
-  }
-
   async rotateKey(note: ActNote = {}): Promise<{ readonly from: string; readonly to: string }> {
     return this.parts.keys.rotate(readAct(note, 'rotateKey'))
   }

@@ -44,8 +44,8 @@ export class LogWriter {
     this.schedule = new Schedule(log, recovered, options, context)
   }
 
-  get healthy(): boolean {
-    return this.schedule.healthy
+  get fault(): string | undefined {
+    return this.schedule.fault
   }
 
   /** The index that the next line gets. */

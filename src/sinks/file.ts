@@ -21,9 +21,7 @@ export function fileStore(config: FileSinkConfig): LogStore {
     kind: 'store',
     durability: config.durability,
     remote: config.remote,
-    get healthy() {
-      return store?.healthy ?? false
-    },
+    fault: (log) => (store === undefined ? 'it is not open' : store.writers[log].fault),
     get source() {
       if (store === undefined) throw new BalancerError('closed', 'the file sink is not open')
       return store.source

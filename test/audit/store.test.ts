@@ -116,9 +116,9 @@ it('under `refuse` nothing is served that cannot be recorded', async () => {
   const e = await edge([backend], { audit: { sinks: [store], whenUnavailable: 'refuse', logger: keepLogger() } })
   const get = async () => (await fetch(`http://127.0.0.1:${e.port}/`)).status
   expect(await get()).toBe(200)
-  store.healthy = false
+  store.faults = { traffic: 'EIO' }
   expect(await get()).toBe(503)
-  store.healthy = true
+  store.faults = {}
   store.persist = async () => {
     throw new Error('EIO')
   }

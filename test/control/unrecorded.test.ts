@@ -20,12 +20,23 @@ const named = (events: readonly { event_name: string }[]) => events.map(({ event
 it('an unhealthy log refuses changes, and takes them again when it is well', async () => {
   const p = pool()
   await p.balancer.ready()
-  p.store.healthy = false
+  p.store.faults = { control: 'EIO' }
   expect(await codeOf(p.ops.setWeight('a', 2))).toBe('change-unrecorded')
   expect(p.balancer.snapshot()).toMatchObject({ revision: 1, backends: [{ weight: 1 }] })
-  expect(p.of('config.rejected')[0].config.code).toBe('change-unrecorded')
-  p.store.healthy = true
+  expect(p.of('config.rejected')[0].config).toMatchObject({
+    code: 'change-unrecorded',
+    detail: 'a change that cannot be recorded is refused: the control log cannot be written: EIO',
+  })
+  p.store.faults = {}
   expect(await p.ops.setWeight('a', 2)).toBe(2)
+})
+
+it('changes go on while only other logs cannot be written, as on a disk that has its reserve for the control log', async () => {
+  const p = pool()
+  await p.balancer.ready()
+  p.store.faults = { traffic: 'ENOSPC', security: 'ENOSPC' }
+  expect(await p.ops.setWeight('a', 2)).toBe(2)
+  expect(p.of('config.rejected')).toEqual([])
 })
 
 it('a line that does not become durable refuses its change: by a rejection, and by silence', async () => {
@@ -54,14 +65,14 @@ it('breakGlass makes the change, and its line is written as soon as the log take
   const p = pool()
   await p.balancer.ready()
   p.store.takes = false
-  p.store.healthy = false
+  p.store.faults = { traffic: 'EIO', control: 'EIO' }
   expect(await p.ops.setWeight('a', 2, { breakGlass: true, message: 'on fire' })).toBe(2)
   p.balancer.pick()
   expect(await p.ops.setWeight('a', 3, { breakGlass: true })).toBe(3)
   expect(p.balancer.snapshot().backends[0]!.weight).toBe(3)
   expect(named(p.store.events('control'))).not.toContain('config.changed')
   p.store.takes = true
-  p.store.healthy = true
+  p.store.faults = {}
   p.balancer.pick()
   const written = p.store.events('control').filter(({ event_name }) => event_name === 'config.changed')
   expect(written.map(({ config }) => [config.revision, config.break_glass, config.message])).toEqual([

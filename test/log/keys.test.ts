@@ -159,7 +159,7 @@ describe('a function that', () => {
       clock.advance(1000)
       return log.told.length > 0
     })
-    expect(log.sink.healthy).toBe(true)
+    expect(log.sink.fault('traffic')).toBeUndefined()
     expect(sizeOf(dir, 'traffic')).toBe(0)
     expect(log.told).toEqual(['checkpoints cannot be signed, and lines go on without'])
     const lag = log.notices.filter(({ event }) => event === 'audit.sink_changed')

@@ -48,7 +48,7 @@ it.each(['ENOSPC', 'EDQUOT'])(
     log.write('traffic', 5)
     await until(() => {
       clock.advance(10)
-      return !log.sink.healthy
+      return log.sink.fault('traffic') !== undefined
     })
     expect(reserve(dir)).toBeDefined()
     await log.sink.durable('control', log.write('control', 5))
@@ -60,7 +60,7 @@ it.each(['ENOSPC', 'EDQUOT'])(
     full = false
     await until(() => {
       clock.advance(5000)
-      return log.told.includes('the log has its reserve again') && log.sink.healthy
+      return log.told.includes('the log has its reserve again') && log.sink.fault('traffic') === undefined
     })
     expect(reserve(dir)?.size).toBe(1024 ** 2)
     await log.close()

@@ -207,7 +207,7 @@ describe('a write that fails', () => {
     const write = vi.spyOn(handles, 'write').mockRejectedValue(noSpace())
     log.write('traffic', 100)
     clock.advance(25)
-    await until(() => !log.sink.healthy)
+    await until(() => log.sink.fault('traffic') !== undefined)
     log.write('traffic', 100)
     for (let calls = 1; calls < 4; calls++) {
       await until(() => write.mock.calls.length === calls && timers() > 0)
@@ -218,7 +218,7 @@ describe('a write that fails', () => {
     const durable = log.sink.durable('traffic', 199)
     await until(() => {
       clock.advance(5_000)
-      return log.sink.healthy
+      return log.sink.fault('traffic') === undefined
     })
     await durable
     expect(log.told).toEqual(['the log cannot be written, and its lines wait', 'the log can be written again'])
@@ -239,9 +239,9 @@ describe('a write that fails', () => {
     } as never)
     log.write('traffic', 100)
     clock.advance(25)
-    await until(() => !log.sink.healthy)
+    await until(() => log.sink.fault('traffic') !== undefined)
     clock.advance(250)
-    await until(() => log.sink.healthy)
+    await until(() => log.sink.fault('traffic') === undefined)
     write.mockRestore()
     await log.close()
     expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 100, problemCount: 0 })
@@ -255,7 +255,7 @@ describe('a write that fails', () => {
     const waiting = log.sink.durable('traffic', log.write('traffic', 10)).then(() => {
       done = true
     })
-    await until(() => !log.sink.healthy)
+    await until(() => log.sink.fault('traffic') !== undefined)
     expect(done).toBe(false)
     const closing = log.close()
     await waiting
@@ -317,13 +317,13 @@ describe('rotation', () => {
     const next = join(dir, 'a/traffic/segments/0000000000000005.jsonl')
     mkdirSync(next)
     clock.advance(3_600_000)
-    await until(() => !log.sink.healthy)
+    await until(() => log.sink.fault('traffic') !== undefined)
     rmdirSync(next)
     // Not until retention looks again.
     let steps = 20
     await until(() => {
       if (steps-- > 0) clock.advance(250)
-      return log.sink.healthy
+      return log.sink.fault('traffic') === undefined
     })
     expect(statSync(next).isFile()).toBe(true)
     await log.close()

@@ -21,7 +21,7 @@ function slowStore() {
     name: 'slow',
     kind: 'store',
     durability: 'group',
-    healthy: true,
+    fault: () => undefined,
     open: async () => opened,
     append(log, _index, line) {
       if (log === 'traffic') lines.push(line)
@@ -65,7 +65,7 @@ describe('with durability group', () => {
       audit: { sinks: [store] },
     })
     await balancer.ready()
-    Object.assign(store, { healthy: false })
+    Object.assign(store, { fault: () => 'EIO' })
     const client = await rawClient(port, get)
     await client.ended
     expect(client.text()).toMatch(/ok$/)

@@ -638,7 +638,7 @@ describe('with an audit that refuses', () => {
     await client.has('HTTP/1.1 101 ')
     expect(names(e)).toEqual(['request.received', 'tunnel.opened'])
     store.takes = false
-    store.healthy = false
+    store.faults = { traffic: 'EIO' }
     const refused = await rawExchange(e.port, asking())
     expect(refused).toMatch(/^HTTP\/1\.1 503 [\s\S]*audit-unavailable/)
     // What stands goes on.

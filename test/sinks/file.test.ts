@@ -71,7 +71,6 @@ describe('options', () => {
       name: 'file',
       kind: 'store',
       durability: 'interval',
-      healthy: false,
     })
   })
 })
@@ -93,8 +92,9 @@ it('is opened once at a time, and again after it failed or was closed', async ()
 it('takes no line before it is open and after it is closed', async () => {
   const sink = fileSink({ dir: tempFolder(), instance: 'a' })
   expect(sink.append('traffic', 0, '{}')).toBe(false)
+  expect(sink.fault('traffic')).toBe('it is not open')
   await sink.open(context, hooks)
-  expect(sink.healthy).toBe(true)
+  expect(sink.fault('traffic')).toBeUndefined()
   expect(sink.append('traffic', 0, '{}')).toBe(true)
   expect(await sink.close(600_000)).toEqual({ unwritten: 0 })
   expect(sink.append('traffic', 1, '{}')).toBe(false)

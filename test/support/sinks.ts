@@ -77,7 +77,8 @@ export interface TestStore extends LogStore {
   events(log: LogName): any[]
   /** Whether lines are taken. */
   takes: boolean
-  healthy: boolean
+  /** Why lines cannot be written. */
+  faults: Partial<Record<LogName, string>>
   /** What opening meets. */
   opening: () => Promise<void>
   /** What a wait for durability meets. */
@@ -97,7 +98,7 @@ export function memoryStore(given: Partial<TestStore> = {}): TestStore {
     source: feedOf(heads, lines),
     kind: 'store',
     durability: 'group',
-    healthy: true,
+    faults: {},
     takes: true,
     opening: async () => undefined,
     persist: async () => undefined,
@@ -115,6 +116,9 @@ export function memoryStore(given: Partial<TestStore> = {}): TestStore {
       lines[log].push(line)
       queueMicrotask(() => grown(log))
       return true
+    },
+    fault(log) {
+      return this.faults[log]
     },
     durable() {
       return this.persist()
