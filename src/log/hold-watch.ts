@@ -3,7 +3,7 @@ import { reasonOf } from '../errors.ts'
 import type { Logger } from '../runtime.ts'
 import type { LogName } from '../sink.ts'
 import { type HoldChange, holdChanges, type LiftedHold } from './hold-changes.ts'
-import { liftedHold, listHolds, listLifted } from './holds.ts'
+import { holdsIn, liftedHold, listLifted } from './holds.ts'
 import type { KeptHolds, ToldHolds } from './kept-holds.ts'
 import type { LogWriter } from './writer.ts'
 
@@ -51,11 +51,11 @@ export class HoldWatch {
     // Not waited for: on a slow disk no deletion waits for it.
     void this.save()
     // In this order: one that is moved meanwhile is in both lists, and never in none.
-    const holds = await listHolds(dir)
+    const holds = await holdsIn(dir)
     const lifts = await this.lifts(this.state)
     this.tell(holdChanges(this.state, this.announced, holds, lifts))
     // All this takes its time, and what was placed meanwhile is in force.
-    return new Set([...holds, ...(await listHolds(dir))].flatMap(({ logs }) => logs))
+    return new Set([...holds, ...(await holdsIn(dir))].flatMap(({ logs }) => logs))
   }
 
   /** A writer that has told nothing yet begins with what is there. Those in force it tells at each start, so none is left out. */
@@ -65,7 +65,7 @@ export class HoldWatch {
     if (told !== undefined) return told
     const files = await this.lifted()
     const lifted = files === undefined ? undefined : new Set(files)
-    return { known: new Map((await listHolds(dir)).map((hold) => [hold.name, hold])), lifted }
+    return { known: new Map((await holdsIn(dir)).map((hold) => [hold.name, hold])), lifted }
   }
 
   /** Only what is on disk counts as told: of what a crash takes away the next start must know nothing. */

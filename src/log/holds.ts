@@ -8,6 +8,7 @@ import { parseOptions } from '../parse.ts'
 import { randomHex } from '../random.ts'
 import type { ActNote } from '../sink.ts'
 import { readAct } from './act.ts'
+import { lookForInstances } from './folder.ts'
 import {
   type Hold,
   holdName,
@@ -30,10 +31,12 @@ const liftedDir = (dir: string): string => join(holdsDir(dir), 'lifted')
 
 /**
  * Places a hold on all instances below `dir`, those that come later too. In force when it resolves: writers look before each
- * deletion. Throws `config-invalid` for options that are not valid, and if there is a hold of this name.
+ * deletion. Throws `config-invalid` for options that are not valid, if there is a hold of this name, and if `dir` is the folder of a
+ * single instance, for no writer looks there; and `log-invalid` if there is no such folder.
  */
 export async function placeHold(dir: string, options: HoldOptions, clock: Clock = systemClock): Promise<Hold> {
   const hold = { ...parseOptions(holdSchema, options, 'placeHold'), placed: new Date(clock.now()).toISOString() }
+  await requireFolder(dir, 'placeHold')
   const folder = holdsDir(dir)
   await mkdir(folder, { recursive: true, mode: 0o750 })
   const fresh = await write(folder, `${JSON.stringify(hold)}\n`)
@@ -52,7 +55,7 @@ export async function placeHold(dir: string, options: HoldOptions, clock: Clock 
 /**
  * Lifts a hold. `note` says who does, and what for. The file of the hold is kept below `holds/lifted`, with that and the time. Until
  * it is there the hold is in force: after a crash it is lifted by another call. A file that is no JSON object is moved as it is. Throws
- * `config-invalid` if there is no hold of this name, and for a `by` or `reason` that is empty or too long.
+ * `config-invalid` if there is no hold of this name, and for a `by` or `reason` that is empty or too long; and for `dir` as `placeHold`.
  *
  * The file first gets a name that only this call knows, so that no other hold of its name, which may be placed meanwhile, is touched.
  */
@@ -63,6 +66,7 @@ export async function liftHold(
   clock: Clock = systemClock,
 ): Promise<void> {
   const said = readAct(note, 'liftHold')
+  await requireFolder(dir, 'liftHold')
   const folder = holdsDir(dir)
   const id = randomHex(4)
   const taken = join(folder, `${name}~${id}${suffix}`)
@@ -98,8 +102,24 @@ async function take(folder: string, name: string, taken: string): Promise<boolea
   return false
 }
 
-/** The holds that are in force, by name. */
+/** Who asks for a hold in the wrong place must not think that there is one. */
+async function requireFolder(dir: string, verb: string): Promise<void> {
+  const { instances } = await lookForInstances(dir)
+  if (instances.some(({ root }) => root))
+    throw new BalancerError(
+      'config-invalid',
+      `${verb}: ${dir} is the folder of an instance: holds are in the one around it`,
+    )
+}
+
+/** The holds that are in force, by name. Throws for `dir` as `placeHold`. */
 export async function listHolds(dir: string): Promise<Hold[]> {
+  await requireFolder(dir, 'listHolds')
+  return holdsIn(dir)
+}
+
+/** As listHolds, for who knows the folder. */
+export async function holdsIn(dir: string): Promise<Hold[]> {
   const holds: Hold[] = []
   for (const file of await holdFiles(holdsDir(dir))) {
     const text = await orMissing(readFile(join(holdsDir(dir), file), 'utf8'), undefined)

@@ -42,6 +42,24 @@ it('is placed once, listed, and lifted', async () => {
   expect((await listHolds(dir)).map(({ name }) => name)).toEqual(['b'])
 })
 
+it('is asked for only in a folder that is there, and not in that of a single instance', async () => {
+  const dir = tempFolder()
+  const missing = join(dir, 'audti')
+  const log = await openLog({ dir, ...limits })
+  await log.close()
+  const acts: [string, (dir: string) => Promise<unknown>][] = [
+    ['placeHold', (dir) => placeHold(dir, hold)],
+    ['listHolds', (dir) => listHolds(dir)],
+    ['liftHold', (dir) => liftHold(dir, 'case-12')],
+  ]
+  for (const [name, act] of acts) {
+    await expect(act(missing)).rejects.toMatchObject({ code: 'log-invalid' })
+    await expect(act(join(dir, 'a'))).rejects.toThrow(`${name}: ${join(dir, 'a')} is the folder of an instance`)
+  }
+  expect(readdirSync(dir)).toEqual(['a'])
+  expect(readdirSync(join(dir, 'a'))).not.toContain('holds')
+})
+
 it('leaves a file when it is lifted, with who has placed and who has lifted it', async () => {
   const dir = tempFolder()
   const clock = fakeClock()
