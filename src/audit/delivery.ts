@@ -181,7 +181,7 @@ export class Delivery {
     if (lines.length === 0) return this.#advance(lane, log, end)
     const handed = await hand(this.sink, this.#caller, { origin, first: from, last: end - 1, lines })
     const { through, refused, unnamed, retryAfterMs, stopped } = handed
-    const untold = await this.#losses.refused(lane.feed, log, origin, handed)
+    const untold = await this.#losses.settle(lane.feed, log, origin, lines, handed)
     const settled = Math.min(through, untold)
     if (untold < through && this.#losses.over) lane.stuck.add(log)
     if (settled > from) this.#advance(lane, log, settled)

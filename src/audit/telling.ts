@@ -6,7 +6,15 @@ const names = ['audit.gap', 'audit.sink_changed']
 
 interface Telling {
   readonly event_name: string
-  readonly log: { readonly count?: number; readonly origin?: string; readonly sink?: string; readonly from?: string }
+  readonly log: Partial<Told> & { readonly sink?: string; readonly from?: string }
+}
+
+/** Lines of a log that a sink did not get: so many of those from `first` to `last`. */
+interface Told {
+  readonly origin: string
+  readonly first: number
+  readonly last: number
+  readonly count: number
 }
 
 // Parsing is dear, and nearly no line needs it.
@@ -18,14 +26,16 @@ function tellingOf(line: string): Telling | undefined {
   return names.includes(event.event_name) && event.log.from !== 'absent' ? event : undefined
 }
 
-/** Whether this line does nothing but tell: then the loss of it is not told by a further one, which may be lost as it is. */
+/** Whether this line does nothing but tell: a further one that told of its loss at once could be lost as it is. */
 export const onlyTells = (line: string): boolean => tellingOf(line) !== undefined
 
-/** How many lost lines of this sink a line tells of: while it has not got it, it does not know. */
-export function toldIn(line: string, sink: string): number {
+/** The lost lines of this sink that a line tells of: while it has not got it, it does not know. */
+export function toldBy(line: string, sink: string): Told | undefined {
   const telling = tellingOf(line)
-  const tells = telling?.event_name === 'audit.gap' && telling.log.sink === sink && telling.log.origin !== undefined
-  return tells ? (telling.log.count ?? 0) : 0
+  if (telling?.event_name !== 'audit.gap' || telling.log.sink !== sink) return undefined
+  const { origin, first, last, count } = telling.log
+  if (origin === undefined || first === undefined || last === undefined || count === undefined) return undefined
+  return { origin, first, last, count }
 }
 
 /** How many lines are read for that. */
@@ -42,7 +52,7 @@ export async function toldInWaiting(lanes: readonly Lane[], sink: string): Promi
         const stretch = await feed.read(log, from, { lines: 500, bytes: 1 << 20 }, key)
         if (stretch === undefined) break
         const lines = 'through' in stretch ? [] : stretch.lines
-        for (const line of lines) sum += toldIn(line, sink)
+        for (const line of lines) sum += toldBy(line, sink)?.count ?? 0
         from = 'through' in stretch ? stretch.through : from + lines.length
       }
     }

@@ -111,6 +111,53 @@ it('one that refuses everything is told once, and is not flooded with the tellin
   expect(undelivered).toBe(emitted)
 })
 
+it('a sink that has refused what told of its losses as well is told of all once it takes something', async () => {
+  let refuses = false
+  const t = picky(() => refuses, { intervalMs: 10 })
+  let emitted = 0
+  t.audit.on('*', () => emitted++)
+  await t.audit.ready()
+  t.record(1)
+  await t.settle(() => t.apps().length === 1)
+  refuses = true
+  t.record(1)
+  await t.settle(() => t.state.refusals >= 3)
+  refuses = false
+  t.record(1)
+  await t.settle(() => t.sink.events('audit.gap').length > 0)
+  let undelivered: object | undefined
+  void t.audit.close({ deadlineMs: 60_000 }).then((closed) => {
+    undelivered = closed.undelivered
+  })
+  await t.settle(() => undelivered !== undefined)
+  expect(undelivered).toEqual({})
+  const told = t.sink.events('audit.gap').reduce((sum, { log }) => sum + log.count, 0)
+  expect(told).toBeGreaterThanOrEqual(2)
+  // 'audit.opened' came before the listener.
+  expect(t.sink.events().length + told).toBe(emitted + 1)
+})
+
+it('a sink that refuses just what tells of its losses gets a second such line, and no third', async () => {
+  const t = picky(poisoned('"audit.gap"'), { lines: 1, intervalMs: 10 })
+  let gaps = 0
+  t.audit.on('audit.gap', () => gaps++)
+  await t.audit.ready()
+  t.sink.script.push(refuse({ permanent: true }))
+  t.record(1)
+  for (let i = 1; i < 50; i++) {
+    t.record(1)
+    await t.settle(() => t.apps().at(-1) === 0 && t.sink.events().length > i)
+  }
+  expect(gaps).toBe(2)
+  let undelivered: number | undefined
+  void t.audit.close({ deadlineMs: 60_000 }).then((closed) => {
+    undelivered = closed.undelivered.kept
+  })
+  await t.settle(() => undelivered !== undefined)
+  // The line, the one that told of it, and the one that told of both.
+  expect(undelivered).toBe(3)
+})
+
 it('delivered + gaps + undelivered = emitted, whatever a sink does', async () => {
   const step = fc.constantFrom('ok', 'ok', 'fail', 'permanent', 'burst', 'tick')
   await fc.assert(
