@@ -34,7 +34,8 @@ export interface Audit {
   /**
    * Lets the logs be signed by a new key from now on: the old one signs that in each of them, so that who trusts the old can trust the
    * new, with who wanted it (`by`) and what for (`reason`) as far as that is given. Resolves with both verifier keys once that is
-   * so. Rejects with `sink-unavailable` without a file sink, or where its key is somebody else's to change.
+   * so, and waits for the log to be opened. Rejects with `sink-unavailable` without a file sink, where it cannot be opened, or where its key
+   * is somebody else's to change; with `closed` once the trail is closed.
    */
   rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }>
   /**

@@ -117,6 +117,7 @@ export class Keeper {
   async rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }> {
     if (this.#store?.rotateKey === undefined)
       throw new BalancerError('sink-unavailable', 'rotateKey: there is no file sink whose key could be changed')
+    if (!this.recorder.storeOpen) throw new BalancerError('sink-unavailable', 'rotateKey: the file sink is not open')
     return this.#store.rotateKey(note)
   }
 

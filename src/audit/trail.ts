@@ -147,7 +147,9 @@ export class Trail implements Audit {
     this.#context.logger.error({ error: fault }, `${what} failed; told once`)
   }
 
-  rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }> {
+  async rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }> {
+    if (this.#closing !== undefined) throw new BalancerError('closed', 'rotateKey')
+    await this.#early.placed
     return this.#keeper.rotateKey(note)
   }
 
