@@ -68,7 +68,7 @@ class Wiring implements Balancer {
     this.#ownsTrail = !(audit instanceof Trail)
     this.#trail =
       audit instanceof Trail ? audit : new Trail({ clock: config.clock, random: config.random, ...audit }, name)
-    const scope = scopeOf(this.#trail, () => this.#stamp())
+    const scope = scopeOf(this.#trail, !this.#ownsTrail, () => this.#stamp())
     this.audit = scope.audit
     this.#emit = scope.emit
     this.#inForce = initial

@@ -10,7 +10,10 @@ import type { BalancerSnapshot } from './routing/snapshot.ts'
 
 export interface Balancer {
   readonly name: string
-  /** The trail. Events that are recorded through it carry this balancer's pool and revision. */
+  /**
+   * The trail. Events that are recorded through it carry this balancer's pool and revision. One that was given to the balancer is closed
+   * by whoever made it: this `close` then rejects with `config-invalid`.
+   */
   readonly audit: Audit
   /** For adapters. */
   readonly port: AdapterPort
