@@ -6,7 +6,7 @@ import { scopeOf } from './audit/scope.ts'
 import { Trail } from './audit/trail.ts'
 import type { BackendState } from './backend.ts'
 import { behavesAlike, strategyChooser } from './choice.ts'
-import { systemClock, timeLeft, within } from './clock.ts'
+import { type CloseOptions, deadlineOf, systemClock, timeLeft, within } from './clock.ts'
 import { type BalancerOptions, mergeConfig, type PoolChanges, type PoolConfig, parseConfig } from './config.ts'
 import { Deadlines } from './control/deadlines.ts'
 import { createOperator, type Operator } from './control/operator.ts'
@@ -186,8 +186,8 @@ class Wiring implements Balancer {
     return this.#trail.ready().then(() => this.#discovery.ready())
   }
 
-  close(options: { deadlineMs?: number } = {}): Promise<AuditClosed> {
-    this.#closing ??= this.#close(options.deadlineMs ?? 10_000)
+  close(options?: CloseOptions): Promise<AuditClosed> {
+    this.#closing ??= this.#close(deadlineOf(options))
     return this.#closing
   }
 

@@ -1,6 +1,6 @@
 // The trail: takes in every fact, makes it an event and a line, and sees it to the bus, the log and the sinks.
 
-import { type Clock, systemClock, timeLeft, within } from '../clock.ts'
+import { type Clock, type CloseOptions, deadlineOf, systemClock, timeLeft, within } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { EventFields, EventName, Ticket } from '../events.ts'
 import { systemRandom } from '../random.ts'
@@ -161,8 +161,8 @@ export class Trail implements Audit {
     return this.#ready
   }
 
-  close(options: { deadlineMs?: number } = {}): Promise<AuditClosed> {
-    this.#closing ??= this.#close(options.deadlineMs ?? 10_000)
+  close(options?: CloseOptions): Promise<AuditClosed> {
+    this.#closing ??= this.#close(deadlineOf(options))
     return this.#closing
   }
 
