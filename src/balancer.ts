@@ -15,6 +15,7 @@ import { adminOf } from './control/standing.ts'
 import type { Lease } from './decision.ts'
 import { describe, describeConfig } from './describe.ts'
 import { Discovery } from './discovery/discovery.ts'
+import { reasonOf } from './errors.ts'
 import { type Actor, actorSchema } from './event-parts.ts'
 import type { Emit } from './events.ts'
 import type { Balancer } from './face.ts'
@@ -30,6 +31,7 @@ import type { PickRequest } from './request.ts'
 import { openLease } from './routing/lease.ts'
 import { Router, type StrategyChoice } from './routing/router.ts'
 import { type BalancerSnapshot, backendSnapshots } from './routing/snapshot.ts'
+import { step } from './step.ts'
 import { Transports } from './transports/transports.ts'
 import { version } from './version.ts'
 
@@ -203,7 +205,8 @@ class Wiring implements Balancer {
     this.#health.close()
     this.#hop.closeMirrors()
     this.#hop.closeTunnels()
-    await this.#transports.close()
+    const failed = (error: unknown): void => this.#trail.tellOnce('closing the connections', reasonOf(error))
+    await step(() => this.#transports.close(), undefined, failed)
     // What was cut off has its record once its client's connection is closed too.
     if (cutOff > 0) await within(this.#clock, this.#router.inFlight.empty(), 1000, undefined)
     this.#flood.flush()
