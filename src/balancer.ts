@@ -6,7 +6,7 @@ import { scopeOf } from './audit/scope.ts'
 import { Trail } from './audit/trail.ts'
 import type { BackendState } from './backend.ts'
 import { behavesAlike, strategyChooser } from './choice.ts'
-import { systemClock, timeLeft, within } from './clock.ts'
+import { type CloseOptions, deadlineOf, systemClock, timeLeft, within } from './clock.ts'
 import { type BalancerOptions, mergeConfig, type PoolChanges, type PoolConfig, parseConfig } from './config.ts'
 import { Deadlines } from './control/deadlines.ts'
 import { createOperator, type Operator } from './control/operator.ts'
@@ -15,6 +15,7 @@ import { adminOf } from './control/standing.ts'
 import type { Lease } from './decision.ts'
 import { describe, describeConfig } from './describe.ts'
 import { Discovery } from './discovery/discovery.ts'
+import { reasonOf } from './errors.ts'
 import { type Actor, actorSchema } from './event-parts.ts'
 import type { Emit } from './events.ts'
 import type { Balancer } from './face.ts'
@@ -30,6 +31,7 @@ import type { PickRequest } from './request.ts'
 import { openLease } from './routing/lease.ts'
 import { Router, type StrategyChoice } from './routing/router.ts'
 import { type BalancerSnapshot, backendSnapshots } from './routing/snapshot.ts'
+import { step } from './step.ts'
 import { Transports } from './transports/transports.ts'
 import { version } from './version.ts'
 
@@ -68,7 +70,7 @@ class Wiring implements Balancer {
     this.#ownsTrail = !(audit instanceof Trail)
     this.#trail =
       audit instanceof Trail ? audit : new Trail({ clock: config.clock, random: config.random, ...audit }, name)
-    const scope = scopeOf(this.#trail, () => this.#stamp())
+    const scope = scopeOf(this.#trail, !this.#ownsTrail, () => this.#stamp())
     this.audit = scope.audit
     this.#emit = scope.emit
     this.#inForce = initial
@@ -186,8 +188,8 @@ class Wiring implements Balancer {
     return this.#trail.ready().then(() => this.#discovery.ready())
   }
 
-  close(options: { deadlineMs?: number } = {}): Promise<AuditClosed> {
-    this.#closing ??= this.#close(options.deadlineMs ?? 10_000)
+  close(options?: CloseOptions): Promise<AuditClosed> {
+    this.#closing ??= this.#close(deadlineOf(options))
     return this.#closing
   }
 
@@ -203,7 +205,8 @@ class Wiring implements Balancer {
     this.#health.close()
     this.#hop.closeMirrors()
     this.#hop.closeTunnels()
-    await this.#transports.close()
+    const failed = (error: unknown): void => this.#trail.tellOnce('closing the connections', reasonOf(error))
+    await step(() => this.#transports.close(), undefined, failed)
     // What was cut off has its record once its client's connection is closed too.
     if (cutOff > 0) await within(this.#clock, this.#router.inFlight.empty(), 1000, undefined)
     this.#flood.flush()

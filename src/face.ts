@@ -1,5 +1,6 @@
 // The face of a balancer: what its host and its adapters can do with it.
 import type { Audit, AuditClosed } from './audit/audit.ts'
+import type { CloseOptions } from './clock.ts'
 import type { PoolChanges } from './config.ts'
 import type { Operator } from './control/operator.ts'
 import type { Lease } from './decision.ts'
@@ -10,7 +11,10 @@ import type { BalancerSnapshot } from './routing/snapshot.ts'
 
 export interface Balancer {
   readonly name: string
-  /** The trail. Events that are recorded through it carry this balancer's pool and revision. */
+  /**
+   * The trail. Events that are recorded through it carry this balancer's pool and revision. One that was given to the balancer is closed
+   * by whoever made it: this `close` then rejects with `config-invalid`.
+   */
   readonly audit: Audit
   /** For adapters. */
   readonly port: AdapterPort
@@ -25,8 +29,8 @@ export interface Balancer {
    */
   ready(): Promise<void>
   /**
-   * Takes no new requests (503), lets what is in flight finish for at most `deadlineMs` (default 10,000), cuts off the rest,
-   * and closes the trail if it is the balancer's own. A second call waits for the first.
+   * Takes no new requests (503), lets what is in flight finish for at most `deadlineMs` (default 10,000; `Infinity`
+   * waits as long as it takes), cuts off the rest, and closes the trail if it is the balancer's own. A second call waits for the first.
    */
-  close(options?: { deadlineMs?: number }): Promise<AuditClosed>
+  close(options?: CloseOptions): Promise<AuditClosed>
 }

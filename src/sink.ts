@@ -175,10 +175,10 @@ export interface StoreHooks {
   grown(log: LogName): void
 }
 
-/** Lines `[first, first + lines.length)`, or the fact that `[first, through)` are gone for good. */
+/** Lines `[first, first + lines.length)`, or the fact that `[first, through)` are gone for good, and `why` where the system said it. */
 export type Stretch =
   | { readonly lines: readonly string[]; readonly bytes: number }
-  | { readonly through: number; readonly reason: 'retention' | 'lost' | 'backlog' }
+  | { readonly through: number; readonly reason: 'retention' | 'lost' | 'backlog'; readonly why?: string }
 
 /** How far one sink has got in each log of a store. */
 export interface Cursor {
@@ -194,7 +194,7 @@ export interface LineFeed {
   readonly lasting: boolean
   /** The origin of a log, and the indexes that can be read now: from `first` up to, but not including, `end`. */
   bounds(log: LogName): { readonly origin: string; readonly first: number; readonly end: number }
-  /** The lines from an index on, at least one; undefined if there is none (yet). `reader` keeps its place for the next call. */
+  /** The lines from an index on, at least one; undefined if there is none (yet), and rejects while they cannot be read. `reader` keeps its place for the next call. */
   read(log: LogName, from: number, most: { lines: number; bytes: number }, reader: object): Promise<Stretch | undefined>
   /** Leaf hashes of lines, also of those that are gone; fewer where it does not have them. */
   leaves(log: LogName, first: number, last: number): Promise<readonly Uint8Array[]>
@@ -213,7 +213,7 @@ export interface LineFeed {
  * and written again and again. When too much waits it returns false and has not taken the line: the caller counts the loss.
  * `durable` resolves once every line of that log up to `index` is fsynced, and rejects if the store closes before.
  * `close` writes what waits, publishes the last checkpoints and gives the instance free; lines that could not be written by
- * `deadlineMs` are returned as a count. Its source can be read until `release` is called, which comes after `close`.
+ * `deadlineMs` (which may be `Infinity`) are returned as a count. Its source can be read until `release` is called, which comes after `close`.
  */
 export interface LogStore {
   readonly name: string

@@ -46,6 +46,7 @@ const layers: readonly (readonly string[])[] = [
     'parse.ts',
     'ranges.ts',
     'secret.ts',
+    'step.ts',
     'version.ts',
   ],
   [

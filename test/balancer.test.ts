@@ -164,3 +164,26 @@ it('a change after close is refused on a trail that goes on, and recorded as tha
     ['config.rejected', 'closed'],
   ])
 })
+
+it('a trail that was given to balancers is closed by whoever made it, and by none of them', async () => {
+  const kept = collect()
+  const audit = createAudit({ sinks: [kept] })
+  const [one, two] = ['one', 'two'].map((name) => createBalancer({ name, backends: ['http://a'], audit }))
+  await two!.ready()
+  expect(await codeOf(one!.audit.close())).toBe('config-invalid')
+  await two!.as({ id: 'ops', type: 'user' }).setWeight('a:80', 5)
+  expect((await one!.close()).undelivered).toEqual({})
+  await two!.close()
+  expect(kept.events('audit.closed')).toEqual([])
+  await audit.close()
+  expect(kept.events('audit.closed')).toHaveLength(1)
+  expect(kept.events('config.changed')).toHaveLength(1)
+})
+
+it("a trail of the balancer's own can be closed through it", async () => {
+  const kept = collect()
+  const balancer = createBalancer({ backends: ['http://a'], audit: { sinks: [kept] } })
+  expect((await balancer.audit.close()).undelivered).toEqual({})
+  expect(kept.events('audit.closed')).toHaveLength(1)
+  await balancer.close()
+})

@@ -1,4 +1,5 @@
 // The face of an audit trail: what the host of the library can do with it.
+import type { CloseOptions } from '../clock.ts'
 import type { EventName } from '../events.ts'
 import type { ActNote, Sink } from '../sink.ts'
 import type { Listener } from './bus.ts'
@@ -34,7 +35,8 @@ export interface Audit {
   /**
    * Lets the logs be signed by a new key from now on: the old one signs that in each of them, so that who trusts the old can trust the
    * new, with who wanted it (`by`) and what for (`reason`) as far as that is given. Resolves with both verifier keys once that is
-   * so. Rejects with `sink-unavailable` without a file sink, or where its key is somebody else's to change.
+   * so, and waits for the log to be opened. Rejects with `sink-unavailable` without a file sink, where it cannot be opened, or where its key
+   * is somebody else's to change; with `closed` once the trail is closed.
    */
   rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }>
   /**
@@ -44,6 +46,10 @@ export interface Audit {
   installExitHooks(): () => void
   /** Resolves once every sink is open, and rejects with `sink-unavailable` or `instance-held` if one cannot be. */
   ready(): Promise<void>
-  /** Delivers what waits and closes the sinks, within `deadlineMs` (default 10,000). A second call waits for the first. */
-  close(options?: { deadlineMs?: number }): Promise<AuditClosed>
+  /**
+   * Delivers what waits and closes the sinks, within `deadlineMs` (default 10,000; `Infinity` waits as long as it takes). Never fails
+   * for what it meets on the way, and gives the log free. A second call waits for the first. Rejects with `config-invalid` only as the
+   * `audit` of a balancer that was given a trail: whoever made that closes it.
+   */
+  close(options?: CloseOptions): Promise<AuditClosed>
 }

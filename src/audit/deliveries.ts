@@ -2,6 +2,7 @@
 import { BalancerError, reasonOf } from '../errors.ts'
 import { parseOptions } from '../parse.ts'
 import { isStore, type LineFeed, type LogName, type Sink, type SinkContext } from '../sink.ts'
+import { step } from '../step.ts'
 import { Delivery, type DeliveryOptions } from './delivery.ts'
 import { sinkSchema } from './sink-schema.ts'
 
@@ -82,6 +83,15 @@ export class Deliveries {
 
   /** Delivers what waits, for so long at most; tells of each sink how many lines it did not get. */
   async close(deadlineMs: () => number, count: (sink: string, lines: number) => void): Promise<void> {
-    await Promise.all(this.#list.map(async (one) => count(one.sink.name, await one.close(deadlineMs()))))
+    const close = async (one: Delivery): Promise<void> => {
+      const { name } = one.sink
+      const failed = (error: unknown): void =>
+        this.#options.logger.error(
+          { sink: name, error: reasonOf(error) },
+          'the delivery to an audit sink did not end well',
+        )
+      count(name, (await step(() => one.close(deadlineMs()), undefined, failed)) ?? one.waiting)
+    }
+    await Promise.all(this.#list.map(close))
   }
 }

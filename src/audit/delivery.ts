@@ -1,11 +1,12 @@
 // Delivery: brings the lines of the log to one sink, from its own cursor on, and outlasts its faults.
 import { type Clock, timeLeft, within } from '../clock.ts'
-import { reasonOf } from '../errors.ts'
 import type { EventFields } from '../events.ts'
 import { Waiters } from '../log/waiters.ts'
 import type { Random } from '../random.ts'
 import type { Feed, LineFeed, LogName, Sink, SinkContext, Stretch } from '../sink.ts'
+import { step } from '../step.ts'
 import { Caller } from './caller.ts'
+import { DeliveryFaults } from './delivery-faults.ts'
 import { limited } from './fault.ts'
 import { feedSchema } from './feed.ts'
 import { type LineFilter, lineFilter, wantedLogs } from './filter.ts'
@@ -31,6 +32,7 @@ export class Delivery {
   readonly #filter: LineFilter | undefined
   readonly #caller: Caller
   readonly #losses: Losses
+  readonly #faults: DeliveryFaults
   /** The stores that its lines are in: the second one, if any, came when the first could not be gone on with. */
   readonly #lanes: Lane[] = []
   readonly #waiters = { traffic: new Waiters(), security: new Waiters(), control: new Waiters() }
@@ -58,9 +60,8 @@ export class Delivery {
     }
     this.#pump = new Pump(clock, this.#feed.intervalMs, () => this.#deliver(), again)
     this.#losses = new Losses(sink.name, this.#caller, options)
-    this.#filter = lineFilter(sink.filter, (error) => {
-      logger.error({ sink: sink.name, error: reasonOf(error) }, 'the filter of an audit sink failed; told once')
-    })
+    this.#faults = new DeliveryFaults(sink.name, logger)
+    this.#filter = lineFilter(sink.filter, this.#faults.filter)
   }
 
   /** Lines that the sink has not accepted yet. */
@@ -70,7 +71,7 @@ export class Delivery {
 
   /** Whether it is known that what waits is not accepted now. */
   get failing(): boolean {
-    return this.#caller.fails && this.waiting > 0
+    return (this.#caller.fails || this.#faults.blind) && this.waiting > 0
   }
 
   /** Opens the sink; the first write waits for that, but no longer than for a write. Rejects with what went wrong. */
@@ -85,7 +86,7 @@ export class Delivery {
       const cursor = await feed.cursor(this.sink.name, this.#feed.from)
       this.#lanes.push(new Lane(feed, cursor, wantedLogs(this.sink.filter)))
     } catch (error) {
-      this.#broken(error)
+      this.#faults.broken(error)
       this.#options.clock.after(againMs, () => void (this.#caller.givenUp || this.attach(feed)))
     }
     this.grown()
@@ -112,8 +113,8 @@ export class Delivery {
 
   /** Delivers what waits, for at most `deadlineMs`; returns how many lines the sink did not get. */
   async close(deadlineMs: number): Promise<number> {
-    const { clock } = this.#options
     this.#closing = true
+    const { clock } = this.#options
     const left = timeLeft(clock, deadlineMs)
     this.#caller.hurry()
     while ((this.#due || this.#checkpointDue) && left() > 0) {
@@ -124,13 +125,11 @@ export class Delivery {
     this.#pump.stop()
     await within(clock, this.#pump.running ?? Promise.resolve(), 100, undefined)
     for (const list of Object.values(this.#waiters)) list.rejectAll(new Error(`${this.sink.name} was closed before`))
-    try {
-      // A sink that hangs in close would keep the whole trail open.
-      await within(clock, Promise.resolve(this.sink.close?.()), Math.max(left(), 100), undefined)
-    } catch (error) {
-      this.#options.logger.error({ sink: this.sink.name, error: reasonOf(error) }, 'an audit sink failed to close')
-    }
-    return this.waiting - this.#ahead + this.#losses.untold + (await toldInWaiting(this.#lanes, this.sink.name))
+    // A sink that hangs in close would keep the whole trail open, and so would a disk that does not answer.
+    const limit = <T>(promise: Promise<T>, fallback: T) => within(clock, promise, Math.max(left(), 100), fallback)
+    await step(() => limit(Promise.resolve(this.sink.close?.()), undefined), undefined, this.#faults.closing)
+    const told = await limit(toldInWaiting(this.#lanes, this.sink.name), 0)
+    return told + this.waiting - this.#ahead + this.#losses.untold
   }
 
   get #due(): boolean {
@@ -144,9 +143,10 @@ export class Delivery {
   async #deliver(): Promise<void> {
     try {
       await this.#all()
+      this.#faults.whole()
     } catch (error) {
       // A fault of ours, or of what the host gave us: it must not end the process, nor be met again at once.
-      this.#broken(error)
+      this.#faults.broken(error)
       await this.#caller.sleep(againMs)
     }
   }
@@ -167,9 +167,13 @@ export class Delivery {
 
   async #lines(lane: Lane, log: LogName): Promise<void> {
     const from = lane.cursor.next(log)
-    const stretch = await lane.feed.read(log, from, this.#feed, lane.readers[log])
-    if (stretch === undefined) await this.#caller.sleep(againMs)
-    else if ('through' in stretch) await this.#missing(lane, log, from, stretch)
+    const stretch = await lane.feed.read(log, from, this.#feed, lane.readers[log]).catch((error: unknown) => {
+      // At the end there is no time for more than a second try, and the next start has it.
+      if (this.#faults.unread(log, error) && this.#closing) lane.stuck.add(log)
+    })
+    if (stretch === undefined) return this.#caller.sleep(lane.stuck.has(log) ? 0 : againMs)
+    this.#faults.readable(log)
+    if ('through' in stretch) await this.#missing(lane, log, from, stretch)
     else await this.#portion(lane, log, from, stretch.lines)
   }
 
@@ -220,6 +224,7 @@ export class Delivery {
     if (stopped === 'given-up') return
     if (stopped !== undefined) return this.#resume(lane, log, from, stopped.resumeAt)
     const lost = { origin, first: from, last, reason: gap.reason }
+    if (gap.reason === 'lost') this.#faults.lost(lost, gap.why)
     if (await this.#losses.tell(lane.feed, log, lost)) this.#advance(lane, log, gap.through)
     else if (this.#losses.over) lane.stuck.add(log)
   }
@@ -241,9 +246,5 @@ export class Delivery {
   #advance(lane: Lane, log: LogName, next: number): void {
     lane.cursor.advance(log, next)
     if (lane === this.#lanes.at(-1)) this.#waiters[log].resolveBelow(next)
-  }
-
-  #broken(error: unknown): void {
-    this.#options.logger.error({ sink: this.sink.name, error: reasonOf(error) }, 'the delivery to an audit sink failed')
   }
 }

@@ -1,15 +1,18 @@
 // The keeper: where lines go, a log store or memory, and from there to the sinks. It makes no events of its own.
 import { timeLeft, within } from '../clock.ts'
-import { BalancerError } from '../errors.ts'
+import { BalancerError, reasonOf } from '../errors.ts'
 import type { AuditEvent, EventFields, Ticket } from '../events.ts'
 import { type MemoryOptions, MemoryStore } from '../log/memory-store.ts'
 import { type ActNote, type LogName, type LogStore, logNames, type OpenedStore, type SinkContext } from '../sink.ts'
+import { step } from '../step.ts'
 import { Deliveries } from './deliveries.ts'
 import { type OpenHandlers, openSinks } from './open.ts'
 import { Recorder } from './recorder.ts'
 
 /** How long a change or a request waits for its line to be on disk. */
 const durableTimeoutMs = 10_000
+/** How much longer than its deadline the store may take to close before it is left alone. */
+const closeSlackMs = 1000
 
 type GapFields = EventFields<'audit.gap'>['log']
 type Context = Omit<SinkContext, 'instance'>
@@ -120,6 +123,7 @@ export class Keeper {
   async rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }> {
     if (this.#store?.rotateKey === undefined)
       throw new BalancerError('sink-unavailable', 'rotateKey: there is no file sink whose key could be changed')
+    if (!this.recorder.storeOpen) throw new BalancerError('sink-unavailable', 'rotateKey: the file sink is not open')
     return this.#store.rotateKey(note)
   }
 
@@ -137,7 +141,10 @@ export class Keeper {
     recorder.tellGaps()
   }
 
-  /** Delivers what waits, for so long at most; returns what could not be, by sink. Nothing may be recorded any more. */
+  /**
+   * Delivers what waits, for so long at most; returns what could not be, by sink. Nothing may be recorded any more. Never rejects: what
+   * fails is told to the logger, and what comes behind it is done all the same, to the release of the store.
+   */
   async close(deadlineMs: number): Promise<Record<string, number>> {
     const left = timeLeft(this.#context.clock, deadlineMs)
     const undelivered: Record<string, number> = {}
@@ -145,17 +152,42 @@ export class Keeper {
       if (lines > 0) undelivered[name] = lines
     }
     // The last lines and checkpoints come from the log: it goes first, but one that hangs must not keep the sinks from theirs.
-    const closing = this.#closeStore(left()).then((lines) => count(this.#store?.name ?? '', lines))
+    const closing = this.#closeStore(left)
     await within(this.#context.clock, closing, left() / 2, undefined)
-    await Promise.all([closing, this.deliveries.close(left, count)])
-    if (this.recorder.storeOpen) await this.#store?.release()
+    const [lines] = await Promise.all([closing, this.deliveries.close(left, count)])
+    count(this.#store?.name ?? '', lines)
+    if (this.recorder.storeOpen) await this.#step('the release of the audit log', left, () => this.#store?.release())
     return undelivered
   }
 
-  async #closeStore(deadlineMs: number): Promise<number> {
+  async #closeStore(left: () => number): Promise<number> {
+    const store = this.#store
     await this.#memory.close()
-    if (this.#store === undefined) return 0
+    if (store === undefined) return 0
     const { storeOpen, untold, missed } = this.recorder
-    return untold + (storeOpen ? (await this.#store.close(deadlineMs)).unwritten : missed.total)
+    if (!storeOpen) return untold + missed.total
+    const closed = await this.#step('the closing of the audit log', left, () => store.close(left()))
+    return untold + (closed?.unwritten ?? this.#doubtful(store))
+  }
+
+  /** Lines that are not known to be on disk. */
+  #doubtful({ source }: LogStore): number {
+    return logNames.reduce((sum, log) => sum + this.recorder.next(log) - source.bounds(log).end, 0)
+  }
+
+  /** Undefined if it fails, or takes longer than there is left. */
+  #step<T>(what: string, left: () => number, run: () => Promise<T> | undefined): Promise<T | undefined> {
+    const { clock, logger } = this.#context
+    const late = async (): Promise<T | undefined> => {
+      const answer = await within(
+        clock,
+        Promise.resolve(run()).then((value) => ({ value })),
+        left() + closeSlackMs,
+        undefined,
+      )
+      if (answer === undefined) throw new Error('it has not come to its end')
+      return answer.value
+    }
+    return step(late, undefined, (error) => logger.error({ error: reasonOf(error) }, `${what} failed`))
   }
 }

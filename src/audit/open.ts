@@ -42,8 +42,11 @@ export async function openSinks(
     const opened = await store.open(context, { notify: (notice) => notify(notice), grown: deliveries.grown })
     // Too late: the trail is closed, and the instance must not stay held.
     if (handlers.closed()) {
-      await store.close(0)
-      await store.release()
+      try {
+        await store.close(0)
+      } finally {
+        await store.release()
+      }
       return
     }
     handlers.opened(opened)

@@ -1,4 +1,5 @@
 // A trail as one balancer has it: every event carries its pool and the configuration in force.
+import { BalancerError } from '../errors.ts'
 import type { Emit, EventFields, EventName } from '../events.ts'
 import type { Audit } from './audit.ts'
 import { recordInto } from './record.ts'
@@ -11,7 +12,8 @@ export interface Stamp {
   readonly pool: string
 }
 
-export function scopeOf(trail: Trail, stamp: () => Stamp): { emit: Emit; audit: Audit } {
+/** `shared`: others record in this trail too, and it is not for one of them to close it. */
+export function scopeOf(trail: Trail, shared: boolean, stamp: () => Stamp): { emit: Emit; audit: Audit } {
   // What an event says of its own goes before the stamp: a change carries the revision that it makes, and a request, for
   // the sake of its cost, a stamp that is in its place already.
   const emit: Emit = <N extends EventName>(name: N, fields: EventFields<N>) => {
@@ -31,7 +33,10 @@ export function scopeOf(trail: Trail, stamp: () => Stamp): { emit: Emit; audit: 
       rotateKey: (note) => trail.rotateKey(note),
       installExitHooks: () => trail.installExitHooks(),
       ready: () => trail.ready(),
-      close: (options) => trail.close(options),
+      async close(options) {
+        if (shared) throw new BalancerError('config-invalid', 'audit.close: whoever made this trail closes it')
+        return trail.close(options)
+      },
     },
   }
 }

@@ -20,10 +20,19 @@ interface Told {
 // Parsing is dear, and nearly no line needs it.
 function tellingOf(line: string): Telling | undefined {
   if (!names.some((name) => line.includes(`"event_name":"${name}"`))) return undefined
-  const event = JSON.parse(line) as Telling
+  const event = parsed(line)
   // The host's own fields may hold such a member too.
   // Nor is a sink that the host added a consequence of any delivery.
-  return names.includes(event.event_name) && event.log.from !== 'absent' ? event : undefined
+  return event?.log != null && names.includes(event.event_name) && event.log.from !== 'absent' ? event : undefined
+}
+
+/** Undefined for what is no line of ours any more: somebody has changed the file. */
+function parsed(line: string): Telling | undefined {
+  try {
+    return JSON.parse(line) as Telling
+  } catch {
+    return undefined
+  }
 }
 
 /** Whether this line does nothing but tell: a further one that told of its loss at once could be lost as it is. */
@@ -41,7 +50,7 @@ export function toldBy(line: string, sink: string): Told | undefined {
 /** How many lines are read for that. */
 const mostRead = 10_000
 
-/** How many lost lines of this sink are told by lines that wait for it. */
+/** How many lost lines of this sink are told by lines that wait for it, as far as they can be read. Never rejects. */
 export async function toldInWaiting(lanes: readonly Lane[], sink: string): Promise<number> {
   let sum = 0
   for (const { feed, cursor } of lanes) {
@@ -49,7 +58,7 @@ export async function toldInWaiting(lanes: readonly Lane[], sink: string): Promi
       const key = {}
       const start = cursor.next(log)
       for (let from = start; from < Math.min(feed.bounds(log).end, start + mostRead); ) {
-        const stretch = await feed.read(log, from, { lines: 500, bytes: 1 << 20 }, key)
+        const stretch = await feed.read(log, from, { lines: 500, bytes: 1 << 20 }, key).catch(() => undefined)
         if (stretch === undefined) break
         const lines = 'through' in stretch ? [] : stretch.lines
         for (const line of lines) sum += toldBy(line, sink)?.count ?? 0

@@ -1,6 +1,6 @@
 // The trail: takes in every fact, makes it an event and a line, and sees it to the bus, the log and the sinks.
 
-import { type Clock, systemClock, timeLeft, within } from '../clock.ts'
+import { type Clock, type CloseOptions, deadlineOf, systemClock, timeLeft, within } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { EventFields, EventName, Ticket } from '../events.ts'
 import { systemRandom } from '../random.ts'
@@ -148,7 +148,9 @@ export class Trail implements Audit {
     this.#context.logger.error({ error: fault }, `${what} failed; told once`)
   }
 
-  rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }> {
+  async rotateKey(note?: ActNote): Promise<{ readonly from: string; readonly to: string }> {
+    if (this.#closing !== undefined) throw new BalancerError('closed', 'rotateKey')
+    await this.#early.placed
     return this.#keeper.rotateKey(note)
   }
 
@@ -160,8 +162,8 @@ export class Trail implements Audit {
     return this.#ready
   }
 
-  close(options: { deadlineMs?: number } = {}): Promise<AuditClosed> {
-    this.#closing ??= this.#close(options.deadlineMs ?? 10_000)
+  close(options?: CloseOptions): Promise<AuditClosed> {
+    this.#closing ??= this.#close(deadlineOf(options))
     return this.#closing
   }
 

@@ -6,6 +6,7 @@ import type { Logger } from '../runtime.ts'
 import type { Cursor, Feed, LineFeed, LogName, SignedCheckpoint, Stretch } from '../sink.ts'
 import { Cursors, fileNameOf } from './cursors.ts'
 import { fromHash, type Hash } from './merkle.ts'
+import { kindOf } from './segment-fault.ts'
 import { SegmentReader } from './segment-reader.ts'
 import { orMissing } from './segments.ts'
 import { readTile, tileWidth } from './tiles.ts'
@@ -20,6 +21,8 @@ export class StoreFeed implements LineFeed {
   /** Sinks whose dead letters were told to be full. */
   private readonly full = new Set<string>()
   private readonly readers = new Map<object, SegmentReader>()
+  /** Written by close. */
+  private closed = false
 
   constructor(
     private readonly instanceDir: string,
@@ -47,9 +50,10 @@ export class StoreFeed implements LineFeed {
     key: object,
   ): Promise<Stretch | undefined> {
     const writer = this.writers[log]
+    if (this.closed) return undefined
     let reader = this.readers.get(key)
     if (reader === undefined) {
-      reader = new SegmentReader()
+      reader = new SegmentReader(this.clock, () => writer.closeSegment())
       this.readers.set(key, reader)
     }
     return from >= writer.durableEnd
@@ -64,7 +68,7 @@ export class StoreFeed implements LineFeed {
     for (let index = first; index <= last && index < signedSize; index++) {
       const [number, place] = [Math.floor(index / tileWidth), index % tileWidth]
       if (tile === undefined || place === 0)
-        tile = await readTile(dir, 0, number, Math.min(tileWidth, signedSize - number * tileWidth))
+        tile = await orUnreadable(readTile(dir, 0, number, Math.min(tileWidth, signedSize - number * tileWidth)))
       const value = tile?.[place]
       if (value === undefined) break
       found.push(fromHash(value))
@@ -117,7 +121,15 @@ export class StoreFeed implements LineFeed {
 
   /** Nothing may be read any more. */
   async close(): Promise<void> {
+    this.closed = true
     await this.cursors.close()
     for (const reader of this.readers.values()) await reader.close()
   }
 }
+
+/** Undefined for what cannot be read; rejects with what passes. */
+const orUnreadable = <T>(read: Promise<T>): Promise<T | undefined> =>
+  read.catch((error: unknown) => {
+    if (kindOf(error) === 'passing') throw error
+    return undefined
+  })

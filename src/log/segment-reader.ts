@@ -1,7 +1,13 @@
 // Reads the lines of a log from an index on, segment after segment, and keeps its place.
+import type { Clock } from '../clock.ts'
+import { reasonOf } from '../errors.ts'
 import type { Stretch } from '../sink.ts'
 import { type Block, LineReader, lineStart } from './lines.ts'
+import { isDoubtful, kindOf } from './segment-fault.ts'
 import { orMissing, type Segment } from './segments.ts'
+
+/** How long a segment is tried that cannot be read: a disk or a right that somebody puts right loses no line. */
+const giveUpUs = 60_000_000
 
 /**
  * For one reader of a log that is being written: it reads what is durable, and a segment that was deleted while it was read it
@@ -14,11 +20,44 @@ export class SegmentReader {
   private at = 0
   private index = -1
 
+  /** Whether nothing is read any more. Written by close. */
+  private closed = false
+  /** The segment that could not be read at the last try, by its first line, and since when. Written by read and failed. */
+  private fault: { readonly first: number; readonly sinceUs: number } | undefined
+
+  /** `closeSegment` ends the segment that is being written. */
+  constructor(
+    private readonly clock: Clock,
+    private readonly closeSegment: () => void,
+  ) {}
+
   /**
    * Lines from `from` on, at least one and none from `end` on; `through` if those from `from` on are gone for good; undefined if they
-   * should be there and are not: they may be, in a moment.
+   * should be there and are not: they may be, in a moment. Rejects with what the system says while another try may find more.
    */
   async read(
+    segments: () => readonly Segment[],
+    from: number,
+    end: number,
+    most: { lines: number; bytes: number },
+  ): Promise<Stretch | undefined> {
+    try {
+      const stretch = await this.find(segments, from, end, most)
+      if (stretch !== undefined) this.fault = undefined
+      return this.closed ? undefined : stretch
+    } catch (error) {
+      await this.leave()
+      return this.closed ? undefined : this.failed(error, segments(), from, end)
+    }
+  }
+
+  /** What is being read comes to nothing. */
+  async close(): Promise<void> {
+    this.closed = true
+    await this.leave()
+  }
+
+  private async find(
     segments: () => readonly Segment[],
     from: number,
     end: number,
@@ -39,20 +78,34 @@ export class SegmentReader {
       if (left[0] === undefined || left[0].first > from) return gone(left, end)
       if (left.some((one) => one.first === list[i]!.first && one.path !== list[i]!.path)) return undefined
     }
-    // A later segment tells where this one should end.
-    const next = list[i + 1]
-    return next === undefined ? undefined : { through: Math.min(next.first, end), reason: 'lost' }
+    return lost(list[i + 1], end)
   }
 
-  async close(): Promise<void> {
+  /** What becomes of the lines of a segment that cannot be read. */
+  private failed(error: unknown, list: readonly Segment[], from: number, end: number): Stretch | undefined {
+    const i = list.findLastIndex((one) => one.first <= from)
+    if (i === -1) return gone(list, end)
+    const [{ first }, next] = [list[i]!, list[i + 1]]
+    const now = this.clock.monoUs()
+    if (this.fault?.first !== first) this.fault = { first, sinceUs: now }
+    const kind = kindOf(error)
+    const over = kind !== 'passing' && now - this.fault.sinceUs >= giveUpUs
+    // What tells of the loss must not come behind the lines that are lost.
+    if (next === undefined && over) this.closeSegment()
+    if (next !== undefined && (over || kind === 'lasting')) return { ...lost(next, end)!, why: reasonOf(error) }
+    throw error
+  }
+
+  private async leave(): Promise<void> {
     const { reader } = this
     this.reader = undefined
     await reader?.close().catch(() => {})
   }
 
   private async open(segment: Segment): Promise<boolean> {
-    await this.close()
+    await this.leave()
     this.reader = await orMissing(LineReader.open(segment.path), undefined)
+    if (this.closed) await this.leave()
     this.index = segment.first
     this.block = undefined
     return this.reader !== undefined
@@ -67,7 +120,13 @@ export class SegmentReader {
       if (this.block === undefined || this.at >= this.block.ends.length) {
         // What was read must be out of the buffer before it is filled anew: it is, as text.
         if (lines.length > 0 && bytes >= most.bytes / 2) break
-        this.block = await this.reader.next()
+        try {
+          this.block = await this.reader.next()
+        } catch (error) {
+          if (lines.length === 0 || isDoubtful(error)) throw error
+          await this.leave()
+          break
+        }
         this.at = 0
         if (this.block === undefined) break
       }
@@ -76,7 +135,7 @@ export class SegmentReader {
       const [start, stop] = [lineStart(block, this.at), block.ends[this.at + Math.max(skipped, 1) - 1]!]
       // Somebody has cut the segment while it was written: behind the hole nobody knows the index, until that is put right.
       if (block.buffer.subarray(start, stop).includes(0)) {
-        await this.close()
+        await this.leave()
         break
       }
       if (skipped > 0) {
@@ -93,6 +152,10 @@ export class SegmentReader {
     return lines.length > 0 ? { lines, bytes } : undefined
   }
 }
+
+/** What ends at a later segment, which tells where it does; that of the last one may still come. */
+const lost = (next: Segment | undefined, end: number): Extract<Stretch, { through: number }> | undefined =>
+  next === undefined ? undefined : { through: Math.min(next.first, end), reason: 'lost' }
 
 /** What is before the first segment. */
 const gone = (list: readonly Segment[], end: number): Stretch | undefined =>

@@ -1,6 +1,7 @@
 // The logs of one instance, open for writing.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type Clock, timeLeft, within } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import { safeName } from '../runtime.ts'
 import {
@@ -47,7 +48,11 @@ const abandonMs = 1000
 
 type StoreContext = Parameters<LogStore['open']>[0]
 
+/** How long calls to the system may take that are under way when the time to close is over. */
+const lastCallsMs = 1000
+
 interface Parts {
+  readonly clock: Clock
   readonly retention: Retention
   readonly holds: HoldWatch
   readonly reserve: Reserve
@@ -176,7 +181,7 @@ export class Store {
             'the lock of the log cannot be removed: it stays until the process ends',
           )
         })
-      const parts = { retention, holds, reserve, keys: change, watch, compressor, release }
+      const parts = { clock, retention, holds, reserve, keys: change, watch, compressor, release }
       return new Store({ instance: instance.name, vkey: keys.first.vkey, heads }, logs, feed, parts)
     } catch (error) {
       reserve.stop()
@@ -200,23 +205,27 @@ export class Store {
   }
 
   async close(deadlineMs: number): Promise<{ readonly unwritten: number }> {
-    const { retention, holds, reserve, keys, watch, compressor } = this.parts
+    const { clock, retention, holds, reserve, keys, watch, compressor } = this.parts
+    const left = timeLeft(clock, deadlineMs)
     reserve.stop()
     keys.stop()
     // First, so that nothing is deleted whose record would come behind the last line.
-    const stopped = [retention.stop(), compressor?.stop(), watch.stop()]
+    const stopped = Promise.all([retention.stop(), compressor?.stop(), watch.stop()]).then(() => false)
     const results = await Promise.all(logNames.map((log) => this.writers[log].close(deadlineMs)))
-    await Promise.all(stopped)
-    this.stuck = results.some((one) => one.stuck)
+    const hangs = await within(clock, stopped, Math.max(left(), lastCallsMs), true)
+    this.stuck = hangs || results.some((one) => one.stuck)
     // What hangs in the system would hang again.
-    if (!this.stuck) await holds.close()
+    if (!this.stuck) await within(clock, holds.close(), Math.max(left(), lastCallsMs), undefined)
     return { unwritten: results.reduce((sum, one) => sum + one.unwritten, 0) }
   }
 
   /** Ends the feed, and gives the instance free. */
   async release(): Promise<void> {
-    await this.source.close()
-    // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
-    if (!this.stuck) await this.parts.release()
+    try {
+      await within(this.parts.clock, this.source.close(), lastCallsMs, undefined)
+    } finally {
+      // While a call hangs in the system it may still write: the lock then stays until the process ends, and is dead after.
+      if (!this.stuck) await this.parts.release()
+    }
   }
 }

@@ -188,9 +188,14 @@ export class HeldLog {
     await syncDir(segmentsDir(this.dir))
   }
 
-  /** Closes the file, and gives up the memory that the tree takes. */
+  /** Closes the file, also where what is in it cannot be made durable, and gives up the memory that the tree takes. */
   async suspend(): Promise<Suspended> {
-    await this.save()
+    try {
+      await this.save()
+    } catch (error) {
+      await this.file.close().catch(() => undefined)
+      throw error
+    }
     const { dir, origin, options, stated, current } = this
     const { closed, missing, changes, pruned, checkpointText } = this
     const { begunAt } = this.file

@@ -65,10 +65,11 @@ export class Logs {
   async suspend(entry: Origin): Promise<void> {
     const slot = this.slots.get(entry)
     if (slot?.log === undefined) return
-    await slot.log.suspend()
+    const { log } = slot
     this.open.delete(slot)
     slot.log = undefined
     slot.suspended = undefined
+    await log.suspend()
   }
 
   async close(): Promise<void> {

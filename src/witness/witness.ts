@@ -8,6 +8,7 @@ import { parseWitnessKey } from '../log/cosignature.ts'
 import { claimInstance, type Instance } from '../log/instance.ts'
 import { parseOptions } from '../parse.ts'
 import { stderrLogger } from '../runtime.ts'
+import { step } from '../step.ts'
 import { Catalogue } from './catalogue.ts'
 import { Cosigning } from './cosigning.ts'
 import { registerIn } from './fastify.ts'
@@ -88,7 +89,10 @@ export function createWitness(options: WitnessOptions): Witness {
     off: (name, listener) => reports.off(name, listener),
     ready: async () => (await opening).vkey,
     close() {
-      closing ??= opening.then(closeWitness, () => undefined)
+      closing ??= opening.then(
+        (opened) => closeWitness(opened, (error) => reports.fault(error)),
+        () => undefined,
+      )
       return closing
     },
   }
@@ -145,9 +149,8 @@ async function openWitness(config: WitnessConfig, reports: Reports, policy: KeyP
   }
 }
 
-async function closeWitness({ keeping, logs, roster, lock }: Open): Promise<void> {
-  await keeping.stop()
-  await logs.close()
-  await roster.stop()
-  await lock.release()
+/** Each step is taken, whatever becomes of the ones before. */
+async function closeWitness({ keeping, logs, roster, lock }: Open, failed: (error: unknown) => void): Promise<void> {
+  const steps = [() => keeping.stop(), () => logs.close(), () => roster.stop(), () => lock.release()]
+  for (const one of steps) await step(one, undefined, failed)
 }

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
+import { onlyTells, toldIn } from '../../src/audit/telling.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { collect, keepLogger, memoryStore } from '../support/sinks.ts'
 import { refuse, trail } from '../support/trail.ts'
@@ -381,4 +382,13 @@ it('one that asks for the same lines again and again gets them after growing pau
   await t.settle(() => asked === 5)
   // 2, 4 and 8 seconds.
   expect((t.clock.monoUs() - began) / 1000).toBeGreaterThanOrEqual(14_000)
+})
+
+it.each([
+  '{"event_name":"audit.gap","log":{"count":5',
+  '{"event_name":"audit.gap"}',
+  '{"event_name":"audit.gap","log":null}',
+  '["event_name":"audit.sink_changed"]',
+])('a line that somebody has changed tells of no loss: %s', (line) => {
+  expect([onlyTells(line), toldIn(line, 'kept')]).toEqual([false, 0])
 })

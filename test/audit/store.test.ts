@@ -1,5 +1,5 @@
 // The seam to the log: what is not taken is counted, and a log that cannot be opened is lived without.
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
 import { auditSchema } from '../../src/audit/options.ts'
 import { Trail } from '../../src/audit/trail.ts'
@@ -330,4 +330,146 @@ it('a sink that hangs does not take the time of the log: it is closed beside it'
     return undelivered !== undefined
   })
   expect(undelivered).toEqual({ hangs: 3 })
+})
+
+it.each([
+  [
+    'the log fails to close',
+    { close: () => Promise.reject(new Error('EIO: close')) },
+    'the closing of the audit log failed',
+  ],
+  [
+    'the log throws where it should reject',
+    {
+      close: () => {
+        throw new Error('EIO: close')
+      },
+    },
+    'the closing of the audit log failed',
+  ],
+  [
+    'the log does not come to its end',
+    { close: () => new Promise<never>(() => undefined) },
+    'the closing of the audit log failed',
+  ],
+  [
+    'it is not given free',
+    { release: () => Promise.reject(new Error('EIO: unlink')) },
+    'the release of the audit log failed',
+  ],
+])('%s: close resolves, has closed the sinks, gives the log free, and tells it', async (_, given, message) => {
+  const clock = fakeClock()
+  const logger = keepLogger()
+  let released = 0
+  const store = memoryStore({ release: async () => void released++, ...given })
+  const sink = { ...collect(), closes: 0 }
+  sink.close = async () => void sink.closes++
+  const audit = createAudit({ sinks: [store, sink], clock, logger })
+  await audit.ready()
+  audit.record('app.x', {})
+  let undelivered: object | undefined
+  void audit.close({ deadlineMs: 1000 }).then((closed) => {
+    undelivered = closed.undelivered
+  })
+  await until(() => {
+    clock.advance(10)
+    return undelivered !== undefined
+  })
+  expect(undelivered).toEqual({})
+  expect(sink.events('audit.closed')).toHaveLength(1)
+  expect([sink.closes, 'release' in given ? 1 : released]).toEqual([1, 1])
+  expect(logger.told.map((one) => one.message)).toEqual([message])
+})
+
+it('what a log that fails to close has not made durable is counted', async () => {
+  const store = memoryStore({ close: () => Promise.reject(new Error('EIO: close')) })
+  const { source } = store
+  const bounds = (log: 'traffic' | 'security' | 'control') => ({ ...source.bounds(log), end: 0 })
+  const audit = createAudit({ sinks: [Object.assign(store, { source: { ...source, bounds } })], logger: keepLogger() })
+  await audit.ready()
+  audit.record('app.x', {})
+  // With the lines that say that it was opened and closed.
+  expect((await audit.close()).undelivered).toEqual({ memory: 3 })
+})
+
+it('a delivery that does not end well keeps nothing from the others, and its lines are counted', async () => {
+  const store = memoryStore()
+  const [broken, good] = [collect('broken'), collect('good')]
+  const logger = keepLogger()
+  const audit = createAudit({ sinks: [store, broken, good], logger })
+  await audit.ready()
+  await until(() => broken.events('audit.opened').length + good.events('audit.opened').length === 2)
+  Object.defineProperty(broken, 'close', {
+    get: () => {
+      throw new Error('no close')
+    },
+  })
+  expect((await audit.close()).undelivered).toEqual({})
+  expect(good.events('audit.closed')).toHaveLength(1)
+  expect(logger.told.map(({ message }) => message)).toEqual(['an audit sink failed to close'])
+})
+
+it('a wait without a limit lasts until the sinks have all', async () => {
+  const clock = fakeClock()
+  const sink = collect('slow', { intervalMs: 10, timeoutMs: 86_400_000 })
+  let accept: () => void = () => undefined
+  sink.script.push(() => new Promise((resolve) => (accept = resolve)))
+  const audit = createAudit({ sinks: [sink], clock, logger: keepLogger() })
+  audit.record('app.x', {})
+  let undelivered: object | undefined
+  void audit.close({ deadlineMs: Infinity }).then((closed) => {
+    undelivered = closed.undelivered
+  })
+  await until(() => sink.script.length === 0)
+  clock.advance(3_600_000)
+  for (let i = 0; i < 20; i++) await until(() => true)
+  expect(undelivered).toBeUndefined()
+  accept()
+  await until(() => {
+    clock.advance(10)
+    return undelivered !== undefined
+  })
+  expect(undelivered).toEqual({})
+  expect(sink.events('audit.closed')).toHaveLength(1)
+})
+
+describe('a rotation of the key that is asked for early', () => {
+  const keys = { from: 'one', to: 'other' }
+
+  it('waits until the log is open', async () => {
+    let open: () => void = () => undefined
+    const store = memoryStore({
+      opening: () => new Promise((resolve) => (open = resolve)),
+      rotateKey: async () => keys,
+    })
+    const audit = createAudit({ sinks: [store], logger: keepLogger() })
+    const rotated = audit.rotateKey({ by: 'ops' })
+    open()
+    expect(await rotated).toEqual(keys)
+    await audit.close()
+    expect(await codeOf(audit.rotateKey())).toBe('closed')
+  })
+
+  it('is refused where the log cannot be opened, and made once it could', async () => {
+    const clock = fakeClock()
+    const refuses = { now: true }
+    const store = Object.assign(closedStore(refuses), { rotateKey: async () => keys })
+    const audit = createAudit({ sinks: [store], clock, logger: keepLogger() })
+    expect(await codeOf(audit.rotateKey())).toBe('sink-unavailable')
+    refuses.now = false
+    await until(() => {
+      clock.advance(5000)
+      return store.events('control').length > 0
+    })
+    expect(await audit.rotateKey()).toEqual(keys)
+    await audit.close()
+  })
+
+  it('is refused where the trail is closed before', async () => {
+    const store = memoryStore({ opening: () => new Promise(() => undefined), rotateKey: async () => keys })
+    const audit = createAudit({ sinks: [store], logger: keepLogger() })
+    const rotated = codeOf(audit.rotateKey())
+    await audit.close({ deadlineMs: 0 })
+    expect(await rotated).toBe('sink-unavailable')
+  })
 })

@@ -371,6 +371,26 @@ describe('a witness', () => {
     await second.close()
   })
 
+  it('gives its folder free, and its files, also where the disk does not take what it knows', async () => {
+    const { log, dir, told, witness, close } = await known()
+    await log.send()
+    const { mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } = await import('node:fs')
+    rmSync(dir, { recursive: true })
+    mkdirSync(join(dir, 'roster.json'), { recursive: true })
+    writeFileSync(join(dir, 'shop'), '')
+    await close()
+    await witness.close()
+    expect(told).toContain('the witness failed')
+    const open = readdirSync('/proc/self/fd').flatMap((fd) => {
+      try {
+        return [readlinkSync(`/proc/self/fd/${fd}`)]
+      } catch {
+        return []
+      }
+    })
+    expect(open.filter((path) => path.startsWith(dir))).toEqual([])
+  })
+
   it.each(['traffic', 'vkey', 'roster.json', 'witness.key', 'lock'])(
     'keeps a service and an instance by the name of %s out of the way of its own files',
     async (name) => {
