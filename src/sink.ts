@@ -228,10 +228,7 @@ export interface LogStore {
   readonly source: LineFeed
   open(context: Omit<SinkContext, 'instance'>, hooks: StoreHooks): Promise<OpenedStore>
   append(log: LogName, index: number, line: string): boolean
-  /**
-   * Why lines of this log cannot be written: from a failed write until one succeeds, and before the store is open; undefined if they
-   * can. A key that does not sign keeps no line from being written.
-   */
+  /** Why lines of this log cannot be written: from a failed write until one succeeds, and before it is open. A key that does not sign is no reason. */
   fault(log: LogName): string | undefined
   durable(log: LogName, index: number): Promise<void>
   /**

@@ -1,16 +1,16 @@
 // Delivery: brings the lines of the log to one sink, from its own cursor on, and outlasts its faults.
 import { type Clock, timeLeft, within } from '../clock.ts'
 import type { EventFields } from '../events.ts'
-import { Waiters } from '../log/waiters.ts'
 import type { Random } from '../random.ts'
 import type { Feed, LineFeed, LogName, Sink, SinkContext, Stretch } from '../sink.ts'
 import { step } from '../step.ts'
+import { Acceptance } from './acceptance.ts'
 import { Caller } from './caller.ts'
 import { DeliveryFaults } from './delivery-faults.ts'
 import { limited } from './fault.ts'
 import { feedSchema } from './feed.ts'
 import { type LineFilter, lineFilter, wantedLogs } from './filter.ts'
-import { hand, handMissing, type Indexed, type Refused } from './handing.ts'
+import { acceptedFrom, hand, handMissing, type Indexed, type Refused } from './handing.ts'
 import { Lane, lanesOrder } from './lane.ts'
 import { Losses, type LossOptions } from './losses.ts'
 import { Pump } from './pump.ts'
@@ -35,7 +35,7 @@ export class Delivery {
   readonly #faults: DeliveryFaults
   /** The stores that its lines are in: the second one, if any, came when the first could not be gone on with. */
   readonly #lanes: Lane[] = []
-  readonly #waiters = { traffic: new Waiters(), security: new Waiters(), control: new Waiters() }
+  readonly #acceptance: Acceptance
   readonly #pump: Pump
   /** Resolves once the sink is open, or cannot be. */
   readonly #opened: Promise<void>
@@ -59,6 +59,7 @@ export class Delivery {
       if (!this.#closing) this.grown()
     }
     this.#pump = new Pump(clock, this.#feed.intervalMs, () => this.#deliver(), again)
+    this.#acceptance = new Acceptance(sink.name)
     this.#losses = new Losses(sink.name, this.#caller, options)
     this.#faults = new DeliveryFaults(sink.name, logger)
     this.#filter = lineFilter(sink.filter, this.#faults.filter)
@@ -96,17 +97,16 @@ export class Delivery {
   grown(): void {
     for (const lane of this.#lanes) lane.passUnwanted((log, next) => this.#advance(lane, log, next))
     if (this.#pump.running !== undefined || this.#caller.givenUp) return
-    const urgent = this.#closing || Object.values(this.#waiters).some((list) => list.any)
+    const urgent = this.#closing || this.#acceptance.any
     const waiting = this.#due ? this.waiting : 0
     if (waiting > 0 && (urgent || waiting >= this.#feed.lines)) this.#pump.start()
     else if (waiting > 0 || this.#checkpointDue) this.#pump.arm()
   }
 
-  /** Resolves once the sink has got past this line of the log that is written now; rejects if it is closed before. */
+  /** Resolves once the sink has got past this line of the log that is written now; rejects if it does not get it, or is closed before. */
   accepted(log: LogName, index: number): Promise<void> {
-    const lane = this.#lanes.at(-1)
-    if (lane !== undefined && lane.cursor.next(log) > index) return Promise.resolve()
-    const promise = this.#waiters[log].add(index)
+    if ((this.#lanes.at(-1)?.cursor.next(log) ?? 0) > index) return Promise.resolve()
+    const promise = this.#acceptance.of(log, index)
     this.grown()
     return promise
   }
@@ -124,7 +124,7 @@ export class Delivery {
     this.#caller.giveUp()
     this.#pump.stop()
     await within(clock, this.#pump.running ?? Promise.resolve(), 100, undefined)
-    for (const list of Object.values(this.#waiters)) list.rejectAll(new Error(`${this.sink.name} was closed before`))
+    this.#acceptance.close()
     // A sink that hangs in close would keep the whole trail open, and so would a disk that does not answer.
     const limit = <T>(promise: Promise<T>, fallback: T) => within(clock, promise, Math.max(left(), 100), fallback)
     await step(() => limit(Promise.resolve(this.sink.close?.()), undefined), undefined, this.#faults.closing)
@@ -184,14 +184,13 @@ export class Delivery {
     const lines = this.#filter === undefined ? all : all.filter(({ line }) => this.#filter!(log, line))
     if (lines.length === 0) return this.#advance(lane, log, end)
     const handed = await hand(this.sink, this.#caller, { origin, first: from, last: end - 1, lines })
-    const { through, refused, unnamed, retryAfterMs, stopped } = handed
+    const { through, refused, retryAfterMs, stopped } = handed
     const untold = await this.#losses.settle(lane.feed, log, origin, lines, handed)
     const settled = Math.min(through, untold)
+    if (lane === this.#lanes.at(-1)) this.#acceptance.refused(log, handed)
     if (untold < through && this.#losses.over) lane.stuck.add(log)
     if (settled > from) this.#advance(lane, log, settled)
-    const isAhead = ({ index }: Indexed): boolean => index >= settled && index < through
-    this.#ahead += lines.filter(isAhead).length - refused.filter(isAhead).length
-    for (const { lines: among, count } of unnamed) if (isAhead(among[0]!)) this.#ahead -= count
+    this.#ahead += acceptedFrom(settled, lines, handed)
     if (typeof stopped === 'object' && settled === through) await this.#resume(lane, log, settled, stopped.resumeAt)
     if (refused.length === lines.length) await this.#allRefused(refused, retryAfterMs)
   }
@@ -225,6 +224,7 @@ export class Delivery {
     if (stopped !== undefined) return this.#resume(lane, log, from, stopped.resumeAt)
     const lost = { origin, first: from, last, reason: gap.reason }
     if (gap.reason === 'lost') this.#faults.lost(lost, gap.why)
+    if (lane === this.#lanes.at(-1)) this.#acceptance.lost(log, from, last)
     if (await this.#losses.tell(lane.feed, log, lost)) this.#advance(lane, log, gap.through)
     else if (this.#losses.over) lane.stuck.add(log)
   }
@@ -245,6 +245,6 @@ export class Delivery {
 
   #advance(lane: Lane, log: LogName, next: number): void {
     lane.cursor.advance(log, next)
-    if (lane === this.#lanes.at(-1)) this.#waiters[log].resolveBelow(next)
+    if (lane === this.#lanes.at(-1)) this.#acceptance.passed(log, next)
   }
 }

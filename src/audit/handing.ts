@@ -72,6 +72,13 @@ export async function hand(sink: Sink, caller: Caller, portion: Portion): Promis
   }
 }
 
+/** How many of these lines were accepted from this index on. */
+export function acceptedFrom(from: number, lines: readonly Indexed[], { through, refused, unnamed }: Handed): number {
+  const counts = ({ index }: Indexed): boolean => index >= from && index < through
+  const among = unnamed.filter((one) => counts(one.lines[0]!)).reduce((sum, { count }) => sum + count, 0)
+  return lines.filter(counts).length - refused.filter(counts).length - among
+}
+
 /** Leaf hashes of so many missing lines are handed over at once. */
 const mostLeaves = 8192
 

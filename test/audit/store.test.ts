@@ -161,6 +161,33 @@ it.each([
   },
 )
 
+it.each([
+  ['drop', 200, 1],
+  ['refuse', 503, 0],
+] as const)(
+  'a line that the sink which responses wait for has refused is not accepted: `%s` answers %i',
+  async (whenUnavailable, status, forwarded) => {
+    const store = memoryStore({ durability: 'remote', remote: 'siem' })
+    const siem = collect('siem', { intervalMs: 1 })
+    const write = siem.write.bind(siem)
+    siem.write = async (batch, signal) => {
+      const poisoned = batch.lines.some((line) => line.includes('/poison'))
+      if (poisoned) throw Object.assign(new Error('too bad'), { permanent: true })
+      await write(batch, signal)
+    }
+    const backend = await answering()
+    const audit = { sinks: [store, siem], whenUnavailable, logger: keepLogger() }
+    const e = await edge([backend], { audit })
+    const get = async (path: string) => (await fetch(`http://127.0.0.1:${e.port}${path}`)).status
+    expect(await get('/')).toBe(200)
+    expect(await get('/poison')).toBe(status)
+    expect(backend.seen.filter(({ url }) => url === '/poison')).toHaveLength(forwarded)
+    await until(() => siem.events('audit.gap').length > 0)
+    // Once it has taken what came behind.
+    for (let again = 503; again !== 200; ) again = await get('/')
+  },
+)
+
 it('a log that is opened late tells what it has missed, and takes lines from then on', async () => {
   const clock = fakeClock()
   const refuses = { now: true }
