@@ -137,16 +137,16 @@ export class Keeper {
   /** Delivers what waits, for so long at most; returns what could not be, by sink. Nothing may be recorded any more. */
   async close(deadlineMs: number): Promise<Record<string, number>> {
     const left = timeLeft(this.#context.clock, deadlineMs)
-    const undelivered: Record<string, number> = {}
+    const undelivered = new Map<string, number>()
     const count = (name: string, lines: number): void => {
-      if (lines > 0) undelivered[name] = lines
+      if (lines > 0) undelivered.set(name, lines)
     }
     // The last lines and checkpoints come from the log: it goes first, but one that hangs must not keep the sinks from theirs.
     const closing = this.#closeStore(left()).then((lines) => count(this.#store?.name ?? '', lines))
     await within(this.#context.clock, closing, left() / 2, undefined)
     await Promise.all([closing, this.deliveries.close(left, count)])
     if (this.recorder.storeOpen) await this.#store?.release()
-    return undelivered
+    return Object.fromEntries(undelivered)
   }
 
   async #closeStore(deadlineMs: number): Promise<number> {
