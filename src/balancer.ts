@@ -59,6 +59,7 @@ class Wiring implements Balancer {
   readonly #transports: Transports
   readonly #flood: Flood
   #denies: (address: string) => string | undefined
+  readonly #leave: () => void
   #state: BalancerSnapshot['state'] = 'open'
   #closing: Promise<AuditClosed> | undefined
 
@@ -121,6 +122,7 @@ class Wiring implements Balancer {
       }),
     )
     this.port = this.#hop.adapterPort((fields) => this.#flood.deny(fields))
+    this.#leave = this.#trail.pools.enter(name)
     const { number, hash, record } = this.#revisions.current
     this.#emit('balancer.started', { balancer: { version, revision: number, hash, config: record } })
     this.#router.sync(this.#discovery.apply(initial))
@@ -196,6 +198,7 @@ class Wiring implements Balancer {
   async #close(deadlineMs: number): Promise<AuditClosed> {
     const left = timeLeft(this.#clock, deadlineMs)
     this.#state = 'closing'
+    this.#leave()
     this.#discovery.close()
     this.#deadlines.close()
     this.#router.close()

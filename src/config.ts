@@ -4,6 +4,7 @@ import { accessSchema } from './access/addresses.ts'
 import { trustSchema } from './access/trust.ts'
 import type { Audit } from './audit/audit.ts'
 import { type AuditOptions, auditSchema } from './audit/options.ts'
+import { serviceSchema } from './audit/service.ts'
 import { Trail } from './audit/trail.ts'
 import { type BackendOptions, backendsSchema } from './backend.ts'
 import type { Clock } from './clock.ts'
@@ -121,10 +122,7 @@ const poolSchema = z.strictObject(poolShape)
 const balancerSchema = z.strictObject({
   ...poolShape,
   /** The pool's name in every event. Default `balancer`. */
-  name: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected 1 to 64 of the characters A-Z a-z 0-9 . _ -')
-    .default('balancer'),
+  name: serviceSchema.default('balancer'),
   control: z
     .strictObject({
       /** Decides who may change what. Without it every actor may: the calls are the host's own. */

@@ -117,6 +117,15 @@ export function withoutUserinfo(text: string): string {
   return text.replace(userinfo, '$1$2')
 }
 
+// The same without its end.
+const openUserinfo = /(?::|%(?:25)*3a)(?:[/\\]|%(?:25)*(?:2f|5c)){2}(?:(?!%(?:25)*(?:2f|3f|23|5c|20))[^/\\?#\s"'<>])*$/i
+
+/** What was cut off a longer text, without a URL at its end whose user and password may go on behind the cut. */
+export function beginning(cut: string): string {
+  const end = cut.search(openUserinfo)
+  return end === -1 ? cut : cut.slice(0, end)
+}
+
 /** What a fault may show of a text: of a URL or a path neither the query nor the fragment. */
 export function shownOf(text: string): string {
   const open = withoutUserinfo(text)

@@ -4,10 +4,11 @@ import { createAudit } from '../src/audit/create.ts'
 import { createBalancer } from '../src/balancer.ts'
 import { parseConfig } from '../src/config.ts'
 import { BalancerError } from '../src/errors.ts'
+import type { Sink } from '../src/sink.ts'
 import { fileSink } from '../src/sinks/file.ts'
 import { strategies } from '../src/strategies/index.ts'
 import { tempFolder } from './support/folder.ts'
-import { collect } from './support/sinks.ts'
+import { collect, memoryStore } from './support/sinks.ts'
 
 const known = strategies.map(({ name }) => name).join(', ')
 
@@ -229,6 +230,43 @@ it('a trail without a file sink needs the key that it is told of', () => {
   const refused = (file: string) => refusal(() => createBalancer({ backends: [], audit: { key: { file } } })).message
   expect(refused('/no/such/key')).toContain('/no/such/key holds no signing key: ENOENT')
   expect(refused('package.json')).toContain('package.json holds no signing key: ')
+})
+
+type Filter = NonNullable<Sink['filter']>
+
+describe('a sink that responses wait for', () => {
+  const problems = (filter: Filter, whenUnavailable: 'drop' | 'refuse' = 'drop') => {
+    const sinks = [
+      fileSink({ dir: tempFolder(), durability: 'remote', remote: 'siem' }),
+      { ...collect('siem'), filter },
+    ]
+    return refusal(() => createAudit({ sinks, whenUnavailable })).problems
+  }
+  const problem = (name: string) => [
+    { path: 'sinks', message: `durability 'remote' waits for "siem", whose filter keeps ${name} from it` },
+  ]
+
+  it.each<Filter>([
+    { logs: ['control', 'security'] },
+    { events: ['config.*', 'audit.*'] },
+    { severity: 13 },
+    { logs: ['traffic'], events: ['request.received'] },
+  ])('must get their lines, and does not by %j', (filter) => {
+    expect(problems(filter)).toEqual(problem('request.completed'))
+  })
+
+  it('must get what has to be recorded before a request is forwarded, too', () => {
+    expect(problems({ events: ['request.completed'] }, 'refuse')).toEqual(problem('request.received'))
+  })
+
+  it.each<[Filter, 'drop' | 'refuse']>([
+    [{ logs: ['traffic'], events: ['request.*'], severity: 9 }, 'refuse'],
+    [{ events: ['request.completed'] }, 'drop'],
+    [() => false, 'refuse'],
+  ])('gets them by %o under `%s`, as far as is known', async (filter, whenUnavailable) => {
+    const store = memoryStore({ durability: 'remote', remote: 'siem' })
+    await createAudit({ sinks: [store, { ...collect('siem'), filter }], whenUnavailable }).close({ deadlineMs: 0 })
+  })
 })
 
 it('a trail has at most one file sink, and sinks of distinct names', () => {

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Json } from '../canonical.ts'
 import type { RequestFacts } from '../events.ts'
-import { bounded } from './record.ts'
+import { bounded } from './bounded.ts'
 
 /** What the host says of a request. */
 export interface Enrichment {

@@ -4,20 +4,19 @@ import { type AuditEvent, type EventFields, type EventName, eventTable, severity
 import { uniqueId } from '../random.ts'
 import { host, pid } from '../runtime.ts'
 import type { LogName } from '../sink.ts'
-import type { AuditConfig } from './options.ts'
 import { type Members, shaped } from './shape.ts'
 import { showing, visible } from './text.ts'
 
 export class Envelope {
   readonly #clock: Clock
-  readonly #cloud: AuditConfig['cloud']
+  readonly #cloud: AuditEvent['cloud']
   readonly #bootId = uniqueId()
   /** The text of the present millisecond: many events share one. */
   #time = { ms: 0, text: '' }
   /** Shared by all events; replaced when the log tells the name of this writer. */
   service: { instance: { id: string }; name: string }
 
-  constructor(clock: Clock, service: string, cloud: AuditConfig['cloud']) {
+  constructor(clock: Clock, service: string, cloud: AuditEvent['cloud']) {
     this.#clock = clock
     this.#cloud = cloud
     this.service = { instance: { id: `${host()}.${pid}` }, name: service }

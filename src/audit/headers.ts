@@ -1,5 +1,6 @@
 // Redaction of headers: the values of listed names are kept, and the others told by their length.
 import { canonical, type Json, Written } from '../canonical.ts'
+import { tellsAddress } from './addresses.ts'
 import type { Cookies } from './cookies.ts'
 import type { Mask, Masked } from './mask.ts'
 import { Memories, Memory } from './memory.ts'
@@ -14,7 +15,7 @@ export interface Redacted {
   readonly omitted: number
 }
 
-/** What a value holds, where it is more than text. */
+/** What a value holds, where it is more than text; `address`, where none may be told. */
 type Kind = 'text' | 'url' | 'cookies' | 'set-cookie' | 'address'
 
 const kinds: Readonly<Record<string, Kind>> = Object.assign(Object.create(null), {
@@ -34,17 +35,6 @@ const kinds: Readonly<Record<string, Kind>> = Object.assign(Object.create(null),
     'x-original-uri',
     'x-original-url',
     'x-rewrite-url',
-  ]),
-  ...kindOf('address', [
-    'cf-connecting-ip',
-    'fastly-client-ip',
-    'forwarded',
-    'true-client-ip',
-    'x-client-ip',
-    'x-cluster-client-ip',
-    'x-forwarded-for',
-    'x-original-forwarded-for',
-    'x-real-ip',
   ]),
 })
 
@@ -159,18 +149,17 @@ export class Headers {
       if (known !== undefined) known.at.push(i * 2 + 1)
       else if (slots.size === mostNames) shape.omitted++
       else {
-        const kind = kinds[lower] ?? 'text'
-        const told = kept && (kind !== 'address' || this.#parts.addresses)
-        slots.set(safe, this.#slot({ safe, kept: told }, kind, i * 2 + 1))
+        const kind = kinds[lower] ?? (this.#parts.addresses || !tellsAddress(lower) ? 'text' : 'address')
+        slots.set(safe, this.#slot({ safe, kept: kept && kind !== 'address' }, kind, i * 2 + 1))
       }
     })
     return [...slots.values()].sort((a, b) => (a.safe < b.safe ? -1 : 1))
   }
 
   #slot({ safe, kept }: Name, kind: Kind, at: number): Slot {
-    const { addresses, mask } = this.#parts
+    const { mask } = this.#parts
     // A cookie has values in it that are not kept, and a URL may. Any HMAC of an address would outlive the key of its month.
-    const lengthOnly = !kept && (!mask.keyed || (kind === 'address' && !addresses))
+    const lengthOnly = !kept && (!mask.keyed || kind === 'address')
     const by = kept && kind === 'text' ? 'value' : lengthOnly ? 'length' : 'more'
     const memory = this.#memories.of(`${by} ${safe}`, () => {
       const name = `,${canonical(safe)}:`

@@ -147,9 +147,9 @@ export class Keeper {
    */
   async close(deadlineMs: number): Promise<Record<string, number>> {
     const left = timeLeft(this.#context.clock, deadlineMs)
-    const undelivered: Record<string, number> = {}
+    const undelivered = new Map<string, number>()
     const count = (name: string, lines: number): void => {
-      if (lines > 0) undelivered[name] = lines
+      if (lines > 0) undelivered.set(name, lines)
     }
     // The last lines and checkpoints come from the log: it goes first, but one that hangs must not keep the sinks from theirs.
     const closing = this.#closeStore(left)
@@ -157,7 +157,7 @@ export class Keeper {
     const [lines] = await Promise.all([closing, this.deliveries.close(left, count)])
     count(this.#store?.name ?? '', lines)
     if (this.recorder.storeOpen) await this.#step('the release of the audit log', left, () => this.#store?.release())
-    return undelivered
+    return Object.fromEntries(undelivered)
   }
 
   async #closeStore(left: () => number): Promise<number> {

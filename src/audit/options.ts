@@ -4,19 +4,20 @@ import type { Clock } from '../clock.ts'
 import { instanceSchema } from '../log/options.ts'
 import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
-import { isStore } from '../sink.ts'
+import { isStore, type Sink } from '../sink.ts'
 import { enrichSchema } from './enrich.ts'
+import { keepsBack } from './filter.ts'
 import { leavesOut, policySchema } from './policy.ts'
 import { redactSchema } from './redact.ts'
+import { serviceSchema } from './service.ts'
 import { hasFunctions, report, sinkSchema } from './sink-schema.ts'
+
+const completed = 'request.completed' as const
 
 export const auditSchema = z
   .strictObject({
     /** The service in every line and in the name of the log's key. `OTEL_SERVICE_NAME` goes first. Default: the balancer's name. */
-    service: z
-      .string()
-      .regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected 1 to 64 of the characters A-Z a-z 0-9 . _ -')
-      .optional(),
+    service: serviceSchema.optional(),
     /** Where lines go, besides the bus. At most one may be a file sink: it is the log itself. Default none. */
     sinks: z.array(sinkSchema).default([]),
     /** The writer's name where there is no file sink, which has its own. Default `<host>.<pid>`. */
@@ -88,8 +89,14 @@ export const auditSchema = z
       if (options.whenUnavailable === 'refuse' && durability !== 'group' && durability !== 'remote')
         problem('whenUnavailable', "'refuse' needs a file sink with durability 'group' or 'remote'")
       const remote = durability === 'remote' ? stores[0]?.remote : undefined
-      if (durability === 'remote' && !sinks.some((sink) => !isStore(sink) && sink.name === remote))
+      const awaited = sinks.find((sink): sink is Sink => !isStore(sink) && sink.name === remote)
+      if (durability === 'remote' && awaited === undefined)
         problem('sinks', `durability 'remote' waits for a sink named ${JSON.stringify(remote)}, and there is none`)
+      // Before the hop nothing waits but where nothing may be forwarded that is not recorded.
+      const waiting = options.whenUnavailable === 'refuse' ? (['request.received', completed] as const) : [completed]
+      const kept = awaited === undefined ? undefined : waiting.find((name) => keepsBack(awaited.filter, name))
+      if (kept !== undefined)
+        problem('sinks', `durability 'remote' waits for ${JSON.stringify(remote)}, whose filter keeps ${kept} from it`)
       const policy = policySchema.optional().safeParse(options.policy).data
       if (options.whenUnavailable === 'refuse' && policy !== undefined && leavesOut(policy))
         problem('policy', "'refuse' forwards nothing that was not recorded: it takes no level 'none' and no sample")

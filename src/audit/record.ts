@@ -1,14 +1,14 @@
 // The host's own entries in the log: its denials, who reads the log, and its `app.*` events.
 import { z } from 'zod'
-import type { Json } from '../canonical.ts'
 import { BalancerError } from '../errors.ts'
 import { actorSchema } from '../event-parts.ts'
 import { type Emit, type EventFields, eventTable } from '../events.ts'
 import { parseOptions } from '../parse.ts'
+import { bounded } from './bounded.ts'
 import { safeText } from './text.ts'
 
 // A denial is often of what nobody expected, an empty name or a long one: it is recorded all the same, cut where it must be.
-const shortText = z.string().overwrite((given) => clipped(given.toWellFormed()))
+const shortText = z.string().overwrite((given) => clipped(given).toWellFormed())
 
 const who = actorSchema.extend({ id: shortText, auth: shortText.optional() })
 const about = {
@@ -119,62 +119,4 @@ function appFields(name: string, given: unknown): EventFields<`app.${string}`> {
   if (!appName.test(name))
     throw new BalancerError('event-unknown', `${JSON.stringify(name)}; the host's own begin with app.`)
   return { app: bounded(given) }
-}
-
-const mostMembers = 64
-const mostDepth = 8
-/** How many values there are in all: an object of the host's may lead to all others that it has. */
-const mostValues = 4096
-
-/**
- * Any value as a line can hold it: bounded in depth, breadth, number and length, text escaped, other numbers than integers as
- * text. What is left out is marked with its count. Never throws.
- */
-export function bounded(value: unknown): Json {
-  return new Bounded().of(value, 0)
-}
-
-class Bounded {
-  #values = 0
-
-  of(value: unknown, depth: number): Json {
-    if (++this.#values > mostValues) return '[too many]'
-    try {
-      return this.#value(value, depth)
-    } catch {
-      // A getter or a `toString` of the host's that throws.
-      return '[unreadable]'
-    }
-  }
-
-  #value(value: unknown, depth: number): Json {
-    switch (typeof value) {
-      case 'string':
-        return safeText(value)
-      case 'boolean':
-        return value
-      case 'number':
-        return Number.isSafeInteger(value) ? value : String(value)
-      case 'object':
-        if (value === null) return null
-        if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid date' : value.toISOString()
-        if (depth === mostDepth) return '[too deep]'
-        return Array.isArray(value) ? this.#list(value, depth + 1) : this.#members(value, depth + 1)
-      default:
-        return safeText(String(value))
-    }
-  }
-
-  #list(list: readonly unknown[], depth: number): Json {
-    // A hole is an item as well: `map` would leave it a hole, which no JSON has.
-    const kept = Array.from(list.slice(0, mostMembers), (item) => this.of(item, depth))
-    return list.length > mostMembers ? [...kept, `[+${list.length - mostMembers}]`] : kept
-  }
-
-  #members(value: object, depth: number): Json {
-    const members = Object.entries(value)
-    const kept = members.slice(0, mostMembers).map(([key, member]) => [safeText(key, 128), this.of(member, depth)])
-    const more = members.length - mostMembers
-    return Object.fromEntries(more > 0 ? [...kept, ['[+]', more]] : kept)
-  }
 }

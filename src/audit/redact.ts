@@ -121,8 +121,9 @@ const mostId = 128
 
 export function createRedactor(config: RedactConfig, { clock, onFault }: RedactorContext): Redactor {
   const scrub = createScrub(config.scrub, (error) => onFault('redact.scrub', error))
-  const mask = new Mask(config.key)
   const client = createClientMask(config.client, clock, (error) => onFault('redact.client', error))
+  const addresses = client === undefined
+  const mask = new Mask(config.key, addresses)
   const everything = config.headers.keep === 'all'
   const cookies = new Cookies(config.cookies.keep ?? (everything ? 'all' : []), mask, scrub)
   const urls = new Urls({
@@ -138,7 +139,7 @@ export function createRedactor(config: RedactConfig, { clock, onFault }: Redacto
     mask,
     cookies,
     urls,
-    addresses: client === undefined,
+    addresses,
   })
   const facts = new Facts(scrub, client, traceMask(config))
   return {

@@ -1,8 +1,11 @@
 // Text from outside, made safe to keep: without passwords in URLs, escaped, and bounded.
-import { withoutUserinfo } from '../secret.ts'
+import { beginning, withoutUserinfo } from '../secret.ts'
 
 /** How much of one value is kept, in characters: enough for a user agent or a long path, too little to flood the log. */
 const valueLimit = 1024
+
+/** How much of one text is looked through, in characters: more than any limit, passwords that are taken out before it included. */
+const mostRead = 65_536
 
 // Printable ASCII without the backslash.
 const printable = /^[\x20-\x5b\x5d-\x7e]*$/
@@ -15,12 +18,14 @@ const unprintable = /[^\x20-\x5b\x5d-\x7e]/gu
  * password of a URL are taken out; `scrub` takes out what else may not be kept, from what is left.
  */
 export function safeText(text: string, limit = valueLimit, scrub?: (text: string) => string): string {
-  const open = withoutUserinfo(text)
+  const read = text.length > mostRead ? beginning(text.slice(0, endOf(text, mostRead))) : text
+  const open = withoutUserinfo(read)
   const end = endOf(open, limit)
   let kept = end < open.length ? open.slice(0, end) : open
   if (scrub !== undefined) kept = scrub(kept)
   const safe = printable.test(kept) ? kept : kept.replace(unprintable, escaped)
-  return end < open.length ? `${safe}[+${open.length - end}]` : safe
+  const left = open.length - end + text.length - read.length
+  return left > 0 ? `${safe}[+${left}]` : safe
 }
 
 /** What numbers are written with, also as escapes in a URL. */

@@ -1,4 +1,5 @@
 // Traces of picks that went by a key: its hash is recorded where the key itself is, for short values can be found from it.
+import { tellsAddress } from './addresses.ts'
 
 type Names = 'all' | readonly string[]
 
@@ -17,9 +18,6 @@ interface Decision {
 }
 
 export type TraceMask = <D extends Decision>(decision: D) => D
-
-/** Fields that tell the address of a client, whatever is kept of headers. */
-const ofAddresses = /^(?:forwarded|x-forwarded-for|x-real-ip)$/i
 
 /** Without what comes from the key goes the hash, and with it the scores that follow from that: such a pick cannot be replayed. */
 export function traceMask(config: Kept): TraceMask {
@@ -41,7 +39,7 @@ function isRecorded(key: unknown, { client, cookies, headers, path, query }: Kep
   if (typeof key !== 'object' || key === null) return false
   const { header, cookie, query: parameter } = key as Record<string, unknown>
   if (typeof header === 'string')
-    return keeps(headers.keep, header.toLowerCase()) && (client === 'full' || !ofAddresses.test(header))
+    return keeps(headers.keep, header.toLowerCase()) && (client === 'full' || !tellsAddress(header.toLowerCase()))
   if (typeof parameter === 'string') return keeps(query.keep, parameter)
   const kept = cookies.keep ?? (headers.keep === 'all' ? 'all' : [])
   return typeof cookie === 'string' && keeps(headers.keep, 'cookie') && keeps(kept, cookie)

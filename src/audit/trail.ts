@@ -4,7 +4,7 @@ import { type Clock, type CloseOptions, deadlineOf, systemClock, timeLeft, withi
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { EventFields, EventName, Ticket } from '../events.ts'
 import { systemRandom } from '../random.ts'
-import { env, onExit, safeName, stderrLogger } from '../runtime.ts'
+import { onExit, stderrLogger } from '../runtime.ts'
 import {
   type ActNote,
   isStore,
@@ -22,15 +22,18 @@ import { Envelope, logOf } from './envelope.ts'
 import { type Extent, extentOf } from './extent.ts'
 import { Keeper } from './keeper.ts'
 import type { AuditConfig } from './options.ts'
+import { Pools } from './pools.ts'
 import { Pulse } from './pulse.ts'
 import { quiet } from './quiet.ts'
 import { recordInto } from './record.ts'
 import type { Recorder } from './recorder.ts'
 import { Reminder } from './reminder.ts'
+import { serviceOf } from './service.ts'
 
 export class Trail implements Audit {
   readonly extent: Extent
   readonly whenUnavailable: 'drop' | 'refuse'
+  readonly pools: Pools
   readonly #clock: Clock
   readonly #context: Omit<SinkContext, 'instance'>
   readonly #keeper: Keeper
@@ -49,11 +52,12 @@ export class Trail implements Audit {
 
   constructor(config: AuditConfig, serviceName: string) {
     const logger = quiet(config.logger ?? stderrLogger)
-    const service = safeName(env('OTEL_SERVICE_NAME') ?? config.service ?? serviceName)
+    const service = serviceOf(config.service ?? serviceName)
     this.#clock = config.clock ?? systemClock
     this.#context = { service, clock: this.#clock, random: config.random ?? systemRandom, logger }
     this.#envelope = new Envelope(this.#clock, service, config.cloud)
     this.#bus = new Bus(logger)
+    this.pools = new Pools(logger)
     this.extent = extentOf(config, this.#clock, (what, error) => this.tellOnce(what, reasonOf(error)))
     this.whenUnavailable = config.whenUnavailable
     const store = config.sinks.find(isStore)

@@ -41,7 +41,7 @@ export class LineReader {
     return this.buffer.subarray(this.from, this.from + this.carried)
   }
 
-  /** Whether reading stopped at a line that is longer than a line can be. */
+  /** Whether reading stopped, or will, at a line that is longer than a line can be. */
   get overlong(): boolean {
     return this.carried > maxLineBytes
   }
@@ -57,15 +57,15 @@ export class LineReader {
       this.position += bytesRead
       const filled = this.buffer.subarray(0, fresh + bytesRead)
       const ends: number[] = []
-      for (let at = filled.indexOf(lf, fresh); at >= 0; at = filled.indexOf(lf, at + 1)) ends.push(at)
-      const last = ends.at(-1)
-      if (last === undefined) {
-        this.carried += bytesRead
-        continue
+      let start = 1
+      // An overlong line is where reading stops, wherever in what was read it stands.
+      for (let at = filled.indexOf(lf, fresh); at >= 0 && at - start <= maxLineBytes; at = filled.indexOf(lf, at + 1)) {
+        ends.push(at)
+        start = at + 1
       }
-      this.from = last + 1
-      this.carried = filled.length - this.from
-      return { buffer: this.buffer, start: 1, ends }
+      this.from = start
+      this.carried = filled.length - start
+      if (ends.length > 0) return { buffer: this.buffer, start: 1, ends }
     }
     return undefined
   }

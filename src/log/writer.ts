@@ -5,7 +5,7 @@
 // those that no checkpoint covers.
 import { within } from '../clock.ts'
 import { BalancerError } from '../errors.ts'
-import type { LogName, SignedCheckpoint, StoreNotice } from '../sink.ts'
+import { type LogName, maxLineBytes, type SignedCheckpoint, type StoreNotice } from '../sink.ts'
 import { actFacts } from './act.ts'
 import type { HandOver } from './keyring.ts'
 import type { Recovered } from './recovery.ts'
@@ -102,6 +102,9 @@ export class LogWriter {
 
   append(index: number, line: string): boolean {
     if (index !== this.next) throw new RangeError(`append to ${this.origin}: expected line ${this.next}, got ${index}`)
+    // Nobody could read such a log. A character is at most three bytes of UTF-8: short lines need no count.
+    if (line.length * 3 > maxLineBytes && Buffer.byteLength(line) > maxLineBytes)
+      throw new RangeError(`append to ${this.origin}: line ${index} is longer than ${maxLineBytes} bytes`)
     const awaited = this.awaited !== undefined && line.includes(this.awaited.name) ? this.awaited : undefined
     awaited?.before?.(index)
     if (!this.schedule.push(line)) {

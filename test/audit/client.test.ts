@@ -191,4 +191,62 @@ describe('an event', () => {
       'x-real-ip': { length: 11 },
     })
   })
+
+  it.each([
+    'ali-cdn-real-ip',
+    'cf-connecting-ip',
+    'cf-connecting-ipv6',
+    'cf-pseudo-ipv4',
+    'client-ip',
+    'cloudfront-viewer-address',
+    'fastly-client-ip',
+    'fly-client-ip',
+    'incap-client-ip',
+    'true-client-ip',
+    'wl-proxy-client-ip',
+    'x-appengine-user-ip',
+    'x-azure-clientip',
+    'x-azure-socketip',
+    'x-client-ip',
+    'x-cluster-client-ip',
+    'x-envoy-external-address',
+    'x-forwarded',
+    'x-original-forwarded-for',
+    'x-remote-addr',
+    'x_real_ip',
+  ])('has the length alone of %s, whatever it holds', (name) => {
+    const options = { headers: { keep: 'all' }, key, client: { pseudonym: { keys: () => key } } }
+    const { headers } = createRedactor(redactSchema.parse(options), { clock: fakeClock(), onFault: () => undefined })
+    expect(headers([name, 'cb007109']).values.toJSON()).toEqual({ [name]: { length: 8 } })
+  })
+
+  it.each(['x-forwarded-host', 'x-forwarded-proto', 'x-zip', 'gzip', 'x-relationship', 'x-addressee'])(
+    'has the value of %s, where all are kept',
+    (name) => {
+      const options = redactSchema.parse({ headers: { keep: 'all' }, client: 'truncate' })
+      const { headers } = createRedactor(options, { clock: fakeClock(), onFault: () => undefined })
+      expect(headers([name, 'v']).values.toJSON()).toEqual({ [name]: ['v'] })
+    },
+  )
+
+  it.each([
+    '203.0.113.9',
+    '203.0.113.9:46532',
+    '10.0.0.1, 203.0.113.9',
+    '2001:db8::1',
+    'for="[2001:db8::1]:443"',
+    'a; ip=203.0.113.9',
+  ])('has no HMAC of %s, wherever it stands', (value) => {
+    const told = (client: object | string) => {
+      const options = { headers: { keep: ['cookie', 'x-from'] }, path: ['/of/:whom'], key, client }
+      const redactor = createRedactor(redactSchema.parse(options), { clock: fakeClock(), onFault: () => undefined })
+      const raw = ['x-origin', value, 'x-twice', 'a', 'x-twice', value, 'cookie', `c=${value.replace(/;.*/, '')}`]
+      const { path_params, query } = redactor.url(`/of/${encodeURIComponent(value)}?whom=${encodeURIComponent(value)}`)
+      return JSON.stringify([redactor.headers(raw).values, path_params, query])
+    }
+    expect(told('full').match(/[0-9a-f]{8}:[0-9a-f]{32}/g)).toHaveLength(5)
+    const kept = told({ pseudonym: { keys: () => key } }).match(/[0-9a-f]{8}:[0-9a-f]{32}/g)
+    // Of the cookie `a` is left, which is no address.
+    expect(kept ?? []).toHaveLength(value.startsWith('a;') ? 1 : 0)
+  })
 })

@@ -156,7 +156,7 @@ it.each<[string, (e: Awaited<ReturnType<typeof edge>>) => unknown]>([
     ({ balancer }) =>
       balancer.audit.record(
         'app.big',
-        Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`k${i}`, Array(64).fill('x'.repeat(100))])),
+        Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`k${i}`, Array(64).fill('"'.repeat(100))])),
       ),
   ],
   [

@@ -1,6 +1,7 @@
 // The host's own entries: its denials and its `app.*` events.
 import { expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
+import { schemaFaults } from '../support/schemas.ts'
 import { memoryStore } from '../support/sinks.ts'
 import { codeOf, watched } from '../support/watched.ts'
 
@@ -57,6 +58,7 @@ it('fields of an app event are bounded and escaped, and what is left out is mark
     lone: '\\u{d800}',
     nl: 'a\\x0ab\\\\',
   })
+  expect(app).not.toHaveProperty('no')
   expect(app.long).toBe(`${'x'.repeat(1024)}[+976]`)
   expect(app.list).toHaveLength(65)
   expect(app.list[64]).toBe('[+6]')
@@ -142,7 +144,11 @@ it('holes of a list, and values that throw when they are read, have a text', () 
   // biome-ignore lint/suspicious/noSparseArray: that is what is tested.
   expect(() => audit.record('app.x', { list: [, 1], bad, fine: 2 })).not.toThrow()
   return audit.ready().then(() => {
-    expect(store.events('traffic')[0].app).toEqual({ list: ['undefined', 1], bad: '[unreadable]', fine: 2 })
+    expect(store.events('traffic')[0].app).toEqual({
+      list: ['undefined', 1],
+      bad: { toString: '[function]', member: '[unreadable]' },
+      fine: 2,
+    })
   })
 })
 
@@ -193,6 +199,101 @@ it('a value that leads to itself, many times over, is bounded all the same', () 
   for (let i = 0; i < 64; i++) all.push({ all, n: i })
   w.balancer.audit.record('app.x', { all })
   const text = JSON.stringify(w.of('app.x')[0].app)
-  expect(text).toContain('[too many]')
-  expect(text.length).toBeLessThan(1_000_000)
+  expect(text).toMatch(/"\[\+\d+\]"/)
+  expect(text.length).toBeLessThan(65_535)
+})
+
+it('what has no members to list is told as what it is', () => {
+  const w = watched({ backends: [] })
+  const key = 'k'.repeat(128)
+  w.balancer.audit.record('app.x', {
+    principal: undefined,
+    run: () => 'source text',
+    sign: Symbol('s'),
+    error: Object.assign(new TypeError('https://u:p@host\nfailed'), { code: 'E1' }),
+    map: new Map<unknown, unknown>([
+      ['a', 1],
+      [{ b: 2 }, undefined],
+    ]),
+    set: new Set(['a']),
+    bytes: [Buffer.from('secret'), new Uint16Array(3), new ArrayBuffer(2), new DataView(new ArrayBuffer(1))],
+    huge: 1n << 5000n,
+    [`${key}x`]: 1,
+    [`${key}y`]: 2,
+    [`${key}z`]: 3,
+  })
+  expect(w.of('app.x')[0].app).toEqual({
+    run: '[function]',
+    sign: 'Symbol(s)',
+    error: { name: 'TypeError', message: 'https://host\\x0afailed', code: 'E1' },
+    map: [
+      ['a', 1],
+      [{ b: 2 }, 'undefined'],
+    ],
+    set: ['a'],
+    bytes: [{ length: 6 }, { length: 6 }, { length: 2 }, { length: 1 }],
+    huge: '[bigint]',
+    [`${key}[+1]`]: 1,
+    [`${key}[+1][2]`]: 2,
+    [`${key}[+1][3]`]: 3,
+  })
+})
+
+it('no more is read of a value than is kept', () => {
+  const w = watched({ backends: [] })
+  let reads = 0
+  const list = new Proxy(new Array(1_000_000).fill(0), {
+    get: (target, key, receiver) => {
+      reads++
+      return Reflect.get(target, key, receiver)
+    },
+  })
+  const wide = {}
+  for (let i = 0; i < 1000; i++) Object.defineProperty(wide, `k${i}`, { enumerable: true, get: () => ++reads })
+  class Endless extends Map<number, number> {
+    override get size() {
+      return 1e9
+    }
+    override *[Symbol.iterator](): Generator<[number, number], undefined> {
+      for (let i = 0; ; i++) yield [i, ++reads]
+    }
+  }
+  w.balancer.audit.record('app.x', { list, wide, map: new Endless(), bytes: Buffer.alloc(2_000_000) })
+  const { app } = w.of('app.x')[0]
+  expect(reads).toBeLessThan(300)
+  expect([app.list.at(-1), app.wide['[+]'], app.map.at(-1)]).toEqual(['[+999936]', 936, '[+999999936]'])
+})
+
+it('of a text that is too long to look through only the beginning is looked at, and no password is left in it', () => {
+  const w = watched({ backends: [] })
+  const long = 'x'.repeat(1_000_000)
+  w.balancer.audit.record('app.x', {
+    long,
+    url: `https://user:${long}@host/`,
+    coded: `https%3A%2F%2Fuser:${long}@host/`,
+    card: `${' '.repeat(65_530)}4111 1111 1111 1111${long}`,
+    inside: `https://u:p@${'a/'.repeat(600)}${long}`,
+  })
+  const { app } = w.of('app.x')[0]
+  expect(app).toEqual({
+    long: `${'x'.repeat(1024)}[+${1_000_000 - 1024}]`,
+    url: 'https[+1000014]',
+    coded: 'https[+1000020]',
+    card: expect.stringMatching(/^ *\[\+\d+\]$/),
+    inside: expect.stringMatching(/^https:\/\/(a\/){508}\[\+\d+\]$/),
+  })
+})
+
+it('what is asked of a log is bounded as a whole, and its line is valid', async () => {
+  const store = memoryStore()
+  const audit = createAudit({ sinks: [store] })
+  const filters = Object.fromEntries(
+    Array.from({ length: 60 }, (_, i) => [`k${i}`, Array.from({ length: 60 }, () => 'x'.repeat(200))]),
+  )
+  audit.record('audit.read', { actor: { id: 'a', type: 'user' }, verb: 'query', filters, case: 'INC-1' })
+  await audit.ready()
+  const [event] = store.events('security')
+  expect(schemaFaults('audit.read', event)).toBeUndefined()
+  expect(event).toMatchObject({ log: { filters: { k0: filters.k0 } }, app: { case: 'INC-1' } })
+  expect(event.audit).not.toHaveProperty('truncated')
 })

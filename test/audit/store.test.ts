@@ -254,6 +254,29 @@ it('one trail serves two balancers: each event carries its pool, and the maker c
   expect(store.closed).toBe(1)
 })
 
+it('balancers of one name that are open on one trail are told once; one that takes over from another is none', async () => {
+  const logger = keepLogger()
+  const audit = createAudit({ logger })
+  const make = (name?: string) => createBalancer({ backends: [], audit, ...(name === undefined ? {} : { name }) })
+  const told = () => logger.told.filter(({ message }) => message.includes('share a trail and a name'))
+  const first = make()
+  const edge = make('edge')
+  const closing = first.close()
+  const second = make()
+  expect(told()).toEqual([])
+  const [third, fourth] = [make(), make()]
+  expect(told()).toMatchObject([{ level: 'warn', fields: { pool: 'balancer' } }])
+  await Promise.all([closing, ...[edge, second, third, fourth].map((one) => one.close())])
+  await audit.close()
+})
+
+it.each(['__proto__', 'constructor'])('what a sink named %s did not get is told', async (name) => {
+  const sink = { ...collect(name), write: () => Promise.reject(new Error('no')) }
+  const audit = createAudit({ sinks: [sink], logger: keepLogger() })
+  const { undelivered } = await audit.close({ deadlineMs: 100 })
+  expect(Object.entries(undelivered)).toEqual([[name, expect.any(Number)]])
+})
+
 it('a log that throws, and an event that no line can hold, lose exactly that; nothing is thrown', async () => {
   const store = memoryStore()
   const append = store.append.bind(store)

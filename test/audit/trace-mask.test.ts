@@ -18,6 +18,7 @@ const cases: [string, KeySource, Redact, boolean][] = [
   ['a header', { header: 'x-user' }, {}, false],
   ['a header', { header: 'x-user' }, { headers: { keep: ['X-User'] } }, true],
   ['a header of addresses', { header: 'x-real-ip' }, { headers: { keep: 'all' }, client: 'truncate' }, false],
+  ['a header of addresses', { header: 'X-Client-IP' }, { headers: { keep: 'all' }, client: 'truncate' }, false],
   ['a parameter', { query: 'u' }, {}, false],
   ['a parameter', { query: 'u' }, { query: { keep: ['u'] } }, true],
   ['a cookie', { cookie: 'c' }, { headers: { keep: ['cookie'] } }, false],
@@ -39,7 +40,10 @@ describe.each(cases)('a traced pick by %s (%j), under %j', (_, key, redact, kept
   it(`has its hash in the record of a request: ${kept}`, async () => {
     const backends = [await answering(), await answering()]
     const { port, one } = await edge(backends, options)
-    await send(port, { path: '/users/7?u=1', headers: ['x-user', 'u', 'x-real-ip', '192.0.2.1', 'cookie', 'c=1'] })
+    await send(port, {
+      path: '/users/7?u=1',
+      headers: ['x-user', 'u', 'x-real-ip', '192.0.2.1', 'x-client-ip', '192.0.2.1', 'cookie', 'c=1'],
+    })
     const event = await one()
     holds(event.lb.decision!)
     if (kept) expect(replay(event)).toBe(event.lb.decision!.backend)
@@ -50,7 +54,7 @@ describe.each(cases)('a traced pick by %s (%j), under %j', (_, key, redact, kept
     const { balancer } = recorded({ backends: ['http://127.0.0.1:1', 'http://127.0.0.1:2'], ...options })
     const picked: unknown[] = []
     balancer.audit.on('route.picked', ({ lb }) => void picked.push(lb.decision))
-    const headers = { 'x-user': 'u', 'x-real-ip': '192.0.2.1', cookie: 'c=1' }
+    const headers = { 'x-user': 'u', 'x-real-ip': '192.0.2.1', 'x-client-ip': '192.0.2.1', cookie: 'c=1' }
     balancer.pick({ path: '/users/7?u=1', headers, client: { address: '192.0.2.1' } }).done({ result: 'ok' })
     holds(picked[0]!)
   })

@@ -13,11 +13,14 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { LineReader } from '../../src/log/lines.ts'
 import { verifyLog } from '../../src/log/verify.ts'
+import { maxLineBytes } from '../../src/sink.ts'
 import { tempFolder } from '../support/folder.ts'
+import { HandLog, newSigner } from '../support/hand-log.ts'
 import { lineAt, openLog } from '../support/log.ts'
 
 const lines = 700
@@ -120,6 +123,41 @@ describe('a changed line', () => {
       fact: 'the line is not the one that was signed',
     })
   })
+})
+
+// What a read returns ends wherever the file or its compressed form has it.
+it.each([
+  ['alone', 0, false],
+  ['within what one read returns', 500, false],
+  ['across two reads', 1900, false],
+  ['in a compressed segment', 500, true],
+])('a line that is longer than a line can be is where a log ends, %s', async (_, before, packed) => {
+  const dir = tempFolder()
+  const log = await HandLog.begin(join(dir, 'a'), 'traffic', newSigner('shop/a'))
+  if (before > 0) log.write(before)
+  log.writeRaw(lineAt(log.origin, before, { text: 'x'.repeat(maxLineBytes) }))
+  log.write(2)
+  await log.sign()
+  if (packed) {
+    writeFileSync(`${log.path}.gz`, gzipSync(readFileSync(log.path)))
+    rmSync(log.path)
+  }
+  const { problems } = (await verifyLog(dir)).instances[0]!.logs[0]!
+  expect(problems.map(({ index, fact }) => [index, fact])).toEqual([
+    [before, 'the line is longer than a line can be'],
+    [before, `lines ${before} to ${before + 2}, which the checkpoint covers, are missing`],
+  ])
+})
+
+it('a line as long as a line can be is one', async () => {
+  const dir = tempFolder()
+  const log = await HandLog.begin(join(dir, 'a'), 'traffic', newSigner('shop/a'))
+  for (let i = 0; i < 12; i++) {
+    const fill = maxLineBytes - Buffer.byteLength(lineAt(log.origin, i, { text: '' }))
+    log.writeRaw(lineAt(log.origin, i, { text: 'x'.repeat(fill) }))
+  }
+  await log.sign()
+  expect((await verifyLog(dir)).instances[0]!.logs[0]).toMatchObject({ signed: 12, problems: [] })
 })
 
 describe('what is gone', () => {

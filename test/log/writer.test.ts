@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { SegmentFile } from '../../src/log/segment-file.ts'
 import { verifyLog } from '../../src/log/verify.ts'
+import { maxLineBytes } from '../../src/sink.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { tempFolder } from '../support/folder.ts'
 import { openLog } from '../support/log.ts'
@@ -75,6 +76,14 @@ describe('writing', () => {
     const { log } = await open1()
     expect(() => log.sink.append('traffic', 1, '{}')).toThrow('expected line 0, got 1')
     await log.close()
+  })
+
+  it('refuses a line that is longer than a line can be, and goes on', async () => {
+    const { dir, log } = await open1()
+    expect(() => log.sink.append('traffic', 0, `"${'\u20ac'.repeat(maxLineBytes / 3)}"`)).toThrow('longer than 65535')
+    log.write('traffic', 1)
+    await log.close()
+    expect((await verifyLog(dir)).ok).toBe(true)
   })
 
   it('writes lines of any size and script', async () => {
@@ -269,11 +278,11 @@ describe('a write that fails', () => {
   it('has bounded memory: then lines are refused, not forgotten', async () => {
     const { clock, log } = await open1()
     const write = vi.spyOn(handles, 'write').mockRejectedValue(noSpace())
-    const line = 'x'.repeat(1024 ** 2)
+    const line = 'x'.repeat(65_000)
     let taken = 0
     while (log.sink.append('traffic', taken, line)) taken++
-    expect(taken).toBeGreaterThanOrEqual(64)
-    expect(taken).toBeLessThan(70)
+    expect(taken * line.length).toBeGreaterThanOrEqual(64 * 1024 ** 2)
+    expect(taken * line.length).toBeLessThan(70 * 1024 ** 2)
     const closing = log.sink.close(600_000)
     await until(() => {
       clock.advance(100)

@@ -19,6 +19,8 @@ interface Limits {
   readonly texts?: readonly string[]
   /** The largest number. Default: the largest that a line may hold. */
   readonly most?: number
+  /** How many items a list has, and a record members. Default: up to 3, and up to 4. */
+  readonly items?: number
 }
 
 // Text that is no Unicode has no canonical form.
@@ -31,6 +33,13 @@ export function arbitraryOf(given: object, limits: Limits = {}): fc.Arbitrary<ob
   const most = limits.most ?? Number.MAX_SAFE_INTEGER
   const member = fc.oneof(text, fc.integer({ min: 0, max: most }), fc.boolean(), fc.constant(null))
   const any = fc.oneof(member, fc.array(member, { maxLength: 3 }), fc.dictionary(text, member, { maxKeys: 3 }))
+  const { items } = limits
+  const recordOf = (value: fc.Arbitrary<unknown>) =>
+    items === undefined
+      ? fc.dictionary(text, value, { maxKeys: 4 })
+      : fc
+          .tuple(text, fc.array(value, { minLength: items, maxLength: items }))
+          .map(([key, values]) => Object.fromEntries(values.map((one, i) => [`${i}${key}`, one])))
   const of = (schema: Schema): fc.Arbitrary<unknown> => {
     if ('const' in schema) return fc.constant(schema.const)
     if (schema.enum !== undefined) return fc.constantFrom(...schema.enum)
@@ -43,10 +52,9 @@ export function arbitraryOf(given: object, limits: Limits = {}): fc.Arbitrary<ob
       case 'integer':
         return fc.integer({ min: Math.max(schema.minimum ?? 0, -most), max: most })
       case 'array':
-        return fc.array(of(schema.items!), { maxLength: 3 })
+        return fc.array(of(schema.items!), { minLength: items ?? 0, maxLength: items ?? 3 })
       case 'object': {
-        if (typeof schema.additionalProperties === 'object')
-          return fc.dictionary(text, of(schema.additionalProperties), { maxKeys: 4 })
+        if (typeof schema.additionalProperties === 'object') return recordOf(of(schema.additionalProperties))
         const members = Object.entries(schema.properties ?? {})
         return fc.record(Object.fromEntries(members.map(([name, one]) => [name, of(one)])), {
           requiredKeys: [...(schema.required ?? [])],
