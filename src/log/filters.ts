@@ -10,6 +10,14 @@ import { type LogName, logNames } from '../sink.ts'
 import { type LoggedEvent, member } from './envelope.ts'
 
 const name = z.string().min(1)
+/** What was expected, and what came: a filter is no secret. */
+const expected = (what: string) => ({
+  error: ({ input }: { readonly input?: unknown }) => {
+    const shown = String(input)
+    return `expected ${what}, got ${JSON.stringify(shown.length > 64 ? `${shown.slice(0, 64)}…` : shown)}`
+  },
+})
+
 const units = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const rfc3339 = /^\d{4}-\d\d-\d\d([Tt]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/
 
@@ -17,7 +25,7 @@ const instant = z
   .string()
   .refine(
     (text) => /^\d+[smhd]$/.test(text) || (rfc3339.test(text) && !Number.isNaN(Date.parse(text))),
-    'expected a time such as 2026-01-31T12:00:00Z, or a duration such as 30m, 1h or 7d',
+    expected('a time such as 2026-01-31T12:00:00Z, or a duration such as 30m, 1h or 7d'),
   )
 
 const subnet = (text: string): { address: string; bits: number; family: 'ipv4' | 'ipv6' } | undefined => {
@@ -56,14 +64,14 @@ export const logFilterSchema = z.strictObject({
   /** `503`, or a class: `5xx`. */
   status: z
     .string()
-    .regex(/^[1-9](\d\d|xx)$/, 'expected a status such as 503, or a class such as 5xx')
+    .regex(/^[1-9](\d\d|xx)$/, expected('a status such as 503, or a class such as 5xx'))
     .optional(),
   /** Address, or network in CIDR form, as records have them; or a pseudonym (`redact.client`). */
   client: z
     .string()
     .refine(
       (text) => isPseudonym(text) || subnet(text) !== undefined,
-      'expected an address, a network such as 10.0.0.0/8, or a pseudonym such as p:2026-11:…',
+      expected('an address, a network such as 10.0.0.0/8, or a pseudonym such as p:2026-11:…'),
     )
     .optional(),
   /** Path, or the beginning of it with a `*` behind. */

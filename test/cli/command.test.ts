@@ -56,7 +56,17 @@ describe('unusable arguments and input', () => {
     [['verify-proof', '/no/such/file'], 'read the proof /no/such/file: ENOENT'],
     [['verify-proof', 'package.json'], 'the proof: it has no empty line before its checkpoint'],
     [['query', '.', '--limit', 'x'], '--limit: expected a whole number, got "x"'],
-    [['query', '.', '--since', 'x'], 'since: expected a time'],
+    [['query', '.', '--limit', '-1'], '--limit: expected a whole number, got "-1"'],
+    [['query', '.', '--limit'], "Option '--limit <value>' argument missing"],
+    [['query', '.', '--since', '5x'], 'or a duration such as 30m, 1h or 7d, got "5x"'],
+    [['query', '.', '--since', '-1h'], 'or a duration such as 30m, 1h or 7d, got "-1h"'],
+    [['query', '.', '--client', '300.1.1.1'], 'got "300.1.1.1"'],
+    [['query', '.', '--status', '0xx'], 'got "0xx"'],
+    [['query', '.', '--pool', ''], 'what was given is not valid: the query has 1 problem'],
+    [['verify', '.', '--vkey', 'package.json'], 'the verifier key package.json: a verifier key has the form'],
+    [['verify', '.', '--roster', 'package.json'], 'the roster package.json: expected a JSON object'],
+    [['verify', '.', '--checkpoint', 'package.json'], 'the checkpoint package.json: note 1 is no checkpoint'],
+    [['verify-proof', 'package.json', '--vkey', 'package.json'], 'the verifier key package.json: a verifier key has'],
     [['query', '.', '--type', 'request.complete'], 'the nearest is "request.completed"'],
     [['query', '.', '--log', 'trafic'], 'the nearest is "traffic"'],
     [['query', '.', '--typ', 'x'], "Unknown option '--typ'"],
@@ -67,6 +77,13 @@ describe('unusable arguments and input', () => {
     expect(err).toMatch(/^auditlb: /)
     expect(err).toContain(fact)
   })
+})
+
+it.each([
+  [['query', '.', '--limit', '-1'], 'query: --limit: expected a whole number, got "-1"'],
+  [['verify', '.', '--vkey', '/no/such/file'], 'verify: cannot read the verifier key /no/such/file: ENOENT'],
+])('a value or a file that cannot be used takes one line: %j', async (args, fact) => {
+  expect(await auditlb(...args)).toEqual({ code: 2, out: '', err: `auditlb: ${fact}\n` })
 })
 
 describe('verify', () => {
