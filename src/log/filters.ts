@@ -2,6 +2,7 @@
 import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
+import { BalancerError } from '../errors.ts'
 import { eventNameSchema } from '../event-name.ts'
 import { nearest } from '../nearest.ts'
 import { attemptResults, requestResults } from '../outcome.ts'
@@ -50,6 +51,9 @@ const results = [...new Set<string>([...requestResults, ...attemptResults])]
 
 const isPseudonym = (text: string): boolean => /^p:\d{4}-\d\d:[0-9a-f]{32}$/.test(text)
 
+// All of them are in memory at a time.
+const mostLast = 10_000
+
 export const logFilterSchema = z.strictObject({
   /** Name of the event, or the beginning of it with a `*` behind: `audit.*`. */
   type: eventNameSchema.optional(),
@@ -74,7 +78,7 @@ export const logFilterSchema = z.strictObject({
       expected('an address, a network such as 10.0.0.0/8, or a pseudonym such as p:2026-11:…'),
     )
     .optional(),
-  /** Path, or the beginning of it with a `*` behind. */
+  /** Path that the client asked for, or that is left of it below a mount; or the beginning of one with a `*` behind. */
   path: name.optional(),
   /** Id of an actor. */
   actor: name.optional(),
@@ -87,6 +91,8 @@ export const logFilterSchema = z.strictObject({
   pool: name.optional(),
   /** At most this many events. */
   limit: z.int().min(1).optional(),
+  /** The last so many of those that match, 10,000 at most, in the same order. Not with `limit`. */
+  last: z.int().min(1).max(mostLast).optional(),
 })
 
 export type LogFilters = z.input<typeof logFilterSchema>
@@ -100,6 +106,8 @@ export interface EventFilter {
   /** In ms since the epoch; -Infinity if there is no bound. */
   readonly since: number
   readonly limit: number
+  /** Undefined where all of them count. */
+  readonly last: number | undefined
 }
 
 type Test = (event: LoggedEvent) => boolean
@@ -107,6 +115,10 @@ type Test = (event: LoggedEvent) => boolean
 /** Throws `config-invalid` that names each filter that is not valid. */
 export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
   const given = parseOptions(logFilterSchema, filters, 'the query')
+  if (given.limit !== undefined && given.last !== undefined) {
+    const problem = { path: 'last', message: 'expected nothing, with a limit' }
+    throw new BalancerError('config-invalid', `the query: last: ${problem.message}`, { problems: [problem] })
+  }
   const time = (text: string): number => {
     const unit = units[text.at(-1) as keyof typeof units]
     return unit === undefined || text.includes('-') ? Date.parse(text) : clock.now() - Number(text.slice(0, -1)) * unit
@@ -120,11 +132,11 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
     tests.push((event) => places.some((place) => member(event, ...place) === value))
     needles.push(Buffer.from(JSON.stringify(value)))
   }
-  const like = (pattern: string | undefined, ...place: string[]): void => {
+  const like = (pattern: string | undefined, ...places: string[][]): void => {
     if (pattern?.endsWith('*')) {
       const start = pattern.slice(0, -1)
-      tests.push((event) => String(member(event, ...place) ?? '').startsWith(start))
-    } else equal(pattern, place)
+      tests.push((event) => places.some((place) => String(member(event, ...place) ?? '').startsWith(start)))
+    } else equal(pattern, ...places)
   }
   if (since > -Infinity || until < Infinity) {
     tests.push((event) => {
@@ -132,8 +144,8 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
       return at >= since && at < until
     })
   }
-  like(given.type, 'event_name')
-  like(given.path, 'url', 'path')
+  like(given.type, ['event_name'])
+  like(given.path, ['url', 'path'], ['url', 'original_path'])
   equal(given.actor, ['actor', 'id'])
   equal(given.requestId, ['lb', 'request_id'])
   equal(given.revision, ['lb', 'config_revision'], ['config', 'revision'])
@@ -160,7 +172,7 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
     })
   }
   const matches = (event: LoggedEvent): boolean => tests.every((test) => test(event))
-  return { matches, needles, log: given.log, since, limit: given.limit ?? Infinity }
+  return { matches, needles, log: given.log, since, limit: given.limit ?? Infinity, last: given.last }
 }
 
 const backendPlaces: readonly (readonly string[])[] = [

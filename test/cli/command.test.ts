@@ -168,6 +168,21 @@ describe('query', () => {
     expect(out).toBe('2026-01-01T00:00:00.000Z edge request.completed /\\u{1b}[31m\\u{a}\\u{202e}\n')
   })
 
+  it('prints the path that the client asked for', async () => {
+    const dir = await folder({ url: { path: '/k/1', original_path: '/api/k/1' } })
+    const { out } = await auditlb('query', dir, '--path', '/api/*', '--last', '1')
+    expect(out).toBe('2026-01-01T00:00:00.002Z - request.completed /api/k/1\n')
+  })
+
+  it('prints the ticket of a change, and the fields of the events of a host, not without end', async () => {
+    const change = await folder({ event_name: 'config.changed', config: { message: 'scale out', ticket: 'OPS-7' } })
+    expect((await auditlb('query', change, '--limit', '1')).out).toContain(' message=scale out ticket=OPS-7')
+    const app = await folder({ event_name: 'app.order', app: { order: 7, note: 'x'.repeat(1000) } })
+    expect((await auditlb('query', app, '--limit', '1')).out).toMatch(/ app=\{"note":"x{100,250}…\n$/)
+    const request = await folder({ app: { user: 'u' } })
+    expect((await auditlb('query', request, '--limit', '1')).out).not.toContain('app=')
+  })
+
   it('--json prints the lines as they were recorded', async () => {
     const dir = await folder({ 10: 'a', 9: 'b', text: 'é' })
     const recorded = readFileSync(join(dir, 'a/traffic/segments/0000000000000000.jsonl'), 'utf8')
