@@ -55,7 +55,7 @@ const table = {
   'body-timeout': { status: 504, blame: 'backend', message: 'the backend stalled within its response' },
   'tunnel-idle': { status: 0, blame: 'balancer', message: 'the tunnel carried nothing for too long' },
   // Calls of the library.
-  'config-invalid': { status: 0, blame: 'caller', message: 'the configuration is not valid' },
+  'config-invalid': { status: 0, blame: 'caller', message: 'what was given is not valid' },
   'backend-unknown': { status: 0, blame: 'caller', message: 'there is no such backend' },
   'backend-exists': { status: 0, blame: 'caller', message: 'there is a backend with this id' },
   'backend-discovered': { status: 0, blame: 'caller', message: 'the backend belongs to discovery' },
@@ -65,7 +65,7 @@ const table = {
   'event-unknown': { status: 0, blame: 'caller', message: 'there is no such event to record' },
   'sink-unavailable': { status: 0, blame: 'caller', message: 'a sink cannot be opened' },
   'instance-held': { status: 0, blame: 'caller', message: 'another process writes under this instance name' },
-  'log-invalid': { status: 0, blame: 'caller', message: 'the log cannot be read' },
+  'log-invalid': { status: 0, blame: 'caller', message: 'unusable input' },
   'not-replayable': { status: 0, blame: 'caller', message: 'the record does not hold what the pick went by' },
   closed: { status: 0, blame: 'caller', message: 'it is closed' },
 } satisfies Record<string, Failure>

@@ -1,6 +1,7 @@
 // Checks what a user wrote against a schema, and reports every problem at once with its place.
 import type { z } from 'zod'
 import { BalancerError, type Problem } from './errors.ts'
+import { edits, nearest } from './nearest.ts'
 import { shownOf } from './secret.ts'
 
 type Issue = z.core.$ZodIssue
@@ -12,24 +13,36 @@ type Issue = z.core.$ZodIssue
 export function parseOptions<S extends z.ZodType>(schema: S, input: unknown, what: string): z.output<S> {
   const parsed = schema.safeParse(input)
   if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, [], input))
+  const names = 'shape' in schema ? Object.keys(schema.shape as object) : []
+  const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, [], input, names))
   const list = problems.map(({ path, message }) => `\n  ${path}: ${message}`).join('')
   throw new BalancerError('config-invalid', `${what} has ${count(problems.length)}${list}`, { problems })
 }
 
 const count = (n: number): string => (n === 1 ? '1 problem' : `${n} problems`)
 
-function problemsOf(issue: Issue, prefix: readonly PropertyKey[], input: unknown): Problem[] {
+/** `names` are the options that the input itself can have. */
+function problemsOf(issue: Issue, prefix: readonly PropertyKey[], input: unknown, names: readonly string[]): Problem[] {
   const path = [...prefix, ...issue.path]
   if (issue.code === 'invalid_union') {
     const meant = meantOf(issue.errors)
-    if (meant !== undefined) return meant.flatMap((inner) => problemsOf(inner, path, input))
+    if (meant !== undefined) return meant.flatMap((inner) => problemsOf(inner, path, input, names))
   }
   if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => ({ path: place([...path, key]), message: 'unknown option' }))
+    return issue.keys.map((key) => ({
+      path: place([...path, key]),
+      message: unknown(key, path.length > 0 ? [] : names),
+    }))
   const message = own(issue.message) ? issue.message : expectation(issue)
   const complete = !message.startsWith('expected ') || message.includes(', got ')
   return [{ path: place(path), message: complete ? message : `${message}, got ${got(input, path, issue)}` }]
+}
+
+/** The nearest name is told where the other can be a slip of it: one letter of three at most. */
+function unknown(key: string, names: readonly string[]): string {
+  const meant = nearest(key, names)
+  const isSlip = meant !== '' && edits(key, meant) <= key.length / 3
+  return isSlip ? `unknown option; the nearest is ${JSON.stringify(meant)}` : 'unknown option'
 }
 
 // The member of a union that was meant is the one that got furthest: none of it was read if its root has the wrong type,

@@ -85,7 +85,7 @@ it('lists every problem at once, each with its place and what was expected', () 
   )
   expect(error.message.split('\n')).toEqual(
     [
-      'the configuration is not valid: createBalancer has 23 problems',
+      'what was given is not valid: createBalancer has 23 problems',
       '  backends[0]: expected a URL, or an object with `url`, got 5',
       '  backends[1]: expected an http:// or https:// URL, got "ftp://x"',
       '  backends[2]: expected a URL without path, query and fragment, got "http://a/path"',

@@ -1,18 +1,21 @@
 // Applies the retention policy of writers that are not running: each deletion is recorded in their logs, and signed.
 import { basename, dirname } from 'node:path'
+import { z } from 'zod'
 import { type Clock, systemClock } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { EventFields } from '../events.ts'
-import { actFacts, readAct } from '../log/act.ts'
+import { actFacts, actor, purpose } from '../log/act.ts'
 import { holdsNone, type InstanceFolder, lookForInstances } from '../log/folder.ts'
 import { readKey, readVkey } from '../log/key.ts'
 import { fileSinkSchema } from '../log/options.ts'
 import { readPolicy } from '../log/policy-file.ts'
 import { Store } from '../log/store.ts'
+import { parseOptions } from '../parse.ts'
 import { systemRandom } from '../random.ts'
 import { type Logger, stderrLogger } from '../runtime.ts'
 import type { ActNote, LogName, StoreNotice } from '../sink.ts'
 import { Envelope } from './envelope.ts'
+import { auditSchema } from './options.ts'
 import { Sealer } from './seal.ts'
 
 /** How long its last checkpoints may take. */
@@ -41,30 +44,41 @@ export interface PruneOptions {
   /** What for: stands there too, as `message`. */
   readonly reason?: string | undefined
   /** Is told of faults. Default: JSON lines to stderr. */
-  readonly logger?: Logger
+  readonly logger?: Logger | undefined
   /** Time, for tests. */
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
+
+const { logger, clock } = auditSchema.shape
+const pruneSchema = z.strictObject({ by: actor.optional(), reason: purpose.optional(), logger, clock })
 
 /**
  * Deletes what the policy of each writer below `dir` does not keep any more, as its `retention.json` tells it. Only for writers
  * whose name is free, and whose own key lies beside the log: the record of a deletion must be signed. Throws `log-invalid` if
- * `dir` holds no log, and `config-invalid` for a `by` or `reason` that is empty or too long.
+ * `dir` holds no log, and `config-invalid` for an option that is none, and for a `by` or `reason` that is empty or too long.
  */
 export async function pruneLog(dir: string, options: PruneOptions = {}): Promise<PruneReport[]> {
-  const { by, reason, ...context } = options
-  const note = readAct({ by, reason }, 'pruneLog')
+  const { by, reason, ...context } = parseOptions(pruneSchema, options, 'pruneLog')
+  const note = { by, reason }
   const reports: PruneReport[] = []
   const { instances, unreadable } = await lookForInstances(dir)
   if (instances.length === 0 && unreadable.length === 0) throw holdsNone(dir)
   for (const { path, fact } of unreadable) reports.push({ instance: basename(path), pruned: [], fault: fact })
   for (const folder of instances) {
+    const { dir, name } = folder
     try {
-      reports.push({ instance: folder.name, pruned: await pruneInstance(folder, context, note) })
+      const service = await ownService(dir, name)
+      if (service === undefined)
+        reports.push({
+          instance: name,
+          pruned: [],
+          fault: `the key that signs for ${name} does not lie beside its log`,
+        })
+      else reports.push({ instance: name, pruned: await pruneInstance(folder, service, context, note) })
     } catch (error) {
       if (!(error instanceof Error && ('syscall' in error || error instanceof BalancerError))) throw error
       const held = error instanceof BalancerError && error.code === 'instance-held'
-      reports.push({ instance: folder.name, pruned: [], [held ? 'heldBy' : 'fault']: reasonOf(error) })
+      reports.push({ instance: name, pruned: [], [held ? 'heldBy' : 'fault']: reasonOf(error) })
     }
   }
   return reports
@@ -72,10 +86,10 @@ export async function pruneLog(dir: string, options: PruneOptions = {}): Promise
 
 async function pruneInstance(
   { dir, name }: InstanceFolder,
+  service: string,
   { logger = stderrLogger, clock = systemClock }: PruneOptions,
   note: ActNote,
 ): Promise<PrunedRange[]> {
-  const service = await ownService(dir, name)
   const { segmentBytes, ...policy } = (await readPolicy(dir)) ?? { segmentBytes: undefined }
   const config = fileSinkSchema.parse({ dir: dirname(dir), instance: name, reserveBytes: 0 })
   const segment = { ...config.segment, maxBytes: segmentBytes ?? config.segment.maxBytes }
@@ -116,13 +130,10 @@ async function pruneInstance(
   return pruned
 }
 
-/** The service that an instance belongs to. Throws `log-invalid` if it is not signed by a key of its own. */
-async function ownService(dir: string, name: string): Promise<string> {
+/** The service that an instance belongs to; undefined if it is not signed by a key of its own. */
+async function ownService(dir: string, name: string): Promise<string | undefined> {
   const vkey = (await readVkey(dir))?.trim()
   const service = vkey?.slice(0, vkey.indexOf('/'))
   const key = service === undefined ? undefined : await readKey(`${dir}/key`, `${service}/${name}`)
-  if (service === undefined || key?.vkey !== vkey) {
-    throw new BalancerError('log-invalid', `the key that signs for ${name} does not lie beside its log`)
-  }
-  return service
+  return key?.vkey === vkey ? service : undefined
 }

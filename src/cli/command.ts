@@ -5,7 +5,7 @@ import { printable } from '../log/summary.ts'
 import { prove } from './prove.ts'
 import { prune } from './prune.ts'
 import { query } from './query.ts'
-import { type ExitCode, type Terminal, UsageError, type Verb } from './verb.ts'
+import { type ExitCode, InputError, type Terminal, UsageError, type Verb } from './verb.ts'
 import { verify } from './verify.ts'
 import { verifyProofVerb } from './verify-proof.ts'
 
@@ -35,7 +35,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     return await verb.run(rest, terminal)
   } catch (error) {
     if (error instanceof UsageError) return refuse(terminal, `${verb.name}: ${error.message}\n\n${verb.usage}`)
-    if (error instanceof BalancerError) return refuse(terminal, `${verb.name}: ${error.message}\n`)
+    if (error instanceof BalancerError || error instanceof InputError)
+      return refuse(terminal, `${verb.name}: ${error.message}\n`)
     // A file that cannot be read is unusable input as well.
     if (error instanceof Error && 'syscall' in error) return refuse(terminal, `${verb.name}: ${reasonOf(error)}\n`)
     throw error

@@ -36,14 +36,15 @@ the log was being opened. The logs are merged by time.
   --backend B     id of a backend that was chosen, tried, or is what the event is about
   --status S      503, or a class: 5xx
   --client C      address, or network: 10.0.0.0/8; or a pseudonym
-  --path P        path, or its beginning with a * behind
+  --path P        path that the client asked for, or what is left of it below a mount; or its beginning with a * behind
   --actor A       id of who made a change
   --request-id R  id of a request
   --revision N    revision of the configuration that was in force
   --result R      result code: connect-refused
   --pool P        name of a balancer
-  --limit N       at most so many
-  --json          each event as a line of JSON, as it was recorded
+  --limit N       the first so many
+  --last N        the last so many, 10000 at most, in the same order; everything is read for that, so give --since too
+  --json          each event as a line of JSON, as it was recorded: with all fields, and origin and index for prove
 
 Exit codes: 0, also if nothing matches; 2 unusable arguments or input, such as an instance that cannot be read, the
 name of an event that there is none of (those that begin with app. are free), or a line that cannot be printed: it
@@ -51,7 +52,7 @@ is named on stderr, and the others are printed.
 `,
   async run(args, terminal) {
     const { dir, values, flags } = readArgs(args, {
-      names: [...texts, 'request-id', 'revision', 'limit'],
+      names: [...texts, 'request-id', 'revision', 'limit', 'last'],
       flags: ['json'],
     })
     const filters: Record<string, string | number> = {}
@@ -59,6 +60,7 @@ is named on stderr, and the others are printed.
     if (values['request-id'] !== undefined) filters.requestId = values['request-id']
     if (values.revision !== undefined) filters.revision = wholeNumber('--revision', values.revision)
     if (values.limit !== undefined) filters.limit = wholeNumber('--limit', values.limit)
+    if (values.last !== undefined) filters.last = wholeNumber('--last', values.last)
     let code: ExitCode = 0
     for await (const event of queryLog(dir, filters)) {
       const { line, fault } = format(event, flags.has('json'))

@@ -16,9 +16,12 @@ export interface Verb {
   readonly summary: string
   /** What `--help` prints. */
   readonly usage: string
-  /** May throw a UsageError, and a BalancerError for input that is not usable. */
+  /** May throw a UsageError, and an InputError or a BalancerError for input that is not usable. */
   run(args: readonly string[], terminal: Terminal): Promise<ExitCode>
 }
 
-/** Arguments that cannot be used; the message names what is wrong. */
+/** A call that is not one of the verb; the message names what is wrong, and the usage is printed with it. */
 export class UsageError extends Error {}
+
+/** A value or a file that cannot be used; the message names it. */
+export class InputError extends Error {}

@@ -2,7 +2,7 @@
 import { parseLine } from '../log/envelope.ts'
 import { printable, summary } from '../log/summary.ts'
 import { type ProofReport, verifyProof } from '../log/verify-proof.ts'
-import { readArgs, readGiven } from './args.ts'
+import { readArgs, readEvidence, readGiven } from './args.ts'
 import type { Verb } from './verb.ts'
 
 export const verifyProofVerb: Verb = {
@@ -19,9 +19,9 @@ Exit codes: 0 holds, 1 does not hold, 2 unusable arguments or input.
   async run(args, terminal) {
     const { dir: file, values } = readArgs(args, { places: ['file'], names: ['vkey', 'line'] })
     const text = await readGiven(file, 'proof')
-    const vkey = await readGiven(values.vkey, 'verifier key')
-    const line = await readGiven(values.line, 'line')
-    const report = verifyProof(text!.toString('utf8'), { vkey: vkey?.toString('utf8'), line })
+    const given = await readEvidence(values)
+    const line = values.line === undefined ? {} : { line: await readGiven(values.line, 'line') }
+    const report = verifyProof(text.toString('utf8'), { ...given, ...line })
     await terminal.out(format(report))
     return report.ok ? 0 : 1
   },

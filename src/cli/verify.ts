@@ -3,7 +3,7 @@ import type { LogProblem, LogReport } from '../log/log-report.ts'
 import { printable } from '../log/summary.ts'
 import { type VerifyReport, verifyLog } from '../log/verify.ts'
 import { verifyStream } from '../log/verify-stream.ts'
-import { readArgs, readGiven } from './args.ts'
+import { readArgs, readEvidence } from './args.ts'
 import { UsageError, type Verb } from './verb.ts'
 import { formatStream } from './verify-stream.ts'
 
@@ -34,15 +34,8 @@ where --vkey, --roster or --checkpoint tells what must be there, and is unusable
       names: ['vkey', 'roster', 'checkpoint', 'sink'],
       flags: ['json'],
     })
-    const vkey = await readGiven(values.vkey, 'verifier key')
     if (dir !== '-' && values.sink !== undefined) throw new UsageError('--sink is for a stream, not for a folder')
-    const roster = await readGiven(values.roster, 'roster')
-    const checkpoints = await readGiven(values.checkpoint, 'checkpoint')
-    const given = {
-      vkey: vkey?.toString('utf8'),
-      roster: roster?.toString('utf8'),
-      checkpoints: checkpoints?.toString('utf8'),
-    }
+    const given = await readEvidence(values)
     const json = (report: object): string => `${JSON.stringify(report)}\n`
     if (dir === '-') {
       const report = await verifyStream(terminal.in, { ...given, sink: values.sink })

@@ -2,6 +2,7 @@
 import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
+import { BalancerError } from '../errors.ts'
 import { eventNameSchema } from '../event-name.ts'
 import { nearest } from '../nearest.ts'
 import { attemptResults, requestResults } from '../outcome.ts'
@@ -10,6 +11,14 @@ import { type LogName, logNames } from '../sink.ts'
 import { type LoggedEvent, member } from './envelope.ts'
 
 const name = z.string().min(1)
+/** What was expected, and what came: a filter is no secret. */
+const expected = (what: string) => ({
+  error: ({ input }: { readonly input?: unknown }) => {
+    const shown = String(input)
+    return `expected ${what}, got ${JSON.stringify(shown.length > 64 ? `${shown.slice(0, 64)}…` : shown)}`
+  },
+})
+
 const units = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const rfc3339 = /^\d{4}-\d\d-\d\d([Tt]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d))?$/
 
@@ -17,7 +26,7 @@ const instant = z
   .string()
   .refine(
     (text) => /^\d+[smhd]$/.test(text) || (rfc3339.test(text) && !Number.isNaN(Date.parse(text))),
-    'expected a time such as 2026-01-31T12:00:00Z, or a duration such as 30m, 1h or 7d',
+    expected('a time such as 2026-01-31T12:00:00Z, or a duration such as 30m, 1h or 7d'),
   )
 
 const subnet = (text: string): { address: string; bits: number; family: 'ipv4' | 'ipv6' } | undefined => {
@@ -42,6 +51,9 @@ const results = [...new Set<string>([...requestResults, ...attemptResults])]
 
 const isPseudonym = (text: string): boolean => /^p:\d{4}-\d\d:[0-9a-f]{32}$/.test(text)
 
+// All of them are in memory at a time.
+const mostLast = 10_000
+
 export const logFilterSchema = z.strictObject({
   /** Name of the event, or the beginning of it with a `*` behind: `audit.*`. */
   type: eventNameSchema.optional(),
@@ -56,17 +68,17 @@ export const logFilterSchema = z.strictObject({
   /** `503`, or a class: `5xx`. */
   status: z
     .string()
-    .regex(/^[1-9](\d\d|xx)$/, 'expected a status such as 503, or a class such as 5xx')
+    .regex(/^[1-9](\d\d|xx)$/, expected('a status such as 503, or a class such as 5xx'))
     .optional(),
   /** Address, or network in CIDR form, as records have them; or a pseudonym (`redact.client`). */
   client: z
     .string()
     .refine(
       (text) => isPseudonym(text) || subnet(text) !== undefined,
-      'expected an address, a network such as 10.0.0.0/8, or a pseudonym such as p:2026-11:…',
+      expected('an address, a network such as 10.0.0.0/8, or a pseudonym such as p:2026-11:…'),
     )
     .optional(),
-  /** Path, or the beginning of it with a `*` behind. */
+  /** Path that the client asked for, or that is left of it below a mount; or the beginning of one with a `*` behind. */
   path: name.optional(),
   /** Id of an actor. */
   actor: name.optional(),
@@ -79,6 +91,8 @@ export const logFilterSchema = z.strictObject({
   pool: name.optional(),
   /** At most this many events. */
   limit: z.int().min(1).optional(),
+  /** The last so many of those that match, 10,000 at most, in the same order. Not with `limit`. */
+  last: z.int().min(1).max(mostLast).optional(),
 })
 
 export type LogFilters = z.input<typeof logFilterSchema>
@@ -92,6 +106,8 @@ export interface EventFilter {
   /** In ms since the epoch; -Infinity if there is no bound. */
   readonly since: number
   readonly limit: number
+  /** Undefined where all of them count. */
+  readonly last: number | undefined
 }
 
 type Test = (event: LoggedEvent) => boolean
@@ -99,6 +115,10 @@ type Test = (event: LoggedEvent) => boolean
 /** Throws `config-invalid` that names each filter that is not valid. */
 export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
   const given = parseOptions(logFilterSchema, filters, 'the query')
+  if (given.limit !== undefined && given.last !== undefined) {
+    const problem = { path: 'last', message: 'expected nothing, with a limit' }
+    throw new BalancerError('config-invalid', `the query: last: ${problem.message}`, { problems: [problem] })
+  }
   const time = (text: string): number => {
     const unit = units[text.at(-1) as keyof typeof units]
     return unit === undefined || text.includes('-') ? Date.parse(text) : clock.now() - Number(text.slice(0, -1)) * unit
@@ -112,11 +132,11 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
     tests.push((event) => places.some((place) => member(event, ...place) === value))
     needles.push(Buffer.from(JSON.stringify(value)))
   }
-  const like = (pattern: string | undefined, ...place: string[]): void => {
+  const like = (pattern: string | undefined, ...places: string[][]): void => {
     if (pattern?.endsWith('*')) {
       const start = pattern.slice(0, -1)
-      tests.push((event) => String(member(event, ...place) ?? '').startsWith(start))
-    } else equal(pattern, place)
+      tests.push((event) => places.some((place) => String(member(event, ...place) ?? '').startsWith(start)))
+    } else equal(pattern, ...places)
   }
   if (since > -Infinity || until < Infinity) {
     tests.push((event) => {
@@ -124,8 +144,8 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
       return at >= since && at < until
     })
   }
-  like(given.type, 'event_name')
-  like(given.path, 'url', 'path')
+  like(given.type, ['event_name'])
+  like(given.path, ['url', 'path'], ['url', 'original_path'])
   equal(given.actor, ['actor', 'id'])
   equal(given.requestId, ['lb', 'request_id'])
   equal(given.revision, ['lb', 'config_revision'], ['config', 'revision'])
@@ -152,7 +172,7 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
     })
   }
   const matches = (event: LoggedEvent): boolean => tests.every((test) => test(event))
-  return { matches, needles, log: given.log, since, limit: given.limit ?? Infinity }
+  return { matches, needles, log: given.log, since, limit: given.limit ?? Infinity, last: given.last }
 }
 
 const backendPlaces: readonly (readonly string[])[] = [

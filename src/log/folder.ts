@@ -16,7 +16,7 @@ export interface InstanceFolder {
   readonly root: boolean
   /** The logs that are there. */
   readonly logs: readonly { readonly log: LogName; readonly dir: string }[]
-  /** Names of logs that were set aside, because signed lines were missing or altered when their writer started. */
+  /** Names of logs that were set aside, because their writer could not go on with them. */
   readonly aside: readonly string[]
 }
 

@@ -65,7 +65,7 @@ export class KeptHolds {
     const text = `${JSON.stringify({ known: [...known.values()], lifted: [...lifted] })}\n`
     if (text !== this.text) {
       this.text = text
-      this.saving = this.saving.then(() => this.write(text))
+      this.saving = this.saving.then(() => this.write(text, known.size + lifted.size))
     }
     return this.saving
   }
@@ -75,14 +75,16 @@ export class KeptHolds {
     return this.saving
   }
 
-  private async write(text: string): Promise<void> {
+  private async write(text: string, holds: number): Promise<void> {
     try {
       await replaceFile(this.path, text, this.mode)
       await syncDir(this.instanceDir)
       this.told = false
     } catch (error) {
-      if (!this.told) this.logger.warn({ error: reasonOf(error) }, 'what was told of legal holds cannot be written')
-      this.told = true
+      // Without any hold nothing was told.
+      if (!this.told && holds > 0)
+        this.logger.warn({ error: reasonOf(error) }, 'what was told of legal holds cannot be written')
+      this.told ||= holds > 0
       // The next call tries again.
       this.text = undefined
     }

@@ -44,7 +44,7 @@ export class LogReport {
   signed = 0
   /** Whole lines behind those that the checkpoint covers. */
   unsigned = 0
-  /** Lines at the front that retention has deleted. */
+  /** Lines at the front that retention has deleted, as a signed line tells; those of which none does are told by a problem. */
   pruned = 0
   /** Lines that the witness who holds the log never got, and of which it knows the hashes. */
   missing = 0

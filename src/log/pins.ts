@@ -2,6 +2,7 @@
 import { BalancerError } from '../errors.ts'
 import { type Checkpoint, parseCheckpoint } from './checkpoint.ts'
 import { type LoggedEvent, member, parseLine } from './envelope.ts'
+import type { GivenRoster } from './given.ts'
 
 /** A checkpoint that counts because of where it was kept, whoever signed it. */
 export interface Pin extends Checkpoint {
@@ -13,11 +14,14 @@ export interface Pin extends Checkpoint {
   readonly must: boolean
 }
 
-/** What was kept elsewhere of logs, as text. */
-export interface PinTexts {
-  readonly roster?: string | undefined
+/** What was kept elsewhere of logs. */
+export interface GivenPins {
+  readonly roster?: GivenRoster | undefined
   readonly checkpoints?: string | undefined
 }
+
+/** Names of the files that they come from, where they come from any. */
+type PinNames = { readonly [key in keyof GivenPins]?: string }
 
 export class Pins {
   private readonly byOrigin = new Map<string, Pin[]>()
@@ -27,11 +31,13 @@ export class Pins {
     for (const pin of pins) this.byOrigin.set(pin.origin, [...(this.byOrigin.get(pin.origin) ?? []), pin])
   }
 
-  /** Throws `log-invalid`, naming which of them is not what it should be. */
-  static parse({ roster, checkpoints }: PinTexts): Pins {
+  /** Throws `log-invalid`, naming which of them is not what it should be. `names`: what they are called there. */
+  static parse({ roster, checkpoints }: GivenPins, names: PinNames = {}): Pins {
     return new Pins([
-      ...(roster === undefined ? [] : parseRoster(roster)),
-      ...(checkpoints === undefined ? [] : parsePinnedCheckpoints(checkpoints)),
+      ...(roster === undefined ? [] : parseRoster(roster, names.roster ?? 'the roster')),
+      ...(checkpoints === undefined
+        ? []
+        : parsePinnedCheckpoints(checkpoints, names.checkpoints ?? 'the given checkpoint')),
     ])
   }
 
@@ -76,9 +82,8 @@ export const instanceOf = (origin: string): string => origin.split('/').slice(0,
 const invalid = (what: string, fact: string): BalancerError => new BalancerError('log-invalid', `${what}: ${fact}`)
 
 /** Reads what a witness has seen: `{"origins": {"<origin>": {"size": 1, "root": "<base64>", "note": "…"}}}`; other members are passed over. */
-function parseRoster(text: string): Pin[] {
-  const what = 'the roster'
-  const origins = member(parseLine(text) ?? {}, 'origins')
+function parseRoster(given: GivenRoster, what: string): Pin[] {
+  const origins = member(parseLine(textOf(given)) ?? {}, 'origins')
   if (typeof origins !== 'object' || origins === null || Array.isArray(origins)) {
     throw invalid(what, 'expected a JSON object with a member "origins" that is one')
   }
@@ -97,6 +102,14 @@ function parseRoster(text: string): Pin[] {
   })
 }
 
+function textOf(roster: GivenRoster): string {
+  try {
+    return typeof roster === 'string' ? roster : JSON.stringify(roster)
+  } catch {
+    return ''
+  }
+}
+
 /** Who has shown its witness other lines, or fewer, is to be asked why, whatever its folder holds now. */
 function remarkOf(entry: LoggedEvent): Pick<Pin, 'remark'> {
   const [state, fault] = ['state', 'fault'].map((key) => member(entry, 'entry', key))
@@ -105,8 +118,7 @@ function remarkOf(entry: LoggedEvent): Pick<Pin, 'remark'> {
 }
 
 /** Reads checkpoints that were kept: signed notes, one after the other, with empty lines between them or none. */
-function parsePinnedCheckpoints(text: string): Pin[] {
-  const what = 'the given checkpoint'
+function parsePinnedCheckpoints(text: string, what: string): Pin[] {
   const notes = splitNotes(text)
   if (notes.length === 0) throw invalid(what, 'expected signed notes')
   return notes.map(({ checkpoint }, i) => {

@@ -1,8 +1,9 @@
-// Opens a log for writing: begins it, goes on with it, or sets it aside when signed lines are gone.
+// Opens a log for writing: begins it, goes on with it, or sets it aside when it cannot be gone on with.
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { BalancerError, reasonOf } from '../errors.ts'
 import { randomHex } from '../random.ts'
+import { foreignTo, leaveReason } from './aside.ts'
 import { type Checkpoint, formatCheckpoint } from './checkpoint.ts'
 import { checkpointPath, publishCheckpoint } from './checkpoint-file.ts'
 import type { Keyring, Standing } from './keyring.ts'
@@ -44,8 +45,8 @@ export interface Recovered {
 
 /**
  * Always makes progress. What follows the last whole and valid line is moved beside its segment; whole lines that no
- * checkpoint covers yet are kept. When signed lines are found missing or altered, the whole log is renamed and one of a new
- * origin begins: a writer must never sign two histories of one origin. Only the last segment is read for that, unless the
+ * checkpoint covers yet are kept. When signed lines are found missing or altered, or the log is one of another service, or of a key that is not at
+ * hand, the whole log is renamed and one of a new origin begins: a writer must never sign two histories of one origin. Only the last segment is read for that, unless the
  * tiles do not fit it.
  */
 export async function recoverLog(dir: string, options: RecoveryOptions): Promise<Recovered> {
@@ -78,10 +79,10 @@ async function inspect(
     if (tiles === undefined && segments.every((one) => one.bytes === 0)) return undefined
     return { fault: 'the checkpoint is missing' }
   }
+  const foreign = foreignTo(prefix, note)
+  if (foreign !== undefined) return { fault: foreign }
   const signed = await signedOf(dir, note, segments, keys)
-  if ('fault' in signed) return signed
-  const { origin } = signed.checkpoint
-  return origin.startsWith(prefix) ? { signed, segments } : { fault: `the checkpoint is of another log: ${origin}` }
+  return 'fault' in signed ? signed : { signed, segments }
 }
 
 async function begin(
@@ -168,6 +169,7 @@ async function setAside(dir: string, reason: string, options: RecoveryOptions): 
   await rename(dir, aside)
   // The key may change with the same start: what was signed before must stay verifiable.
   if (options.oldVkey !== undefined) await writeFile(join(aside, 'vkey'), options.oldVkey, { mode: options.mode })
+  await leaveReason(aside, reason, options.mode)
   await syncDir(dirname(dir))
   return { ...(await begin(dir, options)), facts: { aside: basename(aside), reason } }
 }

@@ -57,7 +57,8 @@ export async function signedOf(
 
   function stand(checkpoint: Checkpoint, vkey: string, by: string | undefined, late: Buffer | undefined) {
     const standing = keys.standing(vkey, by)
-    if (standing === undefined) return { fault: 'the checkpoint is not valid: it is not signed by a known key' }
+    if (standing === undefined)
+      return { fault: `another key is in use: ${shortName(vkey)} has signed the log, and is not here to name it` }
     return { checkpoint, standing, unpublished: late }
   }
 }
@@ -65,6 +66,9 @@ export async function signedOf(
 interface Known extends Verifier {
   readonly vkey: string
 }
+
+/** Name and id of a verifier key. */
+const shortName = (vkey: string): string => vkey.slice(0, vkey.lastIndexOf('+'))
 
 // The published key may be anything by now.
 function verifierOf(vkey: string): Known | undefined {
@@ -77,7 +81,10 @@ function verifierOf(vkey: string): Known | undefined {
 
 function open(note: Buffer, verifiers: readonly Known[]): { checkpoint: Checkpoint; vkey: string } | Fault {
   const opened: OpenedNote = openNote(note, verifiers)
-  if ('fault' in opened) return { fault: `the checkpoint is not valid: ${opened.fault}` }
+  if ('fault' in opened) {
+    const by = opened.unknown ? `; it names ${opened.names.join(', ')}` : ''
+    return { fault: `the checkpoint is not valid: ${opened.fault}${by}` }
+  }
   const checkpoint = parseCheckpoint(opened.text)
   if (checkpoint === undefined) return { fault: 'the checkpoint is not valid: it has no origin, size and root' }
   return { checkpoint, vkey: (opened.verifier as Known).vkey }

@@ -127,6 +127,7 @@ export class Store {
       compressor?.check()
     }
     const due = new Map<LogWriter, readonly HandOver[]>()
+    const aside: object[] = []
     const open = async (log: LogName): Promise<LogWriter> => {
       const recovered = await recoverLog(join(dir, log), {
         keys,
@@ -146,6 +147,7 @@ export class Store {
       )
       writers.push(writer)
       due.set(writer, recovered.standing.handOvers)
+      if (recovered.facts?.aside !== undefined) aside.push({ log, ...recovered.facts })
       if (recovered.facts !== undefined) notify({ event: 'audit.recovered', log, facts: recovered.facts })
       return writer
     }
@@ -153,6 +155,11 @@ export class Store {
       await reserve.open()
       await keepPolicy(dir, options)
       const [traffic, security, control] = [await open('traffic'), await open('security'), await open('control')]
+      if (aside.length > 0)
+        logger.warn(
+          { instance: name, logs: aside },
+          'logs that cannot be gone on with are set aside, and new ones begin',
+        )
       const change = new KeyChange(keys, writers, clock, logger)
       // Last, so that a folder with a verifier key has all its logs.
       await change.start(due)

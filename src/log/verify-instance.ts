@@ -1,6 +1,7 @@
 // Verifies what one writer has written: its three logs, and those that it has set aside.
 import { join } from 'node:path'
 import { type LogName, logNames } from '../sink.ts'
+import { asideFact } from './aside.ts'
 import type { WitnessKey } from './cosignature.ts'
 import type { InstanceFolder } from './folder.ts'
 import type { LogProblem, LogReport } from './log-report.ts'
@@ -11,7 +12,7 @@ import { readKeys } from './verify-keys.ts'
 import { verifyOneLog } from './verify-log.ts'
 import { readStatement, type Stated, witnessesOf } from './witness-copy.ts'
 
-/** A log that its writer has set aside, because signed lines were missing or altered. */
+/** A log that its writer has set aside, because it could not go on with it: the problem of the instance that names it tells why. */
 export interface AsideReport {
   /** Name of its folder. */
   readonly name: string
@@ -53,6 +54,7 @@ export async function verifyInstance(folder: InstanceFolder, given: Given): Prom
   // A folder that was asked for by itself may be a copy of another name; who has folders of services by other rules is no witness.
   const of = { instance: root ? undefined : folder.instance, service: isCopy ? folder.service : undefined }
   const logs = await verifyLogs(join(dir, 'vkey'), logDirs, names, of, given, stated)
+  const writers = new Set(logs.flatMap(({ signedBy }) => signedBy ?? []))
   const aside: AsideReport[] = []
   const problems: LogProblem[] = witnesses.problem === undefined ? [] : [witnesses.problem]
   for (const one of folder.aside) {
@@ -60,9 +62,8 @@ export async function verifyInstance(folder: InstanceFolder, given: Given): Prom
     const log = one.slice(0, one.indexOf('.')) as LogName
     const [report] = await verifyLogs(join(path, 'vkey'), [path], [log], of, given)
     aside.push({ name: one, report: report! })
-    problems.push({ file: path, fact: 'set aside by its writer, for signed lines were missing or altered' })
+    problems.push({ file: path, fact: await asideFact(path, [...writers][0], report!) })
   }
-  const writers = new Set(logs.flatMap(({ signedBy }) => signedBy ?? []))
   if (writers.size > 1) {
     problems.push({ file: dir, fact: `its logs are of different writers: ${[...writers].sort().join(', ')}` })
   }

@@ -110,6 +110,9 @@ async function verifyInto(
     report.add({ file, index: next, fact: gap + account.doubt(next, report.signed - 1) })
     await hashes.skip(report.signed)
   }
+  const front = (start.segments[0]?.first ?? 0) - 1
+  // Retention has deleted what a signed line tells of, or a witness whose word counts: for the rest nobody knows who did.
+  if (!vanished && !account.excuses(0, front)) report.pruned = Math.min(report.pruned, signed.prunedBelow)
   if (opened === undefined) return
   // What vanishes meanwhile may take its record along: the next run demands the record of all that is gone by then.
   if (!vanished) demandRecord(start.segments[0], signed, account)

@@ -1,8 +1,10 @@
 // Checks the proof of one line, without the log that it is from.
 import { canonical, type Json } from '../canonical.ts'
 import { BalancerError } from '../errors.ts'
+import { parseOptions } from '../parse.ts'
 import { parseCheckpoint } from './checkpoint.ts'
 import { parseLine, placeFault } from './envelope.ts'
+import { verifyProofSchema } from './given.ts'
 import { leafHash } from './merkle.ts'
 import { openNote, textOfNote, type Verifier } from './note.ts'
 import { verifyInclusion } from './proof.ts'
@@ -10,14 +12,15 @@ import { parseProof } from './proof-file.ts'
 import { saysJust } from './same-json.ts'
 import { parseGiven } from './verify-keys.ts'
 
+/** `undefined` is refused: leave out what shall not be checked. */
 export interface VerifyProofOptions {
   /** Verifier keys, one per line, as got from the writer. Without them it is not known who signed the checkpoint. */
-  readonly vkey?: string | undefined
+  readonly vkey?: string
   /**
    * The line, where the proof does not bring it along or another one is meant: its bytes, or the same JSON with any order of keys and any white
    * space, as a database gives it back.
    */
-  readonly line?: string | Uint8Array | undefined
+  readonly line?: string | Uint8Array
 }
 
 export interface ProofReport {
@@ -37,18 +40,19 @@ export interface ProofReport {
 
 const unusable = (fact: string): BalancerError => new BalancerError('log-invalid', `the proof: ${fact}`)
 
-/** Throws `log-invalid` for what is no proof, for keys that are none, and if there is no line. */
+/** Throws `log-invalid` for what is no proof, for keys that are none, and if there is no line; `config-invalid` for an option that is none, or `undefined`. */
 export function verifyProof(text: string, options: VerifyProofOptions = {}): ProofReport {
-  const keys = parseGiven(options.vkey, 'the given verifier key').keys
+  const { vkey, line } = parseOptions(verifyProofSchema, options, 'verifyProof')
+  const keys = parseGiven(vkey, 'the given verifier key').keys
   const parsed = parseProof(text)
   if (typeof parsed === 'string') throw unusable(parsed)
   const { extra, index, proof, note } = parsed
   const checkpoint = parseCheckpoint(textOfNote(note) ?? '')
   if (checkpoint === undefined) throw unusable('it has no checkpoint')
-  const forms = options.line !== undefined ? formsOf(options.line) : extra !== undefined ? [extra] : undefined
+  const forms = line !== undefined ? formsOf(line) : extra !== undefined ? [extra] : undefined
   if (forms === undefined) throw unusable('it does not bring the line along, which must be given')
   const { origin, size, root } = checkpoint
-  const proved = forms.find((line) => verifyInclusion(index, size, leafHash(line), proof, root))?.toString('utf8')
+  const proved = forms.find((form) => verifyInclusion(index, size, leafHash(form), proof, root))?.toString('utf8')
   const fault =
     signatureFault(note, origin, keys) ??
     (proved === undefined ? 'the line is not the one at this index of the signed tree' : undefined) ??

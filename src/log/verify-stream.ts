@@ -1,6 +1,8 @@
 // Verifies a stream of lines and checkpoints, as stdoutSink writes them where there is no disk to keep a log on.
 import { BalancerError } from '../errors.ts'
+import { parseOptions } from '../parse.ts'
 import { maxLineBytes } from '../sink.ts'
+import { type GivenRoster, verifyStreamSchema } from './given.ts'
 import type { LogProblem } from './log-report.ts'
 import { instanceOf, Pins } from './pins.ts'
 import { prefixOf, StreamItems } from './stream-items.ts'
@@ -13,15 +15,16 @@ import { parseGiven } from './verify-keys.ts'
 // A part of a line holds its text as JSON, in which one byte can take six.
 const maxStreamLine = 6 * maxLineBytes
 
+/** `undefined` is refused of `vkey`, `roster` and `checkpoints`: leave out what shall not be checked. */
 export interface VerifyStreamOptions {
   /** Verifier keys, one per line, as kept elsewhere. Without them each log is held against the first key that comes with a checkpoint of it. */
-  readonly vkey?: string | undefined
+  readonly vkey?: string
   /** Name of the sink that wrote the stream: what a signed `audit.gap` says that it did not get may be missing. Default `stdout`. */
   readonly sink?: string | undefined
-  /** The roster of a witness, as JSON: each log must have the lines that the witness has seen, and may have more. */
-  readonly roster?: string | undefined
+  /** The roster of a witness, as JSON or as `witness.roster()` returns it: each log must have the lines that the witness has seen, and may have more. */
+  readonly roster?: GivenRoster
   /** Checkpoints that were kept elsewhere, one after the other: each log must be here, and have the lines that they cover, whoever signed them. */
-  readonly checkpoints?: string | undefined
+  readonly checkpoints?: string
 }
 
 export interface StreamReport {
@@ -44,15 +47,16 @@ export interface StreamReport {
 /**
  * Reads a stream once. Memory grows with the number of logs in it, not of lines. Lines of different logs may be mixed, and lines of others between
  * them; those of one log come in order, and may come again. A stream that begins in the middle is checked from its first checkpoint on. Throws
- * `log-invalid` if what was given is not what it should be; and if there is no line of a log in the stream, unless something was given that
+ * `log-invalid` if what was given is not what it should be, and `config-invalid` for an option that is none, or `undefined`; and if there is no line of a log in the stream, unless something was given that
  * tells what must be there.
  */
 export async function verifyStream(
   input: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>,
   options: VerifyStreamOptions = {},
 ): Promise<StreamReport> {
-  const { keys: given, witnesses = [] } = parseGiven(options.vkey, 'the given verifier key')
-  const pins = Pins.parse(options)
+  const { vkey, sink, ...seenBefore } = parseOptions(verifyStreamSchema, options, 'verifyStream')
+  const { keys: given, witnesses = [] } = parseGiven(vkey, 'the given verifier key')
+  const pins = Pins.parse(seenBefore)
   const keys = new StreamKeys(given)
   const items = new StreamItems()
   const logs = new Map<string, StreamLog>()
@@ -60,7 +64,7 @@ export async function verifyStream(
   const logOf = (origin: string): StreamLog => {
     let log = logs.get(origin)
     if (log === undefined) {
-      log = new StreamLog(origin, keys, options.sink ?? 'stdout', pins.of(origin))
+      log = new StreamLog(origin, keys, sink, pins.of(origin))
       logs.set(origin, log)
     }
     return log
@@ -93,7 +97,7 @@ export async function verifyStream(
   })
   const nothing = nothingIn(reports, seen.prefix)
   if (nothing !== undefined) {
-    if (pins.none && options.vkey === undefined) throw new BalancerError('log-invalid', nothing)
+    if (pins.none && vkey === undefined) throw new BalancerError('log-invalid', nothing)
     if (reports.length > 0 || seen.prefix !== undefined) problems.push({ file: '-', fact: nothing })
   }
   if (seen.ours > 0 && seen.returns === seen.ours) problems.push({ file: '-', fact: converted })

@@ -1,25 +1,28 @@
 // Verifies an audit folder: all instances in it, and all logs of each.
 import { join } from 'node:path'
+import { parseOptions } from '../parse.ts'
 import { holdsNone, lookForInstances } from './folder.ts'
+import { type GivenRoster, verifyLogSchema } from './given.ts'
 import type { LogProblem } from './log-report.ts'
 import { instanceOf, Pins } from './pins.ts'
 import { type InstanceReport, verifyInstance } from './verify-instance.ts'
 import { parseGiven } from './verify-keys.ts'
 
+/** `undefined` is refused: leave out what shall not be checked. */
 export interface VerifyOptions {
   /**
    * Verifier keys, one per line, as kept outside of the folder. Without them each log is held against the key that lies beside it,
    * which whoever can change the log can change as well. A key that was replaced since leads to its successors.
    * The key of a witness makes its statements count: what it holds of a log, and of what it knows the hashes only.
    */
-  readonly vkey?: string | undefined
-  /** The roster of a witness, as JSON: each log must have the lines that the witness has seen, and may have more. */
-  readonly roster?: string | undefined
+  readonly vkey?: string
+  /** The roster of a witness, as JSON or as `witness.roster()` returns it: each log must have the lines that the witness has seen, and may have more. */
+  readonly roster?: GivenRoster
   /**
    * Checkpoints that were kept outside of the folder, one after the other: each log must still begin with the lines that they cover. They count
    * because of where they were kept: nobody asks who signed them. Each of the logs must be here.
    */
-  readonly checkpoints?: string | undefined
+  readonly checkpoints?: string
 }
 
 export interface VerifyReport {
@@ -36,17 +39,18 @@ export interface VerifyReport {
 
 /**
  * Reads every line of a folder once, in bounded memory. A writer may be at work in it. Throws `log-invalid` if the folder
- * cannot be read, or what was given is not what it should be; what is wrong with a log is a problem in its report. A folder without any
+ * cannot be read, or what was given is not what it should be, and `config-invalid` for an option that is none, or `undefined`; what is wrong with a log is a problem in its report. A folder without any
  * log is unusable as well, unless something was given that tells what must be there.
  */
 export async function verifyLog(dir: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  const { keys, witnesses } = parseGiven(options.vkey, 'the given verifier key')
-  const pins = Pins.parse(options)
+  const { vkey: given, ...seen } = parseOptions(verifyLogSchema, options, 'verifyLog')
+  const { keys, witnesses } = parseGiven(given, 'the given verifier key')
+  const pins = Pins.parse(seen)
   const used = new Set<string>()
   const instances: InstanceReport[] = []
   const problems: LogProblem[] = []
   const { instances: folders, unreadable } = await lookForInstances(dir)
-  const isGiven = !pins.none || options.vkey !== undefined
+  const isGiven = !pins.none || given !== undefined
   if (folders.length === 0 && unreadable.length === 0 && !isGiven) throw holdsNone(dir)
   for (const { path: file, fact } of unreadable) problems.push({ file, fact })
   for (const folder of folders) instances.push(await verifyInstance(folder, { keys, witnesses, pins, used }))

@@ -56,7 +56,17 @@ describe('unusable arguments and input', () => {
     [['verify-proof', '/no/such/file'], 'read the proof /no/such/file: ENOENT'],
     [['verify-proof', 'package.json'], 'the proof: it has no empty line before its checkpoint'],
     [['query', '.', '--limit', 'x'], '--limit: expected a whole number, got "x"'],
-    [['query', '.', '--since', 'x'], 'since: expected a time'],
+    [['query', '.', '--limit', '-1'], '--limit: expected a whole number, got "-1"'],
+    [['query', '.', '--limit'], "Option '--limit <value>' argument missing"],
+    [['query', '.', '--since', '5x'], 'or a duration such as 30m, 1h or 7d, got "5x"'],
+    [['query', '.', '--since', '-1h'], 'or a duration such as 30m, 1h or 7d, got "-1h"'],
+    [['query', '.', '--client', '300.1.1.1'], 'got "300.1.1.1"'],
+    [['query', '.', '--status', '0xx'], 'got "0xx"'],
+    [['query', '.', '--pool', ''], 'what was given is not valid: the query has 1 problem'],
+    [['verify', '.', '--vkey', 'package.json'], 'the verifier key package.json: a verifier key has the form'],
+    [['verify', '.', '--roster', 'package.json'], 'the roster package.json: expected a JSON object'],
+    [['verify', '.', '--checkpoint', 'package.json'], 'the checkpoint package.json: note 1 is no checkpoint'],
+    [['verify-proof', 'package.json', '--vkey', 'package.json'], 'the verifier key package.json: a verifier key has'],
     [['query', '.', '--type', 'request.complete'], 'the nearest is "request.completed"'],
     [['query', '.', '--log', 'trafic'], 'the nearest is "traffic"'],
     [['query', '.', '--typ', 'x'], "Unknown option '--typ'"],
@@ -67,6 +77,13 @@ describe('unusable arguments and input', () => {
     expect(err).toMatch(/^auditlb: /)
     expect(err).toContain(fact)
   })
+})
+
+it.each([
+  [['query', '.', '--limit', '-1'], 'query: --limit: expected a whole number, got "-1"'],
+  [['verify', '.', '--vkey', '/no/such/file'], 'verify: cannot read the verifier key /no/such/file: ENOENT'],
+])('a value or a file that cannot be used takes one line: %j', async (args, fact) => {
+  expect(await auditlb(...args)).toEqual({ code: 2, out: '', err: `auditlb: ${fact}\n` })
 })
 
 describe('verify', () => {
@@ -149,6 +166,21 @@ describe('query', () => {
     const { code, out } = await auditlb('query', dir, '--limit', '1')
     expect(code).toBe(0)
     expect(out).toBe('2026-01-01T00:00:00.000Z edge request.completed /\\u{1b}[31m\\u{a}\\u{202e}\n')
+  })
+
+  it('prints the path that the client asked for', async () => {
+    const dir = await folder({ url: { path: '/k/1', original_path: '/api/k/1' } })
+    const { out } = await auditlb('query', dir, '--path', '/api/*', '--last', '1')
+    expect(out).toBe('2026-01-01T00:00:00.002Z - request.completed /api/k/1\n')
+  })
+
+  it('prints the ticket of a change, and the fields of the events of a host, not without end', async () => {
+    const change = await folder({ event_name: 'config.changed', config: { message: 'scale out', ticket: 'OPS-7' } })
+    expect((await auditlb('query', change, '--limit', '1')).out).toContain(' message=scale out ticket=OPS-7')
+    const app = await folder({ event_name: 'app.order', app: { order: 7, note: 'x'.repeat(1000) } })
+    expect((await auditlb('query', app, '--limit', '1')).out).toMatch(/ app=\{"note":"x{100,250}…\n$/)
+    const request = await folder({ app: { user: 'u' } })
+    expect((await auditlb('query', request, '--limit', '1')).out).not.toContain('app=')
   })
 
   it('--json prints the lines as they were recorded', async () => {

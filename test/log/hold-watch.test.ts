@@ -306,6 +306,8 @@ it('a state that cannot be written is said once, and stops nothing', async () =>
   mkdirSync(`${path}.tmp`, { recursive: true })
   await writer.look()
   await writer.close()
+  // There is no hold of which anything could have been told.
+  expect(writer.faults).toEqual([])
   await placeHold(dir, hold)
   expect(brief(await writer.look())).toEqual([['case-12', 'placed', undefined]])
   await writer.close()

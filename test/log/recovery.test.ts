@@ -1,4 +1,5 @@
 // Opening always makes progress, and never signs two histories of one origin.
+import { generateKeyPairSync } from 'node:crypto'
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -94,7 +95,7 @@ describe('sets the log aside', () => {
     ['when a signed line is cut off', (dir) => truncateSync(segment(dir), 1000), 'missing'],
     ['when no segment is left', (dir) => rmSync(join(dir, 'a/traffic/segments'), { recursive: true }), 'missing'],
     ['when the checkpoint is gone', (dir) => rmSync(join(dir, 'a/traffic/checkpoint')), 'the checkpoint is missing'],
-    ['when the key is another', (dir) => rmSync(join(dir, 'a/key')), 'not signed by a known key'],
+    ['when the key is another', (dir) => rmSync(join(dir, 'a/key')), 'another key is in use'],
     [
       'when a signed line is altered',
       (dir) => {
@@ -121,6 +122,63 @@ describe('sets the log aside', () => {
       file: join(dir, 'a', String(facts.aside)),
       fact: expect.stringContaining('set aside by its writer'),
     })
+  })
+})
+
+describe('sets whole logs aside, and says why', () => {
+  /** Opens it again, and returns what was told of the traffic log: in its event, to the logger, and by verification. */
+  async function opened(dir: string, service: string, key?: { file: string }) {
+    const log = await openLog({ dir, instance: 'a', ...(key && { key }) }, { service })
+    await log.close()
+    const facts = log.notices.find((notice) => notice.log === 'traffic')?.facts
+    const { ok, instances } = await verifyLog(dir)
+    const traffic = instances[0]!.problems.filter(({ file }) => file.includes('traffic')).map(({ fact }) => fact)
+    return { reason: facts?.reason, told: log.told, ok, problems: instances[0]!.problems, traffic }
+  }
+  const warned = ['logs that cannot be gone on with are set aside, and new ones begin']
+
+  it('when the service has another name', async () => {
+    const { dir, origin } = await closedLog()
+    const { reason, told, ok, problems, traffic } = await opened(dir, 'mart')
+    expect(reason).toBe(`the checkpoint is of another service, shop: it names ${origin}, and this is mart/a/traffic`)
+    expect(told).toEqual(warned)
+    expect([ok, problems.length]).toEqual([false, 3])
+    expect(traffic).toEqual([`set aside by its writer: ${reason}; nothing in it is missing or altered`])
+    // One that was set aside by a writer that left no reason.
+    for (const name of readdirSync(join(dir, 'a')).filter((one) => one.includes('.aside-')))
+      rmSync(join(dir, 'a', name, 'reason'), { force: true })
+    const { instances } = await verifyLog(dir)
+    expect(instances[0]!.problems.map(({ fact }) => fact)).toContain(
+      `set aside by its writer: its checkpoint names ${origin}, and the logs here are those of mart/a; nothing in it is missing or altered`,
+    )
+    expect(await opened(dir, 'mart')).toMatchObject({ reason: undefined, told: [] })
+  })
+
+  it('when another key stands in the file of the key', async () => {
+    const dir = tempFolder()
+    const file = join(tempFolder(), 'key.pem')
+    const fresh = () => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
+    writeFileSync(file, fresh())
+    await opened(dir, 'shop', { file })
+    const vkey = readFileSync(join(dir, 'a/vkey'), 'utf8')
+    writeFileSync(file, fresh())
+    const { reason, told, traffic } = await opened(dir, 'shop', { file })
+    const short = vkey.slice(0, vkey.lastIndexOf('+'))
+    expect(reason).toBe(`another key is in use: ${short} has signed the log, and is not here to name it`)
+    expect(told).toEqual(warned)
+    expect(traffic).toEqual([`set aside by its writer: ${reason}; nothing in it is missing or altered`])
+  })
+
+  it('and a name that somebody has put into the checkpoint is bounded, and obeyed by no terminal', async () => {
+    const { dir } = await closedLog()
+    const name = `x\u001b[2J${'y'.repeat(100_000)}`
+    writeFileSync(
+      join(dir, 'a/traffic/checkpoint'),
+      `${name}\n0\n${Buffer.alloc(32).toString('base64')}\n\n— x AAAAAAAA\n`,
+    )
+    const { reason } = await opened(dir, 'shop')
+    expect(reason).toMatch(/^the checkpoint is of another service, x\\u\{1b\}\[2Jy+: it names /)
+    expect(String(reason).length).toBeLessThan(600)
   })
 })
 

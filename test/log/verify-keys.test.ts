@@ -46,7 +46,7 @@ function copy(): { dir: string; kept: string[] } {
 }
 
 const factsIn = async (dir: string, vkey?: string) => {
-  const { ok, authenticated, instances, problems } = await verifyLog(dir, { vkey })
+  const { ok, authenticated, instances, problems } = await verifyLog(dir, vkey === undefined ? {} : { vkey })
   const all = [
     ...instances.flatMap((one) => [...one.logs.flatMap((log) => log.problems), ...one.problems]),
     ...problems,
@@ -188,7 +188,7 @@ describe('a key that has handed over', () => {
       log.write(3)
       await log.sign()
     }
-    const report = await verifyLog(instance, { vkey: vkeys[0] })
+    const report = await verifyLog(instance, { vkey: vkeys[0]! })
     expect(report.instances[0]!.logs.flatMap(({ problems }) => problems)).toEqual([])
     expect(report).toMatchObject({ ok: true, authenticated: true })
   })
@@ -207,7 +207,7 @@ it('a hand-over that a crash has kept from being published is what the log has s
   const before = readFileSync(path)
   await logs[0]!.rotate(keys[1]!)
   writeFileSync(path, before)
-  const report = await verifyLog(instance, { vkey: vkeys[0] })
+  const report = await verifyLog(instance, { vkey: vkeys[0]! })
   expect(report).toMatchObject({ ok: true, authenticated: true })
   expect(report.instances[0]!.logs[0]).toMatchObject({ signed: 6, unsigned: 0 })
 })

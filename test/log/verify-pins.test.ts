@@ -134,7 +134,7 @@ describe('a log', () => {
     await fresh.sign()
     const check = () => verifyLog(dir, { vkey: signer.vkey, roster: rosterOf({ [log.origin]: entry(2) }) })
     const file = join(dir, 'a/traffic.aside-01')
-    const aside = { file, fact: 'set aside by its writer, for signed lines were missing or altered' }
+    const aside = { file, fact: 'set aside by its writer: it has left no reason; nothing in it is missing or altered' }
     const report = await check()
     expect(factsOf(report)).toEqual([aside])
     expect(report.instances[0]!.aside).toMatchObject([

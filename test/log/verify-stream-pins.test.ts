@@ -10,8 +10,10 @@ const { vkey } = signer
 const source = (log = 'traffic', id = '01') => new StreamSource(`shop/a/${log}/${id}`, signer)
 const noteIn = (checkpoint: string): string => JSON.parse(checkpoint).checkpoint.note as string
 
-async function verified(lines: readonly string[], options: VerifyStreamOptions) {
-  const report = await verifyStream([`${lines.join('\n')}\n`], { vkey, ...options })
+const verified = (lines: readonly string[], options: VerifyStreamOptions) => keyless(lines, { vkey, ...options })
+
+async function keyless(lines: readonly string[], options: VerifyStreamOptions) {
+  const report = await verifyStream([`${lines.join('\n')}\n`], options)
   const problems = [...report.logs.flatMap((one) => one.problems), ...report.problems]
   return { ...report, log: report.logs[0]!, facts: problems.map(({ fact }) => fact) }
 }
@@ -57,7 +59,7 @@ describe('a stream', () => {
 
   it('that ends before what was seen is told', async () => {
     for (const cut of [lines.slice(0, 22), lines.slice(0, 22).filter((line) => !isCheckpoint(line))]) {
-      const { facts, log } = await verified(cut, { vkey: undefined, checkpoints: notes.slice(10).join('') })
+      const { facts, log } = await keyless(cut, { checkpoints: notes.slice(10).join('') })
       expect(facts).toEqual([`the stream ends before line 20, and ${given} has seen 40 lines: its end was taken out`])
       expect(log.problems[0]!.index).toBe(20)
     }
@@ -83,7 +85,7 @@ describe('a stream', () => {
         `nothing in the stream can be held against the first ${size} lines, which ${given} has seen: lines before are not here`,
       ])
     const bare = middle.filter((line) => !isCheckpoint(line))
-    expect((await verified(bare, { vkey: undefined, checkpoints: notes[30]! })).ok).toBe(false)
+    expect((await keyless(bare, { checkpoints: notes[30]! })).ok).toBe(false)
   })
 
   it('without a log that was seen is told, also where it is all', async () => {
@@ -92,7 +94,7 @@ describe('a stream', () => {
     const { ok, facts, elsewhere } = await verified(lines, { roster })
     expect({ ok, elsewhere }).toEqual({ ok: false, elsewhere: ['shop/z/traffic/01'] })
     expect(facts).toEqual(['the roster has seen shop/a/control/01, and there is no such log: it was replaced or lost'])
-    const none = await verified(['hello'], { vkey: undefined, roster })
+    const none = await keyless(['hello'], { roster })
     expect(none.facts).toHaveLength(2)
     const away = await verified(lines, { checkpoints: noteIn(source('traffic', '02').checkpoint()) })
     expect(away.facts).toEqual([
@@ -111,7 +113,7 @@ describe('a stream', () => {
     const of = source()
     const begin = of.lines(20_000)
     const seen = noteIn(of.checkpoint())
-    const { ok, log } = await verified([...begin, ...of.lines(40_000)], { vkey: undefined, checkpoints: seen })
+    const { ok, log } = await keyless([...begin, ...of.lines(40_000)], { checkpoints: seen })
     expect(ok).toBe(true)
     expect(log).toMatchObject({ pinned: 20_000, unsigned: 40_000 })
   })
@@ -131,7 +133,7 @@ it('whatever is taken out or changed below what was seen, and without any checkp
     const bytes = Buffer.from(bare[at]!)
     bytes[below(bytes.length)]! ^= 1 + below(255)
     const changed = run % 2 === 0 ? bare.toSpliced(at, 1 + below(40)) : bare.with(at, bytes.toString('latin1'))
-    const { ok } = await verified(changed, { vkey: undefined, checkpoints: notes[size]! })
+    const { ok } = await keyless(changed, { checkpoints: notes[size]! })
     expect([run, ok]).toEqual([run, false])
   }
 })

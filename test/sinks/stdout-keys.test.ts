@@ -26,7 +26,8 @@ async function run(...args: string[]): Promise<{ lines: string[]; vkey: string; 
   return { lines, vkey: stderr.trim(), items: lines.map((line) => JSON.parse(line)) }
 }
 
-const held = (lines: readonly string[], vkey?: string) => verifyStream([`${lines.join('\n')}\n`], { vkey })
+const held = (lines: readonly string[], vkey?: string) =>
+  verifyStream([`${lines.join('\n')}\n`], vkey === undefined ? {} : { vkey })
 const changesIn = (items: readonly Parsed[]) => items.filter(({ event_name }) => event_name === 'audit.key_rotated')
 
 it('after each rotation of the key', async () => {
