@@ -8,6 +8,7 @@ import { attemptResults, requestResults } from '../outcome.ts'
 import { parseOptions } from '../parse.ts'
 import { type LogName, logNames } from '../sink.ts'
 import { type LoggedEvent, member } from './envelope.ts'
+import { timeTest } from './time-test.ts'
 
 const name = z.string().min(1)
 const units = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
@@ -85,12 +86,10 @@ export type LogFilters = z.input<typeof logFilterSchema>
 
 export interface EventFilter {
   readonly matches: (event: LoggedEvent) => boolean
-  /** Bytes that the line of each matching event contains: a test that spares parsing. */
-  readonly needles: readonly Buffer[]
+  /** Whether the event of a line can match, by its bytes: a test that spares parsing. */
+  readonly mayMatch: (line: Buffer) => boolean
   /** The log that is asked for; undefined for all. */
   readonly log: LogName | undefined
-  /** In ms since the epoch; -Infinity if there is no bound. */
-  readonly since: number
   readonly limit: number
 }
 
@@ -106,7 +105,9 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
   const since = given.since === undefined ? -Infinity : time(given.since)
   const until = given.until === undefined ? Infinity : time(given.until)
   const tests: Test[] = []
+  /** Bytes that the line of each matching event contains. */
   const needles: Buffer[] = []
+  const lineTests = [(line: Buffer) => needles.every((needle) => line.includes(needle))]
   const equal = (value: string | number | undefined, ...places: string[][]): void => {
     if (value === undefined) return
     tests.push((event) => places.some((place) => member(event, ...place) === value))
@@ -119,6 +120,7 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
     } else equal(pattern, place)
   }
   if (since > -Infinity || until < Infinity) {
+    lineTests.push(timeTest(since, until))
     tests.push((event) => {
       const at = timeOf(event)
       return at >= since && at < until
@@ -152,7 +154,8 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
     })
   }
   const matches = (event: LoggedEvent): boolean => tests.every((test) => test(event))
-  return { matches, needles, log: given.log, since, limit: given.limit ?? Infinity }
+  const mayMatch = (line: Buffer): boolean => lineTests.every((test) => test(line))
+  return { matches, mayMatch, log: given.log, limit: given.limit ?? Infinity }
 }
 
 const backendPlaces: readonly (readonly string[])[] = [
