@@ -1,9 +1,10 @@
 // Keys of pseudonyms: one for each calendar month, each of which can be destroyed by itself.
 import { createHmac } from 'node:crypto'
-import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
+import { orMissing, syncDir } from '../log/segments.ts'
 import { randomHex } from '../random.ts'
 import { leastKeyBytes } from '../secret.ts'
 
@@ -123,36 +124,43 @@ function take(month: Month, given: unknown): void {
 
 /**
  * Keys in files of a folder, each named as its month, made at need. Whoever makes one first has made it for all processes
- * that share the folder: it gets its name only when it is whole, and only if nobody has that name.
+ * that share the folder: it gets its name only when it is whole, and only if nobody has that name. A crash may leave it with a
+ * second name, `<month>.<16 hex digits>`, or a key that never had one: the next call removes these, whatever their month.
  */
 export function folderKeys(dir: string): KeySource {
   return async (month) => {
     const path = join(dir, month)
-    const known = await readKey(path)
-    if (known !== undefined) return known
-    await mkdir(dir, { recursive: true, mode: 0o700 })
-    const unnamed = `${path}.${randomHex(8)}`
-    const file = await open(unnamed, 'wx', 0o600)
-    try {
-      await file.writeFile(`${randomHex(32)}\n`)
-      await file.sync()
-      await link(unnamed, path).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error
-      })
-    } finally {
-      await file.close()
-      await rm(unnamed, { force: true })
+    await removeStrays(dir)
+    for (;;) {
+      const known = await readKey(path)
+      if (known !== undefined) return known
+      await makeKey(dir, path)
     }
-    return (await readKey(path)) ?? ''
   }
 }
 
-/** The text of a key without the line feed at its end; undefined if there is none. */
-async function readKey(path: string): Promise<string | undefined> {
-  try {
-    return (await readFile(path, 'latin1')).trimEnd()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+/** Rejects for one that cannot be removed: it may be that of a key which somebody has destroyed. */
+async function removeStrays(dir: string): Promise<void> {
+  const names = await orMissing(readdir(dir), [])
+  for (const name of names.filter((one) => /^\d{4}-\d\d\.[0-9a-f]{16}$/.test(one)))
+    await rm(join(dir, name), { force: true })
 }
+
+async function makeKey(dir: string, path: string): Promise<void> {
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const unnamed = `${path}.${randomHex(8)}`
+  try {
+    await writeFile(unnamed, `${randomHex(32)}\n`, { flag: 'wx', mode: 0o600, flush: true })
+    await link(unnamed, path)
+  } catch (error) {
+    // Another process has made it first, or has taken this one for a stray.
+    if (!['EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  } finally {
+    await rm(unnamed, { force: true })
+  }
+  await syncDir(dir)
+}
+
+/** The text of a key without the line feed at its end; undefined if there is none. */
+const readKey = async (path: string): Promise<string | undefined> =>
+  (await orMissing(readFile(path, 'latin1'), undefined))?.trimEnd()

@@ -91,7 +91,8 @@ async function pruneInstance(
   note: ActNote,
 ): Promise<PrunedRange[]> {
   const { segmentBytes, ...policy } = (await readPolicy(dir)) ?? { segmentBytes: undefined }
-  const config = fileSinkSchema.parse({ dir: dirname(dir), instance: name, reserveBytes: 0 })
+  // A name that is refused today may be there since before.
+  const config = { ...fileSinkSchema.parse({ dir: dirname(dir), reserveBytes: 0 }), instance: name }
   const segment = { ...config.segment, maxBytes: segmentBytes ?? config.segment.maxBytes }
   const envelope = new Envelope(clock, service, undefined)
   envelope.instance(name)

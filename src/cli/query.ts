@@ -27,7 +27,8 @@ export const query: Verb = {
   usage: `Usage: auditlb query DIR [filters] [--json]
 
 Events of one log come in the order of their index, whatever their times: audit.opened stands before what happened while
-the log was being opened. The logs are merged by time.
+the log was being opened. The logs are merged by time. Every line is read, whatever --since says, for a clock can have
+been set back; --log spares the other logs.
 
   --type T        name of the event, or its beginning with a * behind: 'audit.*'
   --log L         traffic, security or control

@@ -57,11 +57,11 @@ export class Compressor {
 
   /** The plain file goes only when the other is on the disk under its name, and can be unpacked: a crash leaves both, or one. */
   private async pack(segment: Segment, closed: Segment[]): Promise<void> {
-    const { path, at } = segment
+    const { path } = segment
     const packed = compressedPath(path)
     const fresh = `${packed}.tmp`
     try {
-      await this.write(path, fresh, at)
+      await this.write(path, fresh)
     } catch (error) {
       await unlink(fresh).catch(() => {})
       // Retention has deleted it meanwhile.
@@ -77,13 +77,14 @@ export class Compressor {
     await orMissing(unlink(path), undefined)
   }
 
-  private async write(from: string, to: string, at: number): Promise<void> {
+  private async write(from: string, to: string): Promise<void> {
     const { signal } = this.abort
     await pipeline(createReadStream(from), createGzip(), createWriteStream(to, { mode: this.mode }), { signal })
     const handle = await open(to, 'r+')
     try {
       // Its age counts, not that of its compression.
-      await handle.utimes(at / 1000, at / 1000)
+      const { mtime } = await stat(from)
+      await handle.utimes(mtime, mtime)
       await handle.sync()
     } finally {
       await handle.close()

@@ -1,7 +1,7 @@
 // Cursors: how far each sink has got in the logs of a writer, kept on disk so that a restart goes on where it was left.
 import { hash } from 'node:crypto'
-import { mkdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import type { Clock, Timer } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import { type Logger, safeName } from '../runtime.ts'
@@ -67,11 +67,22 @@ export class Cursors {
     return cursor
   }
 
-  /** Every sink has the lines of a log below this index; Infinity if there is no sink. */
-  delivered(log: LogName): number {
-    let least = Infinity
-    for (const cursor of this.open.values()) least = Math.min(least, cursor.next(log))
-    return least
+  /**
+   * Every sink has the lines of a log below this index; Infinity if there is no sink. A cursor that nobody has opened counts as well: of a
+   * sink that is not open, or was taken out of the configuration, and would get what is there if it came back.
+   */
+  async delivered(log: LogName): Promise<number> {
+    const places = [...this.open.values()].map((cursor) => cursor.next(log))
+    const opened = new Set([...this.open.values()].map(({ path }) => basename(path)))
+    // A folder that cannot be read stops no deletion.
+    const names = await readdir(this.dir).catch(() => [])
+    for (const name of names.filter((one) => one.endsWith('.json') && !opened.has(one))) {
+      const kept = await placesAt(join(this.dir, name)).catch(() => 'unreadable' as const)
+      if (kept === 'unreadable') return 0
+      const place = kept?.[log]
+      if (place !== undefined) places.push(place.origin === this.position(log).origin ? place.next : 0)
+    }
+    return Math.min(Infinity, ...places)
   }
 
   /** Resolves once all cursors are on disk as they are now. Must come before lines are deleted that they have passed. */
@@ -113,8 +124,7 @@ export class Cursors {
 
   private async read(path: string): Promise<Places | 'unreadable' | undefined> {
     try {
-      const text = await orMissing(readFile(path, 'utf8'), undefined)
-      return text === undefined ? undefined : placesIn(text)
+      return await placesAt(path)
     } catch (error) {
       this.logger.error(
         { path, error: reasonOf(error) },
@@ -125,7 +135,10 @@ export class Cursors {
   }
 }
 
-function placesIn(text: string): Places {
+/** Undefined if there is no such file. Throws for what holds no places. */
+async function placesAt(path: string): Promise<Places | undefined> {
+  const text = await orMissing(readFile(path, 'utf8'), undefined)
+  if (text === undefined) return undefined
   const { logs } = JSON.parse(text) as { logs: Places }
   const isValid = (log: LogName): boolean => {
     const place = logs[log]
@@ -140,7 +153,7 @@ class FileCursor implements Cursor {
   private writing: Promise<void> = Promise.resolve()
 
   constructor(
-    private readonly path: string,
+    readonly path: string,
     private readonly sink: string,
     private readonly places: Record<LogName, number>,
     private readonly onMoved: () => void,

@@ -114,8 +114,8 @@ export class StoreFeed implements LineFeed {
     )
   }
 
-  /** Every sink has the lines of this log below this index. */
-  delivered(log: LogName): number {
+  /** See Cursors. */
+  delivered(log: LogName): Promise<number> {
     return this.cursors.delivered(log)
   }
 

@@ -9,6 +9,7 @@ import { attemptResults, requestResults } from '../outcome.ts'
 import { parseOptions } from '../parse.ts'
 import { type LogName, logNames } from '../sink.ts'
 import { type LoggedEvent, member } from './envelope.ts'
+import { timeTest } from './time-test.ts'
 
 const name = z.string().min(1)
 /** What was expected, and what came: a filter is no secret. */
@@ -99,12 +100,10 @@ export type LogFilters = z.input<typeof logFilterSchema>
 
 export interface EventFilter {
   readonly matches: (event: LoggedEvent) => boolean
-  /** Bytes that the line of each matching event contains: a test that spares parsing. */
-  readonly needles: readonly Buffer[]
+  /** Whether the event of a line can match, by its bytes: a test that spares parsing. */
+  readonly mayMatch: (line: Buffer) => boolean
   /** The log that is asked for; undefined for all. */
   readonly log: LogName | undefined
-  /** In ms since the epoch; -Infinity if there is no bound. */
-  readonly since: number
   readonly limit: number
   /** Undefined where all of them count. */
   readonly last: number | undefined
@@ -126,7 +125,9 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
   const since = given.since === undefined ? -Infinity : time(given.since)
   const until = given.until === undefined ? Infinity : time(given.until)
   const tests: Test[] = []
+  /** Bytes that the line of each matching event contains. */
   const needles: Buffer[] = []
+  const lineTests = [(line: Buffer) => needles.every((needle) => line.includes(needle))]
   const equal = (value: string | number | undefined, ...places: string[][]): void => {
     if (value === undefined) return
     tests.push((event) => places.some((place) => member(event, ...place) === value))
@@ -139,6 +140,7 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
     } else equal(pattern, ...places)
   }
   if (since > -Infinity || until < Infinity) {
+    lineTests.push(timeTest(since, until))
     tests.push((event) => {
       const at = timeOf(event)
       return at >= since && at < until
@@ -172,7 +174,8 @@ export function parseFilters(filters: LogFilters, clock: Clock): EventFilter {
     })
   }
   const matches = (event: LoggedEvent): boolean => tests.every((test) => test(event))
-  return { matches, needles, log: given.log, since, limit: given.limit ?? Infinity, last: given.last }
+  const mayMatch = (line: Buffer): boolean => lineTests.every((test) => test(line))
+  return { matches, mayMatch, log: given.log, limit: given.limit ?? Infinity, last: given.last }
 }
 
 const backendPlaces: readonly (readonly string[])[] = [

@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { BalancerError } from '../errors.ts'
 import { type LogName, logNames } from '../sink.ts'
+import { isAsideName } from './names.ts'
 
 export interface InstanceFolder {
   /** The name of the folder; in the folder of a service, as a witness has them, with that before it. */
@@ -87,7 +88,7 @@ class Search {
   async inspect(dir: string): Promise<InstanceFolder | undefined> {
     const names = await this.list(dir)
     const logs = logNames.filter((log) => names.includes(log)).map((log) => ({ log, dir: join(dir, log) }))
-    const aside = names.filter((name) => /^(traffic|security|control)\.aside-/.test(name)).sort()
+    const aside = names.filter(isAsideName).sort()
     if (logs.length === 0 && aside.length === 0 && !names.includes('vkey')) return undefined
     const name = basename(resolve(dir))
     return { name, service: undefined, instance: name.replace(/~\d+$/, ''), dir, root: false, logs, aside }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { BalancerError } from '../errors.ts'
 import { randomHex } from '../random.ts'
 import { bootId, host, isRunning, pid, pidNamespace, processStart } from '../runtime.ts'
+import { hostPart } from './names.ts'
 import { orMissing } from './segments.ts'
 
 /** A held name. */
@@ -21,7 +22,7 @@ const maxSlots = 4096
 export async function claimInstance(dir: string, name?: string): Promise<Instance> {
   let heldBy = ''
   for (let slot = 0; slot < maxSlots; slot++) {
-    const wanted = name ?? `${host()}.${slot}`
+    const wanted = name ?? `${hostPart()}.${slot}`
     const place = join(dir, wanted)
     await mkdir(place, { recursive: true, mode: 0o750 })
     const claimed = await claim(place)
@@ -29,7 +30,7 @@ export async function claimInstance(dir: string, name?: string): Promise<Instanc
     heldBy = claimed.heldBy
     if (name !== undefined) break
   }
-  throw new BalancerError('instance-held', `${name ?? `every slot of ${host()}`} in ${dir}, by ${heldBy}`)
+  throw new BalancerError('instance-held', `${name ?? `every slot of ${hostPart()}`} in ${dir}, by ${heldBy}`)
 }
 
 /** Who holds a lock. The nonce makes each claim another text, also by the same process. */

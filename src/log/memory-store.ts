@@ -2,7 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { randomHex } from '../random.ts'
-import { host, pid } from '../runtime.ts'
+import { pid } from '../runtime.ts'
 import {
   type Cursor,
   type Feed,
@@ -17,6 +17,7 @@ import {
 import { Alarm } from './alarm.ts'
 import { keyOfFile } from './key.ts'
 import { MemoryLog } from './memory-log.ts'
+import { hostPart } from './names.ts'
 import { type KeySigner, signerOf } from './note.ts'
 
 const checkpointMs = 1000
@@ -57,7 +58,7 @@ export class MemoryStore implements Omit<LogStore, 'open'>, LineFeed {
 
   constructor(options: MemoryOptions) {
     this.options = options
-    const { service, instance = `${host()}.${pid}`, keyFile } = options
+    const { service, instance = `${hostPart()}.${pid}`, keyFile } = options
     this.instance = instance
     const name = `${service}/${instance}`
     this.signer =

@@ -1,6 +1,7 @@
 // The options of the log on disk.
 import { KeyObject } from 'node:crypto'
 import { z } from 'zod'
+import { isReservedName } from './names.ts'
 import { publicKeyOf } from './note.ts'
 
 const count = z.int().min(1)
@@ -55,7 +56,7 @@ const signerSchema = z
 export const instanceSchema = z
   .string()
   .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/, 'expected 1 to 128 of the characters A-Z a-z 0-9 . _ -')
-  .refine((name) => name !== 'holds', 'expected another name than that of the folder of holds')
+  .refine((name) => !isReservedName(name), 'expected another name: this one means something else in an audit folder')
 
 const limits = (maxAgeMs: number) =>
   z
@@ -90,7 +91,8 @@ export const fileSinkSchema = z
     /** Name of the sink that `durability: 'remote'` waits for. */
     remote: z.string().min(1).optional(),
     /**
-     * The writer's name, of the characters A-Z a-z 0-9 . _ - , and not `holds`. Opening fails while another process holds it.
+     * The writer's name, of the characters A-Z a-z 0-9 . _ - . Not `holds`, that of a log or of a file of a writer (`vkey`, `lock`, …), nor
+     * one such as `traffic.aside-…`: `config-invalid`. Opening fails while another process holds it.
      * Without one, the first free of `<host>.0`, `<host>.1`, … is taken.
      */
     instance: instanceSchema.optional(),

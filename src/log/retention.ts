@@ -7,6 +7,7 @@ import type { LogName } from '../sink.ts'
 import type { RetentionPolicy } from './options.ts'
 import { type Deletion, nextDeletion } from './retention-order.ts'
 import { orMissing } from './segments.ts'
+import { agesCountFrom } from './steady-time.ts'
 import type { LogWriter } from './writer.ts'
 
 /** When a deletion that could not be made is tried again. */
@@ -21,11 +22,13 @@ export interface RetentionOptions {
   /** Budget of all logs. What is written while a deletion waits for its record comes on top. */
   readonly maxBytes: number
   readonly clock: Clock
+  /** The time by which the logs date what they write. */
+  readonly now: () => number
   readonly logger: Logger
   /** The logs that a hold keeps, as of now. */
   readonly held: () => Promise<ReadonlySet<LogName>>
   /** The index below which every sink has its lines. */
-  readonly delivered: (log: LogName) => number
+  readonly delivered: (log: LogName) => Promise<number>
   /** Resolves once every sink knows for good that the lines up to `through` will be gone. */
   readonly beforeDelete: (log: LogName, through: number) => Promise<void>
 }
@@ -44,13 +47,10 @@ export class Retention {
   private told = false
   /** By log: the first line of the last segment that the last record told of. */
   private readonly recorded = new Map<LogName, number>()
-  /** Wall time at the start, less the monotonic one: a step of the clock makes no segment old. */
-  private readonly epochMs: number
+  /** Before this time nothing is too old. Written by start and settle. */
+  private agesFrom = Infinity
 
-  constructor(private readonly options: RetentionOptions) {
-    const { clock } = options
-    this.epochMs = clock.now() - clock.monoUs() / 1000
-  }
+  constructor(private readonly options: RetentionOptions) {}
 
   /**
    * Begins with these logs. Never deletes a segment that is being written. The first look is later: records can be made only once
@@ -58,6 +58,10 @@ export class Retention {
    */
   start(logs: readonly LogWriter[]): void {
     this.logs = logs
+    this.agesFrom = agesCountFrom(
+      logs.flatMap((log) => log.allSegments()),
+      this.options.now(),
+    )
     this.later()
     this.eachHour()
   }
@@ -70,8 +74,9 @@ export class Retention {
     })
   }
 
-  /** Looks, and resolves when nothing is left to be deleted, or nothing can be now. */
+  /** Looks for somebody who asks for it, and trusts the clock. Resolves when nothing is left to be deleted, or nothing can be now. */
   async settle(): Promise<void> {
+    this.agesFrom = -Infinity
     this.check()
     await this.running
   }
@@ -99,21 +104,30 @@ export class Retention {
     })
   }
 
+  /** The time that ages are told by: no step of the clock has it go ahead, and where the clock was set back it is as young. */
   private get now(): number {
-    return this.epochMs + this.options.clock.monoUs() / 1000
+    const { clock, now } = this.options
+    const time = now()
+    return time < this.agesFrom ? -Infinity : Math.min(time, clock.now())
   }
 
   private async prune(): Promise<void> {
-    const { policy, maxBytes, logger, held } = this.options
+    const { policy, maxBytes, clock, logger, held } = this.options
+    // One for the whole run: what it writes itself, such as the records of deletions, is never too old for it.
+    let since: number | undefined
     try {
       while (!this.stopped) {
         const kept = await held()
+        if (this.stopped) break
+        since ??= this.now
+        const now = since
         const logs = this.logs.filter(({ log }) => !kept.has(log))
-        for (const one of logs) {
-          const { bytes, writtenAt } = one.current
-          if (bytes > 0 && writtenAt < this.now - policy[one.log].maxAgeMs) one.closeSegment()
-        }
-        const next = nextDeletion(logs, policy, maxBytes, this.now)
+        const old = logs.filter(
+          ({ log, current }) => current.bytes > 0 && current.writtenAt < now - policy[log].maxAgeMs,
+        )
+        const closing = Promise.all(old.map((log) => log.closeSegment()))
+        await within(clock, closing, recordMs, undefined)
+        const next = nextDeletion(logs, policy, maxBytes, now)
         if (next === undefined) break
         if (!(await this.drop(next))) return this.later()
       }
@@ -133,13 +147,16 @@ export class Retention {
   private async drop({ log, count: wanted, reason }: Deletion<LogWriter>): Promise<boolean> {
     const { clock, held, delivered, beforeDelete } = this.options
     const { closed } = log
+    const passed = await delivered(log.log)
+    // Somebody has deleted some meanwhile.
+    if (closed.length < wanted) return true
     const known = closed.findIndex(({ first }) => first === this.recorded.get(log.log)) + 1
     const count = known === 0 ? wanted : known
     if (known === 0) {
       const bytes = closed.slice(0, count).reduce((sum, one) => sum + one.bytes, 0)
       const first = closed[0]!.first
       const last = (closed[count]?.first ?? log.current.first) - 1
-      const undelivered = last + 1 - Math.min(last + 1, Math.max(first, delivered(log.log)))
+      const undelivered = last + 1 - Math.min(last + 1, Math.max(first, passed))
       const index = log.record('audit.pruned', { first, last, bytes, reason, undelivered })
       // Nobody has made a line of it: the trail is closed, or the log takes no lines now.
       if (index === undefined) return false

@@ -34,9 +34,10 @@ export class Schedule {
   private readonly flushing: Alarm
   private readonly syncing: Alarm
   private readonly signing: Alarm
-  /** What was asked for, and is done once. Written by look and closeSegment, and by the jobs. */
+  /** Those who wait for a new segment. */
+  private readonly rotations = new Waiters()
+  /** Whether a look was asked for. Written by look and close, and by the job. */
   private lookDue = false
-  private rotateDue = false
   private closing = false
   private stopped = false
   private onIdle: () => void = () => {}
@@ -57,7 +58,7 @@ export class Schedule {
     private readonly context: WriterContext,
   ) {
     const { dir, origin, standing, tiles, signedSize, handOvers, file, closed } = recovered
-    const { clock, logger, reserve } = context
+    const { clock, now, logger, reserve } = context
     const { mode, segment } = options
     this.jobs = new Jobs({
       name: origin,
@@ -70,7 +71,7 @@ export class Schedule {
     })
     this.kick = this.jobs.kick
     this.tiles = tiles
-    this.segments = new SegmentWriter({ dir, tiles, mode, ...segment, clock }, file, closed)
+    this.segments = new SegmentWriter({ dir, tiles, mode, ...segment, now }, file, closed)
     const { signing } = standing
     const facts = { dir, origin, tiles, mode, clock, signing, size: signedSize, handOvers }
     this.checkpoints = new Checkpoints({ ...facts, onReady: this.kick })
@@ -108,9 +109,10 @@ export class Schedule {
     this.kick()
   }
 
-  closeSegment(): void {
-    this.rotateDue = true
+  closeSegment(): Promise<void> {
+    const closed = this.rotations.add(0)
     this.kick()
+    return closed
   }
 
   /** Does all that is left to do, for at most as long as `limit` lets it. Returns whether the system has not answered a call. */
@@ -126,6 +128,7 @@ export class Schedule {
     await limit(idle)
     this.stopped = true
     this.jobs.stop()
+    this.rotations.resolveBelow(1)
     for (const alarm of [this.flushing, this.syncing, this.signing]) alarm.clear()
     const { running } = this.jobs
     if (!running) await this.closeFile()
@@ -146,7 +149,7 @@ export class Schedule {
     const { segments, checkpoints, todo } = this
     if (this.lookDue) return todo.inspect
     if (segments.batched) return todo.write
-    if (segments.waiting > 0 ? segments.rotationDue : this.rotateDue) return todo.rotate
+    if (segments.waiting > 0 ? segments.rotationDue : this.rotations.any) return todo.rotate
     const urgent = this.closing || this.waiters.any
     const eager = urgent || this.flushing.due || segments.waitingBytes >= eagerBytes
     const write = eager && segments.waiting > 0 ? todo.write : undefined
@@ -214,7 +217,7 @@ export class Schedule {
     if (begun && checkpoints.possible) await this.publish('all')
     const closed = begun ? await segments.rotate(checkpoints.size === tiles.size) : undefined
     // Not before: one that fails is done again.
-    this.rotateDue = false
+    this.rotations.resolveBelow(1)
     if (closed === undefined) return
     const { first, bytes } = closed
     const facts = { segment: segmentName(first), first, last: tiles.size - 1, bytes }

@@ -1,7 +1,6 @@
 // Moves the lines of one log from memory into its tree and its segments. It does what it is told: the writer says when.
 //
 // One call at a time, but for `push` and `flushSync`. One that failed is made again, and goes on where it stood.
-import type { Clock } from '../clock.ts'
 import { PendingLines } from './pending.ts'
 import { SegmentFile, writeAllSync } from './segment-file.ts'
 import type { Segment } from './segments.ts'
@@ -13,7 +12,8 @@ export interface SegmentOptions {
   readonly mode: number
   readonly maxBytes: number
   readonly maxAgeMs: number
-  readonly clock: Clock
+  /** See steadyTime. */
+  readonly now: () => number
 }
 
 export class SegmentWriter {
@@ -63,9 +63,9 @@ export class SegmentWriter {
 
   /** Whether the next line belongs into a new segment. */
   get rotationDue(): boolean {
-    const { tiles, clock, maxAgeMs } = this.options
+    const { tiles, now, maxAgeMs } = this.options
     if (this.file.bytes === 0 || tiles.size < this.pinned) return false
-    return this.full || clock.now() - this.file.begunAt >= maxAgeMs
+    return this.full || now() - this.file.begunAt >= maxAgeMs
   }
 
   /** Returns false, and does not take the line, when too much waits. */
@@ -77,7 +77,7 @@ export class SegmentWriter {
   async write(limit: number): Promise<void> {
     const { pending, file } = this
     if (pending.taken === 0 && this.fill(limit) === 0) return
-    await file.write(pending.batch, this.options.clock.now())
+    await file.write(pending.batch, this.options.now())
     pending.written()
   }
 
@@ -99,14 +99,14 @@ export class SegmentWriter {
    * `flushSync` came in between: what it has written belongs to this segment.
    */
   async rotate(published: boolean): Promise<Segment | undefined> {
-    const { tiles, dir, mode, clock } = this.options
+    const { tiles, dir, mode, now } = this.options
     await tiles.save()
     await tiles.sync(published)
     if (tiles.size < this.pinned) return undefined
     this.coming = tiles.size
     const old = this.file
     try {
-      this.file = await SegmentFile.create(dir, tiles.size, mode, clock.now())
+      this.file = await SegmentFile.create(dir, tiles.size, mode, now())
     } finally {
       this.coming = undefined
     }

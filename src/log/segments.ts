@@ -9,7 +9,7 @@ export interface Segment {
   readonly path: string
   /** What it takes on the disk. */
   readonly bytes: number
-  /** When it was last written to, in ms since the epoch. */
+  /** When it was last written to, in ms since the epoch: by the file, or by the store that has written it (see steadyTime). */
   readonly at: number
   /** Whether it is a gzip file. */
   readonly compressed: boolean

@@ -30,6 +30,7 @@ import { recoverLog } from './recovery.ts'
 import { Reserve } from './reserve.ts'
 import { Retention } from './retention.ts'
 import { Signing } from './signing.ts'
+import { steadyTime } from './steady-time.ts'
 import { Watch } from './watch.ts'
 import { LogWriter } from './writer.ts'
 
@@ -94,6 +95,7 @@ export class Store {
     const { dir } = instance
     const { mode, maxBytes, retention: policy, segment } = options
     const name = `${safeName(service)}/${instance.name}`
+    const now = steadyTime(clock)
     const writers: LogWriter[] = []
     const health = new LogHealth({ name, writers, clock, logger, notify })
     const signing = (signer: ConstructorParameters<typeof Signing>[0]) => new Signing(signer, clock, health.signed)
@@ -111,10 +113,11 @@ export class Store {
       policy,
       maxBytes: maxBytes - segmentBytes,
       clock,
+      now,
       logger,
       held: () => holds.held(),
       // Before the feed is there no sink has begun to read.
-      delivered: (log) => feed?.delivered(log) ?? Infinity,
+      delivered: async (log) => (await feed?.delivered(log)) ?? Infinity,
       // A cursor that a crash took back would ask for lines that are gone.
       beforeDelete: async () => feed?.cursors.persist(),
     })
@@ -133,7 +136,7 @@ export class Store {
         keys,
         prefix: `${name}/${log}/`,
         mode,
-        now: clock.now(),
+        now: now(),
         oldVkey,
         strict: options.strict ?? false,
       })
@@ -143,7 +146,7 @@ export class Store {
         log,
         { ...recovered, handOvers: await readHandOvers(recovered.dir) },
         { ...options, segment: limits },
-        { clock, logger, reserve, notify: tell, grown, wrote: health.wrote },
+        { clock, now, logger, reserve, notify: tell, grown, wrote: health.wrote },
       )
       writers.push(writer)
       due.set(writer, recovered.standing.handOvers)

@@ -13,6 +13,8 @@ export interface WriterOptions {
 
 export interface WriterContext {
   readonly clock: Clock
+  /** The time of the store, see steadyTime: what is written is dated by it. */
+  readonly now: () => number
   readonly logger: Logger
   readonly reserve: Reserve
   readonly notify: (notice: StoreNotice) => void

@@ -83,7 +83,7 @@ export class LogWriter {
     return this.schedule.segments.closed
   }
 
-  /** The segment that is being written: its first line, its size, and when it was last written to. */
+  /** The segment that is being written: its first line, its size, and when it was last written to, by the time of the store. */
   get current(): { readonly first: number; readonly bytes: number; readonly writtenAt: number } {
     return this.schedule.segments.file
   }
@@ -174,9 +174,9 @@ export class LogWriter {
     this.schedule.look()
   }
 
-  /** Begins a new segment, although the old one is neither full nor old. */
-  closeSegment(): void {
-    this.schedule.closeSegment()
+  /** Begins a new segment, although the old one is neither full nor old. Resolves once that is done, or the log has closed. */
+  closeSegment(): Promise<void> {
+    return this.schedule.closeSegment()
   }
 
   /**

@@ -177,10 +177,11 @@ export class HeldLog {
     await file.close().catch(() => {})
   }
 
-  /** Deletes the oldest closed segments, `count` of them; that is stated before. */
-  async drop(count: number): Promise<void> {
+  /** Deletes the oldest closed segments, `count` of them; that is stated before. `mayGo` is asked last: nothing goes if it says no. */
+  async drop(count: number, mayGo: () => Promise<boolean>): Promise<void> {
     this.pruned = this.closed[count]?.first ?? this.file.first
     await this.state()
+    if (!(await mayGo())) return
     for (let i = 0; i < count; i++) {
       await orMissing(unlink(this.closed[0]!.path), undefined)
       this.closed.shift()

@@ -22,6 +22,7 @@ export interface HeldOptions {
   readonly cosigner: Cosigner
   /** The key of the cosigner and those that it had before, as keys of ordinary notes. */
   readonly own: readonly Verifier[]
+  /** See KeepingTime. */
   readonly now: () => number
 }
 

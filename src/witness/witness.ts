@@ -13,9 +13,11 @@ import { Catalogue } from './catalogue.ts'
 import { Cosigning } from './cosigning.ts'
 import { registerIn } from './fastify.ts'
 import { Guard } from './guard.ts'
+import { Holds } from './holds.ts'
 import { Http, type Next } from './http.ts'
 import { Intake } from './intake.ts'
 import { Keeping } from './keeping.ts'
+import { KeepingTime } from './keeping-time.ts'
 import { openKey } from './key.ts'
 import { KeyPolicy } from './keys.ts'
 import { Logs } from './logs.ts'
@@ -119,11 +121,14 @@ async function openWitness(config: WitnessConfig, reports: Reports, policy: KeyP
       onFault,
     })
     await roster.load()
+    const time = new KeepingTime(clock)
     const own = [cosigner.vkey, ...config.formerKeys].map((vkey) => parseWitnessKey(vkey).notes)
-    const logs = new Logs(limits.openLogs, { mode, segment, cosigner, own, now: () => clock.now() })
+    const logs = new Logs(limits.openLogs, { mode, segment, cosigner, own, now: () => time.now() })
     const keeping = new Keeping(catalogue, logs, {
       maxBytes: config.maxBytes,
       retention: config.retention,
+      holds: new Holds(dir),
+      time,
       clock,
       onFault,
     })

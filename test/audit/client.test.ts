@@ -1,6 +1,6 @@
 // Addresses of clients: as they are, without their last part, or by a pseudonym whose key can be destroyed.
 import { createHmac } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type ClientConfig, createClientMask, truncated } from '../../src/audit/client.ts'
@@ -121,6 +121,34 @@ describe('a pseudonym', () => {
     const later = masked({ pseudonym: { keys: dir } })
     await later.mask.ready()
     expect(told).not.toContain(later.mask.address('203.0.113.9'))
+  })
+
+  it('leaves no second name of a key, by which one that was destroyed would be there still', async () => {
+    const dir = tempFolder()
+    const path = (name: string) => join(dir, name)
+    await masked({ pseudonym: { keys: dir } }).mask.ready()
+    // As a crash leaves it between the two names of a key, and before the first.
+    linkSync(path('2026-11'), path('2026-11.54e053bc68b341c7'))
+    writeFileSync(path('2026-10.0000000000000000'), 'x')
+    const others = ['2026-11.bak', '2026-11.54e053bc68b341c7.bak', 'notes.54e053bc68b341c7']
+    for (const name of others) writeFileSync(path(name), 'x')
+    rmSync(path('2026-11'))
+    const again = masked({ pseudonym: { keys: dir } })
+    await again.mask.ready()
+    expect(readdirSync(dir).sort()).toEqual(['2026-11', ...others].sort())
+    // And when the month after gets its key.
+    linkSync(path('2026-11'), path('2026-11.54e053bc68b341c7'))
+    again.clock.advance(15 * day)
+    again.mask.address('203.0.113.9')
+    await until(() => readdirSync(dir).includes('2026-12'))
+    await until(() => readdirSync(dir).length === 2 + others.length)
+    expect(readdirSync(dir)).not.toContain('2026-11.54e053bc68b341c7')
+  })
+
+  it('has no key where one cannot be removed', async () => {
+    const dir = tempFolder()
+    mkdirSync(join(dir, '2026-10.0000000000000000'))
+    await expect(masked({ pseudonym: { keys: dir } }).mask.ready()).rejects.toThrow(/directory/i)
   })
 
   it('has no key in a folder that cannot be one', async () => {

@@ -1,8 +1,8 @@
 // `auditlb prune` applies what each writer has kept of its policy, and records it in the writer's own logs.
 import { generateKeyPairSync } from 'node:crypto'
-import { readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
 import { pruneLog } from '../../src/audit/prune.ts'
 import { liftHold, placeHold } from '../../src/log/holds.ts'
@@ -82,6 +82,47 @@ it('leaves a sink that had not got what is gone an exact gap, which the next sta
   const indexes = ofTraffic().map(({ audit }) => audit.index)
   expect(indexes).toEqual(indexes.map((_, i) => first + i))
   expect(await verifyLog(dir)).toMatchObject({ ok: true })
+})
+
+it('does all in one run, also what is in the segment that was written last', async () => {
+  const dir = tempFolder()
+  const log = await openLog({ dir, instance: 'a' })
+  log.write('traffic', 40)
+  await log.close()
+  utimesSync(join(folder(dir), '0000000000000000.jsonl'), 0, 0)
+  expect(await pruneLog(dir)).toMatchObject([{ pruned: [{ log: 'traffic', first: 0, last: 39 }] }])
+  expect(readdirSync(folder(dir))).toEqual(['0000000000000040.jsonl'])
+  expect(await pruneLog(dir)).toMatchObject([{ pruned: [] }])
+  expect(await verifyLog(dir)).toMatchObject({ ok: true })
+})
+
+describe('its record tells how many lines some sink has not got', () => {
+  /** A log of 40 old lines in which a sink has these places. */
+  async function told(place: (origin: string) => unknown): Promise<unknown> {
+    const dir = tempFolder()
+    const log = await openLog({ dir, instance: 'a' })
+    log.write('traffic', 40)
+    await log.close()
+    utimesSync(join(folder(dir), '0000000000000000.jsonl'), 0, 0)
+    mkdirSync(join(dir, 'a/cursors'))
+    const write = (name: string, text: string) => writeFileSync(join(dir, 'a/cursors', name), text)
+    const { origin } = log.opened.heads.traffic
+    write('ahead.json', JSON.stringify({ logs: { traffic: { next: 40, origin } } }))
+    write('far.json', JSON.stringify(place(origin)))
+    write('far.json.tmp', '')
+    expect((await pruneLog(dir))[0]).toMatchObject({ pruned: [{ first: 0, last: 39 }] })
+    for await (const event of queryLog(dir, { type: 'audit.pruned' })) return event.log
+  }
+
+  it.each([
+    ['that it has', 0, (origin: string) => ({ logs: { traffic: { next: 40, origin } } })],
+    ['from its cursor on', 30, (origin: string) => ({ logs: { traffic: { next: 10, origin } } })],
+    ['all, of a cursor of another log', 40, () => ({ logs: { traffic: { next: 99, origin: 'shop/a/traffic/0' } } })],
+    ['all, of a cursor that cannot be read', 40, () => 'none'],
+    ['none, of a log that it has never seen', 0, () => ({ logs: {} })],
+  ])('%s', async (_name, undelivered, place) => {
+    expect(await told(place)).toMatchObject({ undelivered })
+  })
 })
 
 it('goes by the policy that the writer had', async () => {

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -15,6 +16,7 @@ import { describe, expect, it } from 'vitest'
 import { queryLog } from '../../src/log/query.ts'
 import { listSegments } from '../../src/log/segments.ts'
 import { verifyLog } from '../../src/log/verify.ts'
+import { fakeClock } from '../support/fake-clock.ts'
 import { tempFolder } from '../support/folder.ts'
 import { openLog } from '../support/log.ts'
 import { until } from '../support/until.ts'
@@ -50,6 +52,18 @@ it('every segment but the one that is written to, with nothing changed in it', a
   expect(text[0]!.split('\n')[0]).toContain('"index":0')
   expect(await verifyLog(dir)).toMatchObject({ ok: true })
   expect(await events(dir)).toEqual(all)
+})
+
+it('and is as old as it was, whatever the clock of its writer says', async () => {
+  const dir = tempFolder()
+  const begun = Date.now()
+  const log = await openLog({ dir, instance: 'a', segment }, { clock: fakeClock(0) })
+  await log.sink.durable('traffic', log.write('traffic', 500))
+  await until(() => packed(dir).length > 0)
+  const [one] = packed(dir)
+  await log.close()
+  // What a file is dated by may be a little behind.
+  expect(statSync(join(folder(dir), one!)).mtimeMs).toBeGreaterThan(begun - 1000)
 })
 
 it('goes on at the next start, also with a plain last segment that is gone, and of logs that were plain', async () => {

@@ -1,7 +1,10 @@
 // Never two processes under one name, and a dead one gives it free.
+
 import { existsSync, mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import os from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { claimInstance } from '../../src/log/instance.ts'
 import { verifyLog } from '../../src/log/verify.ts'
 import { bootId, host, pid, pidNamespace, processStart } from '../../src/runtime.ts'
@@ -30,6 +33,19 @@ describe('within one process', () => {
     const names = (await Promise.all(Array.from({ length: 20 }, () => claimInstance(dir)))).map((one) => one.name)
     expect(new Set(names).size).toBe(20)
   })
+})
+
+it.each([
+  ['traffic', 'traffic.0'],
+  ['traffic.aside-1', 'host-traffic.aside-1.0'],
+])('on a host called %s it is %s', async (host, name) => {
+  const hosts = vi.spyOn(os, 'hostname').mockReturnValue(host)
+  syncBuiltinESMExports()
+  onTestFinished(() => {
+    hosts.mockRestore()
+    syncBuiltinESMExports()
+  })
+  expect((await claimInstance(tempFolder())).name).toBe(name)
 })
 
 it('a lock that cannot be removed is told, and the log closes', async () => {

@@ -183,6 +183,36 @@ it('merges a log whose first event is a late one, and holds back no log that is 
   expect(await numbers(dir)).toEqual([20, 13, 4, 1, 2, 15, 16, 17, 27, 7, 28])
 })
 
+describe('by time', () => {
+  it('finds what is in a segment before later ones that begin long before, since the clock was set back', async () => {
+    const dir = tempFolder()
+    const log = await openLog({ dir, instance: 'a', segment: { maxBytes: 400 } })
+    for (let n = 0; n < 3; n++) log.write('traffic', 1, request(n))
+    log.write('traffic', 1, request(10_000))
+    for (let n = 4; n < 40; n++) log.write('traffic', 1, request(n))
+    await log.close()
+    expect(await numbers(dir, { since: at(9000) })).toEqual([10_000])
+    expect(await numbers(dir, { since: at(37), until: at(9000) })).toEqual([37, 38, 39])
+  })
+
+  it('goes by the time of the event, whatever other times its line has, and however they are written', async () => {
+    const dir = tempFolder()
+    const log = await openLog({ dir, instance: 'a' })
+    const write = (n: number, time: string, fields: Record<string, Json> = {}) =>
+      log.write('traffic', 1, { n, event_name: 'app.x', time, ...fields })
+    write(1, at(5), { app: { time: at(50) }, user: { time: at(0) } })
+    write(2, at(0), { app: { time: at(5) }, user: { time: at(5) } })
+    write(3, '2026-01-01T01:06:00+01:00')
+    write(4, '2026-01-01T00:05:00Z')
+    write(5, 'no time')
+    await log.close()
+    expect(await numbers(dir, { since: at(5), until: at(7) })).toEqual([1, 3, 4])
+    expect(await numbers(dir, { since: '9999999d' })).toEqual([1, 2, 3, 4])
+    expect(await numbers(dir, { since: '9999999999999d' })).toEqual([1, 2, 3, 4])
+    expect(await numbers(dir, { until: '9999999d' })).toEqual([])
+  })
+})
+
 it('can be left early', async () => {
   const dir = await folder()
   for await (const event of queryLog(dir)) {

@@ -1,8 +1,8 @@
 // The folder keeps its budget, and what is left still verifies.
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
 import { systemClock } from '../../src/clock.ts'
 import { fromHash, Tree, toHash } from '../../src/log/merkle.ts'
@@ -13,9 +13,9 @@ import { seededRandom } from '../../src/random.ts'
 import { stderrLogger } from '../../src/runtime.ts'
 import type { StoreNotice } from '../../src/sink.ts'
 import { fileSinkSchema, fileStore } from '../../src/sinks/file.ts'
-import { fakeClock } from '../support/fake-clock.ts'
+import { type FakeClock, fakeClock } from '../support/fake-clock.ts'
 import { tempFolder } from '../support/folder.ts'
-import { lineAt, openLog } from '../support/log.ts'
+import { lineAt, openLog, type TestLog } from '../support/log.ts'
 import { until } from '../support/until.ts'
 
 const sinkContext = { service: 'shop', clock: systemClock, random: seededRandom(1), logger: stderrLogger }
@@ -234,18 +234,171 @@ describe('by age', () => {
     expect(report.instances[0]!.logs.flatMap(({ problems }) => problems)).toEqual([])
   })
 
-  it('a step of the clock makes nothing old', async () => {
-    const dir = tempFolder()
-    const clock = fakeClock()
-    const log = await openLog({ dir, instance: 'a', retention, segment: { maxBytes: 3000 } }, { clock })
-    await log.sink.durable('traffic', log.write('traffic', 200))
-    clock.step(3650 * dayMs)
-    for (let hours = 0; hours < 5; hours++) {
-      clock.advance(hourMs)
-      await new Promise(setImmediate)
+  const started = Date.UTC(2026, 5, 1)
+  /** An hour, in which what is deleted has the time that the disk takes. */
+  const anHour = async (clock: FakeClock): Promise<void> => {
+    for (let minutes = 0; minutes < 60; minutes++) {
+      clock.advance(60_000)
+      for (let turns = 0; turns < 20; turns++) await new Promise(setImmediate)
     }
-    await log.close()
-    expect(firstOf(dir, 'traffic')).toBe(0)
+  }
+  const prunedOf = ({ notices }: TestLog) => notices.filter(({ event }) => event === 'audit.pruned')
+
+  /** Lets retention look, and waits until it is done: the clock goes on as the disk does. */
+  async function look({ store, clock }: Awaited<ReturnType<typeof opened>>): Promise<void> {
+    let done = false
+    const looking = store.prune().then(() => {
+      done = true
+    })
+    await until(() => {
+      clock.advance(1)
+      return done
+    })
+    await looking
+  }
+
+  async function opened(maxAgeMs: number) {
+    const dir = tempFolder()
+    const clock = fakeClock(started)
+    const config = fileSinkSchema.parse({ dir, instance: 'a', retention: { traffic: { maxAgeMs } } })
+    const pruned: StoreNotice['facts'][] = []
+    let next = 0
+    const append = (fields: Record<string, unknown> = {}): void => {
+      if (store.writers.traffic.append(next, lineAt(store.opened.heads.traffic.origin, next, fields))) next++
+    }
+    const store = await Store.open(
+      config,
+      { ...sinkContext, clock },
+      {
+        grown: () => undefined,
+        notify({ event, facts }) {
+          if (event !== 'audit.pruned') return
+          pruned.push(facts)
+          append({ event_name: event, log: facts })
+        },
+      },
+    )
+    onTestFinished(async () => {
+      await store.close(600_000)
+      await store.release()
+    })
+    const write = async (): Promise<void> => {
+      for (let i = 0; i < 50; i++) append()
+      await store.writers.traffic.durable(next - 1)
+    }
+    return { dir, clock, store, pruned, write }
+  }
+
+  it.each([
+    ['ahead', [3650]],
+    ['back by more than lines are kept', [-3650]],
+    ['back, and then right', [-3650, 3650]],
+    ['ahead, and then right', [3650, -3650]],
+  ])('a step of the clock %s makes nothing old', async (_name, steps) => {
+    const log = await opened(10 * dayMs)
+    for (const days of steps) {
+      await log.write()
+      log.clock.step(days * dayMs)
+      await look(log)
+      await log.write()
+      log.clock.advance(hourMs)
+      await look(log)
+      await look(log)
+    }
+    expect(log.pruned).toEqual([])
+    expect(firstOf(log.dir, 'traffic')).toBe(0)
+  })
+
+  it('what was written before a step back and after goes in its time, once the clock is right', async () => {
+    const log = await opened(10 * dayMs)
+    await log.write()
+    log.clock.step(-30 * dayMs)
+    await log.write()
+    log.clock.advance(11 * dayMs)
+    await look(log)
+    expect(log.pruned).toEqual([])
+    log.clock.step(30 * dayMs)
+    await look(log)
+    expect(log.pruned).toMatchObject([{ first: 0, last: 99, reason: 'age' }])
+    expect(firstOf(log.dir, 'traffic')).toBe(100)
+  })
+
+  it('the record of a deletion is not deleted by the same look, however short lines are kept', async () => {
+    const log = await opened(1)
+    await log.write()
+    log.clock.advance(hourMs)
+    await look(log)
+    expect(log.pruned).toMatchObject([{ first: 0, last: 49 }])
+  })
+
+  describe('at a start', () => {
+    /** A log that was closed at `started`, in several segments. */
+    async function closed(): Promise<string> {
+      const dir = tempFolder()
+      const log = await openLog({ dir, instance: 'a', segment: { maxBytes: 3000 } })
+      log.write('traffic', 200)
+      await log.close()
+      for (const name of ['traffic', 'security', 'control']) {
+        const segments = join(dir, 'a', name, 'segments')
+        for (const one of readdirSync(segments)) utimesSync(join(segments, one), started / 1000, started / 1000)
+      }
+      return dir
+    }
+    const again = (dir: string, clock: FakeClock) =>
+      openLog({ dir, instance: 'a', retention: { traffic: { maxAgeMs: 10 * hourMs } } }, { clock })
+
+    it('goes what was kept long enough when the writer was away for less than a day', async () => {
+      const dir = await closed()
+      const clock = fakeClock(started + 11 * hourMs)
+      const log = await again(dir, clock)
+      await until(() => {
+        clock.advance(100)
+        return firstOf(dir, 'traffic') >= 200
+      })
+      expect(clock.now()).toBeLessThan(started + 12 * hourMs)
+      await log.close()
+    })
+
+    it('waits an hour after a day without a line, for the clock may be wrong', async () => {
+      const dir = await closed()
+      const clock = fakeClock(started + 400 * dayMs)
+      const log = await again(dir, clock)
+      for (let minutes = 0; minutes < 59; minutes++) {
+        clock.advance(60_000)
+        for (let turns = 0; turns < 20; turns++) await new Promise(setImmediate)
+      }
+      expect(firstOf(dir, 'traffic')).toBe(0)
+      await until(() => {
+        clock.advance(1000)
+        return firstOf(dir, 'traffic') >= 200
+      })
+      await log.close()
+    })
+
+    it('goes nothing where the clock is set right within that hour', async () => {
+      const dir = await closed()
+      const clock = fakeClock(started + 400 * dayMs)
+      const log = await again(dir, clock)
+      clock.advance(60_000)
+      clock.step(-400 * dayMs)
+      await anHour(clock)
+      await anHour(clock)
+      expect(prunedOf(log)).toEqual([])
+      await log.close()
+      expect(firstOf(dir, 'traffic')).toBe(0)
+    })
+
+    it('goes nothing where the clock is behind', async () => {
+      const dir = await closed()
+      const clock = fakeClock(started - 400 * dayMs)
+      const log = await again(dir, clock)
+      log.write('traffic', 10)
+      await anHour(clock)
+      await anHour(clock)
+      expect(prunedOf(log)).toEqual([])
+      await log.close()
+      expect(firstOf(dir, 'traffic')).toBe(0)
+    })
   })
 })
 

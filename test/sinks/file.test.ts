@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { BalancerError } from '../../src/errors.ts'
 import { parseVkey } from '../../src/log/note.ts'
+import { verifyLog } from '../../src/log/verify.ts'
 import { seededRandom } from '../../src/random.ts'
 import { host, stderrLogger } from '../../src/runtime.ts'
 import { type FileSinkOptions, fileSink } from '../../src/sinks/file.ts'
@@ -57,8 +58,25 @@ describe('options', () => {
     )
   })
 
-  it('refuse the name of the folder of holds for an instance', () => {
-    expect(() => fileSink({ dir: 'x', instance: 'holds' })).toThrow('instance: expected another name')
+  it.each([
+    'holds',
+    'traffic',
+    'Security',
+    'control',
+    'vkey',
+    'key',
+    'lock',
+    'cursors',
+    'holds.json',
+    'traffic.aside-1',
+  ])('refuse %s for an instance, which means something else in the folder', (instance) => {
+    expect(() => fileSink({ dir: 'x', instance })).toThrow('instance: expected another name')
+  })
+
+  it.each(['traffic.0', 'control-1', '.aside', 'aside-1', 'edge.lock'])('take %s for an instance', async (instance) => {
+    const dir = tempFolder()
+    for (const name of [instance, 'web.0']) await (await openLog({ dir, instance: name })).close()
+    expect(await verifyLog(dir)).toMatchObject({ ok: true, instances: [{ instance }, { instance: 'web.0' }] })
   })
 
   it('ask for one kind of key', () => {

@@ -1,10 +1,12 @@
 // What a witness deletes: what is too old or too much, by whole segments, and in a way that verifies.
-import { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { generateKeyPairSync, sign as signBytes } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { liftHold, placeHold } from '../../src/log/holds.ts'
 import { verifyLog } from '../../src/log/verify.ts'
 import type { LogName } from '../../src/sink.ts'
-import { createWitness } from '../../src/witness/index.ts'
+import { createWitness, type WitnessOptions } from '../../src/witness/index.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { tempFolder } from '../support/folder.ts'
 import { until } from '../support/until.ts'
@@ -67,6 +69,147 @@ describe('what is too old', () => {
     expect(witness.roster().origins[traffic.origin]).toMatchObject({ size: 2005 })
     expect(await verifyLog(dir, { vkey: keys })).toMatchObject({ ok: true })
   })
+})
+
+/** A witness that holds a log, and another by whose end is seen that it has looked. */
+async function looked(options: Partial<WitnessOptions> = {}) {
+  const clock = fakeClock(Date.now())
+  const one = await startWitness({ dir: tempFolder(), clock, ...options })
+  const log = new SentLog(one.url).make(50)
+  expect((await log.send()).status).toBe(200)
+  const marks = join(one.dir, 'shop', 'host.9', 'control', 'segments')
+  const mark = new SentLog(one.url, 'control', 'shop/host.9')
+  const date = (dir: string, ms: number): void => {
+    const newest = readdirSync(dir).sort().at(-1)!
+    utimesSync(join(dir, newest), ms / 1000, ms / 1000)
+  }
+  return {
+    ...one,
+    clock,
+    log,
+    /** As the file system does with what was written last. */
+    dateLines: () => date(join(one.dir, 'shop', 'host.0', 'traffic', 'segments'), clock.now()),
+    /** Until a look is over that has begun after the call. */
+    async look(): Promise<void> {
+      const at = mark.lines.length
+      expect((await mark.make(1).send(at)).status).toBe(200)
+      date(marks, 0)
+      const next = `${String(at + 1).padStart(16, '0')}.jsonl`
+      clock.advance(3_600_000)
+      await until(() => {
+        clock.advance(1000)
+        return readdirSync(marks).join() === next
+      })
+    },
+  }
+}
+
+describe('a step of the clock', () => {
+  it.each([
+    ['ahead', [400]],
+    ['back', [-400]],
+    ['back, and then right', [-400, 400]],
+    ['ahead, and then right', [400, -400]],
+  ])('%s makes nothing old', async (_name, steps) => {
+    const { clock, dir, log, dateLines, look } = await looked({ segment: { maxBytes: 65_536 } })
+    for (const days of steps) {
+      clock.step(days * day)
+      const from = log.lines.length
+      expect((await log.make(500).send(from)).status).toBe(200)
+      dateLines()
+      await look()
+    }
+    expect(segmentsOf(dir)[0]).toBe('0000000000000000.jsonl')
+  })
+
+  it('before the start makes nothing old within an hour, nor after where the clock is set right', async () => {
+    const { clock, dir, close } = await looked()
+    await close()
+    for (const sets of [true, false]) {
+      const late = fakeClock(clock.now() + 400 * day)
+      const again = await startWitness({ dir, clock: late })
+      for (let seconds = 0; seconds < 3599; seconds++) {
+        late.advance(1000)
+        await new Promise(setImmediate)
+      }
+      expect(segmentsOf(dir)).toEqual(['0000000000000000.jsonl'])
+      if (sets) late.step(-400 * day)
+      for (let seconds = 0; seconds < 3600; seconds++) {
+        late.advance(1000)
+        await new Promise(setImmediate)
+      }
+      if (sets) expect(segmentsOf(dir)).toEqual(['0000000000000000.jsonl'])
+      else await until(() => segmentsOf(dir).join() === '0000000000000050.jsonl')
+      await again.close()
+    }
+  })
+})
+
+describe('a legal hold', () => {
+  const hold = { name: 'case-12', by: 'legal', reason: 'letter' }
+
+  it.each([
+    ['of all', ''],
+    ['of one service', 'shop'],
+  ])('%s keeps lines until it is lifted, whatever their age', async (_name, where) => {
+    const { clock, dir, vkey, log, look } = await looked()
+    expect((await log.checkpoint()).status).toBe(200)
+    await placeHold(join(dir, where), { ...hold, logs: ['traffic'] })
+    clock.advance(100 * day)
+    await look()
+    expect(segmentsOf(dir)).toEqual(['0000000000000000.jsonl'])
+    await liftHold(join(dir, where), hold.name)
+    await look()
+    expect(segmentsOf(dir)).toEqual(['0000000000000050.jsonl'])
+    expect(await verifyLog(join(dir, 'shop/host.0'), { vkey: `${log.signer.vkey}\n${vkey}` })).toMatchObject({
+      ok: true,
+    })
+  })
+
+  it('that cannot be read keeps all', async () => {
+    const { clock, dir, told } = await looked()
+    writeFileSync(join(dir, 'holds'), '')
+    clock.advance(100 * day)
+    await until(() => {
+      clock.advance(10_000)
+      return told.length > 0
+    })
+    expect(segmentsOf(dir)).toEqual(['0000000000000000.jsonl'])
+  })
+
+  it('counts up to the moment in which lines would go', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+    const dir = tempFolder()
+    const sign = async (bytes: Uint8Array): Promise<Uint8Array> => {
+      const states = /^auditlb\/witness.*\n.*host\.0.*\npruned 50/.test(Buffer.from(bytes).toString())
+      if (states && !existsSync(join(dir, 'holds'))) await placeHold(dir, hold)
+      return signBytes(null, bytes, privateKey)
+    }
+    const { clock, vkey, log, close } = await looked({ dir, key: { publicKey, sign } })
+    expect((await log.checkpoint()).status).toBe(200)
+    clock.advance(100 * day)
+    await until(() => {
+      clock.advance(10_000)
+      return existsSync(join(dir, 'holds/case-12.json'))
+    })
+    // Which it was in the middle of.
+    await close()
+    expect(readdirSync(join(dir, 'shop/host.0/traffic/segments'))).toContain('0000000000000000.jsonl')
+    const keys = `${log.signer.vkey}\n${vkey}`
+    expect(await verifyLog(join(dir, 'shop/host.0'), { vkey: keys })).toMatchObject({ ok: true })
+    const again = await startWitness({ dir, key: { publicKey, sign } })
+    log.url = again.url
+    expect((await log.make(5).send(50)).status).toBe(200)
+  })
+
+  it('takes no room from what is not held', async () => {
+    const { dir, log, url } = await looked({ maxBytes: 16 << 20, segment: { maxBytes: 1 << 20 } })
+    await placeHold(dir, { ...hold, logs: ['traffic'] })
+    log.make(3000, { text: 'x'.repeat(6000) })
+    for (let at = 50; at < 3050; at += 100) while ((await log.send(at, at + 100)).status !== 200);
+    expect(segmentsOf(dir)[0]).toBe('0000000000000000.jsonl')
+    expect((await new SentLog(url, 'control', 'shop/host.1').make(20).send()).status).toBe(200)
+  }, 60_000)
 })
 
 describe('what is too much', () => {
