@@ -7,7 +7,7 @@ import { Trail } from './audit/trail.ts'
 import type { BackendState } from './backend.ts'
 import { behavesAlike, strategyChooser } from './choice.ts'
 import { systemClock, timeLeft, within } from './clock.ts'
-import { type BalancerOptions, mergeConfig, type PoolChanges, type PoolConfig, parseConfig } from './config.ts'
+import { type BalancerOptions, type PoolChanges, type PoolConfig, parseConfig, readChanges } from './config.ts'
 import { Deadlines } from './control/deadlines.ts'
 import { createOperator, type Operator } from './control/operator.ts'
 import { Revisions } from './control/revisions.ts'
@@ -26,6 +26,7 @@ import { Hop } from './proxy/hop.ts'
 import type { AdapterPort } from './proxy/ports.ts'
 import { decisionReport } from './proxy/report.ts'
 import { systemRandom } from './random.ts'
+import { withoutRefused } from './refused.ts'
 import type { PickRequest } from './request.ts'
 import { openLease } from './routing/lease.ts'
 import { Router, type StrategyChoice } from './routing/router.ts'
@@ -150,11 +151,12 @@ class Wiring implements Balancer {
   }
 
   as(actor: Actor): Operator<PoolChanges> {
+    const { telling } = this.#trail.extent.redactor
     return createOperator<PoolConfig, PoolChanges>({
       actor: Object.freeze(parseOptions(actorSchema, actor, 'as')),
       revisions: this.#revisions,
-      merge: mergeConfig,
-      describe: (value) => describe(value, this.#trail.extent.redactor.telling),
+      read: readChanges,
+      describe: (value, refused) => describe(withoutRefused(value, refused, telling), telling),
       discoveredBy: (id) => this.#discovery.sourceOf(id),
       emptied: (id) => {
         const backend = this.#router.pool.state(id)

@@ -45,7 +45,9 @@ const layers: readonly (readonly string[])[] = [
     'one-piece.ts',
     'parse.ts',
     'ranges.ts',
+    'refused.ts',
     'secret.ts',
+    'shown.ts',
     'version.ts',
   ],
   [
