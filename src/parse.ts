@@ -26,7 +26,6 @@ export function read<S extends z.ZodType>(schema: S, input: unknown, what: strin
     const unreadable = new BalancerError('config-invalid', `${what} cannot be read: ${reasonOf(error)}`, {
       cause: error,
     })
-    told.set(unreadable, new BalancerError('config-invalid', `${what} cannot be read`).message)
     return {
       valid: false,
       refused: [[]],
