@@ -1,26 +1,22 @@
 // One backend: what the user declares of it, and the state that is kept for as long as it is the same one.
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { shownOf } from './secret.ts'
+import { quoted } from './shown.ts'
 import { type TlsSettings, tlsSchema } from './tls.ts'
 
 const url = z.string().superRefine((text, context) => {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
-  // What is wrong is shown, but for a password.
-  const shown = parsed?.username === '' && parsed.password === '' ? `, got ${JSON.stringify(shownOf(text))}` : ''
+  const hasUser = parsed !== undefined && (parsed.username !== '' || parsed.password !== '')
   const fault =
     parsed === undefined || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')
       ? 'an http:// or https:// URL'
-      : parsed.username !== '' || parsed.password !== ''
+      : hasUser
         ? 'a URL without user and password'
         : parsed.pathname !== '/' || parsed.search !== '' || parsed.hash !== ''
           ? 'a URL without path, query and fragment'
           : undefined
   if (fault !== undefined)
-    context.addIssue({
-      code: 'custom',
-      message: `expected ${fault}${parsed === undefined ? `, got ${JSON.stringify(shownOf(text))}` : shown}`,
-    })
+    context.addIssue({ code: 'custom', message: `expected ${fault}`, params: hasUser ? {} : { got: quoted(text) } })
 })
 
 /** A name that somebody gives: of a backend, a zone, a group. */
@@ -120,7 +116,8 @@ export const backendsSchema = z.array(backendSchema).superRefine(
         context.addIssue({
           code: 'custom',
           path: [i, 'id'],
-          message: `expected distinct ids, got ${JSON.stringify(id)} twice`,
+          message: 'expected distinct ids',
+          params: { got: `${quoted(id)} twice` },
         })
       seen.add(id)
     })

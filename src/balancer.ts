@@ -7,13 +7,13 @@ import { Trail } from './audit/trail.ts'
 import type { BackendState } from './backend.ts'
 import { behavesAlike, strategyChooser } from './choice.ts'
 import { type CloseOptions, deadlineOf, systemClock, timeLeft, within } from './clock.ts'
-import { type BalancerOptions, mergeConfig, type PoolChanges, type PoolConfig, parseConfig } from './config.ts'
+import { type BalancerOptions, type PoolChanges, type PoolConfig, parseConfig, readChanges } from './config.ts'
 import { Deadlines } from './control/deadlines.ts'
 import { createOperator, type Operator } from './control/operator.ts'
 import { Revisions } from './control/revisions.ts'
 import { adminOf } from './control/standing.ts'
 import type { Lease } from './decision.ts'
-import { describe, describeConfig } from './describe.ts'
+import { describeConfig, describeGiven } from './describe.ts'
 import { Discovery } from './discovery/discovery.ts'
 import { reasonOf } from './errors.ts'
 import { type Actor, actorSchema } from './event-parts.ts'
@@ -154,11 +154,12 @@ class Wiring implements Balancer {
   }
 
   as(actor: Actor): Operator<PoolChanges> {
+    const { telling } = this.#trail.extent.redactor
     return createOperator<PoolConfig, PoolChanges>({
       actor: Object.freeze(parseOptions(actorSchema, actor, 'as')),
       revisions: this.#revisions,
-      merge: mergeConfig,
-      describe: (value) => describe(value, this.#trail.extent.redactor.telling),
+      read: readChanges,
+      describe: (value, refused) => describeGiven(value, refused, telling),
       discoveredBy: (id) => this.#discovery.sourceOf(id),
       emptied: (id) => {
         const backend = this.#router.pool.state(id)

@@ -13,7 +13,7 @@ import { kept, nothingSet, type PoolPart } from './control/standing.ts'
 import { discoverySchema } from './discovery/options.ts'
 import { passiveSchema } from './health/passive.ts'
 import { activeSchema } from './health/probe-options.ts'
-import { parseOptions } from './parse.ts'
+import { parseOptions, type Reading, read } from './parse.ts'
 import { forwardedSchema } from './proxy/forwarded.ts'
 import { headersSchema } from './proxy/header-rules.ts'
 import { limitsSchema } from './proxy/limits.ts'
@@ -164,18 +164,30 @@ export function parseConfig(options: unknown): BalancerConfig {
 }
 
 /**
- * The configuration with these parts replaced. What was set on backends that left is forgotten. What was set on those that
- * discovery found stays as long as there is any discovery: it may lose them and find them again.
+ * Changes, checked, as what makes a configuration of another: that with these parts replaced. What was set on backends that
+ * left is forgotten. What was set on those that discovery found stays as long as there is any discovery: it may lose them and
+ * find them again.
  */
-export function mergeConfig(config: PoolConfig, changes: unknown): PoolConfig {
-  const parsed = parseOptions(poolSchema.partial(), changes, 'update')
-  // A partial schema still fills in defaults: only what was given is taken over.
-  const given = changes as Readonly<Record<string, unknown>>
-  const named = Object.fromEntries(Object.entries(parsed).filter(([key]) => given[key] !== undefined))
-  const merged = { ...config, ...named } as PoolConfig
-  const ids = new Set(merged.backends.map(({ id }) => id))
+export function readChanges(changes: unknown): Reading<(config: PoolConfig) => PoolConfig> {
+  const { valid, refused, take } = read(poolSchema.partial(), changes, 'update')
+  return {
+    valid,
+    refused,
+    take() {
+      const parsed = take()
+      // A partial schema still fills in defaults: only what was given is taken over.
+      const given = changes as Readonly<Record<string, unknown>>
+      const named = Object.fromEntries(Object.entries(parsed).filter(([key]) => given[key] !== undefined))
+      return (config) => merged(config, named)
+    },
+  }
+}
+
+function merged(config: PoolConfig, named: Readonly<Record<string, unknown>>): PoolConfig {
+  const next = { ...config, ...named } as PoolConfig
+  const ids = new Set(next.backends.map(({ id }) => id))
   const had = new Set(config.backends.map(({ id }) => id))
-  const discovers = merged.discovery.length > 0
+  const discovers = next.discovery.length > 0
   const stays = (id: string): boolean => ids.has(id) || (discovers && !had.has(id))
-  return Object.freeze({ ...kept(merged, stays), weights: discovers ? config.weights : {} })
+  return Object.freeze({ ...kept(next, stays), weights: discovers ? config.weights : {} })
 }

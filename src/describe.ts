@@ -3,7 +3,8 @@ import type { Json } from './canonical.ts'
 import type { PoolConfig } from './config.ts'
 import { adminOf, standingOf } from './control/standing.ts'
 import type { HeaderRule } from './proxy/header-rules.ts'
-import type { Telling } from './secret.ts'
+import { isPlain, type Place, Told, withoutRefused } from './refused.ts'
+import { isSecretName, type Telling } from './secret.ts'
 import { describeTls } from './tls.ts'
 
 /** The configuration as records hold it: backends by id, what an operator set on them beside what was declared. */
@@ -54,8 +55,6 @@ function setOnDiscovered(config: PoolConfig): Json {
 const members = (value: unknown, telling: Telling): { readonly [key: string]: Json } =>
   (typeof value === 'object' && value !== null ? describe(value, telling) : {}) as { [key: string]: Json }
 
-/** Members whose values are secrets, also where no option of ours has such a name. */
-const secretName = /secret|passw|passphrase|token|api_?-?key|authorization|credential|private/i
 const mostDepth = 8
 
 /**
@@ -64,10 +63,11 @@ const mostDepth = 8
  * anybody's business. `of` is the member that it stands under.
  */
 export function describe(value: unknown, telling: Telling, depth = 0, of = ''): Json {
+  if (value instanceof Told) return value.json
   if (of === 'tls') return describeTls(value, telling)
   switch (typeof value) {
     case 'string':
-      if (of === 'headers' || secretName.test(of) || value.includes('-----BEGIN ')) return telling.secret(value)
+      if (of === 'headers' || isSecretName(of) || value.includes('-----BEGIN ')) return telling.secret(value)
       return telling.text(value.toWellFormed())
     case 'boolean':
       return value
@@ -97,10 +97,9 @@ export function describe(value: unknown, telling: Telling, depth = 0, of = ''): 
   }
 }
 
-/** Whether all that stands below a member of this name is withheld. */
-const hides = (of: string): boolean => of === 'headers' || secretName.test(of)
+/** What was to be a configuration, with what the schema did not accept at these places by its kind and length. */
+export const describeGiven = (value: unknown, refused: readonly Place[], telling: Telling): Json =>
+  describe(withoutRefused(value, refused, telling), telling)
 
-const isPlain = (value: object): boolean => {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || prototype === Object.prototype
-}
+/** Whether all that stands below a member of this name is withheld. */
+const hides = (of: string): boolean => of === 'headers' || isSecretName(of)

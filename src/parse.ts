@@ -1,41 +1,119 @@
 // Checks what a user wrote against a schema, and reports every problem at once with its place.
 import type { z } from 'zod'
-import { BalancerError, type Problem } from './errors.ts'
+import { BalancerError, type Problem, reasonOf } from './errors.ts'
 import { edits, nearest } from './nearest.ts'
-import { shownOf } from './secret.ts'
+import type { Place } from './refused.ts'
+import { isSecretName } from './secret.ts'
+import { kindOf, quoted } from './shown.ts'
 
 type Issue = z.core.$ZodIssue
+
+/** What came of reading an input. */
+export interface Reading<T> {
+  readonly valid: boolean
+  /** The parsed value, with defaults. Throws {@link BalancerError} `config-invalid` that lists each problem. */
+  take(): T
+  /** Where the input holds what the schema did not accept, or what stands where the schema knows nothing. */
+  readonly refused: readonly Place[]
+}
+
+/** `what` names the input in the message of the error: `update`. */
+export function read<S extends z.ZodType>(schema: S, input: unknown, what: string): Reading<z.output<S>> {
+  let parsed: z.ZodSafeParseResult<z.output<S>>
+  try {
+    parsed = schema.safeParse(input)
+  } catch (error) {
+    // A getter of what was given has thrown, or it cannot be frozen.
+    const unreadable = new BalancerError('config-invalid', `${what} cannot be read: ${reasonOf(error)}`, {
+      cause: error,
+    })
+    return {
+      valid: false,
+      refused: [[]],
+      take() {
+        throw unreadable
+      },
+    }
+  }
+  if (parsed.success) return { valid: true, refused: [], take: () => parsed.data }
+  const names = 'shape' in schema ? Object.keys(schema.shape as object) : []
+  const faults = parsed.error.issues.flatMap((issue) => faultsOf(issue, [], input, names))
+  return {
+    valid: false,
+    refused: faults.flatMap(({ refused }) => (refused === undefined ? [] : [refused])),
+    take() {
+      throw errorOf(faults, what)
+    },
+  }
+}
 
 /**
  * The parsed value, with defaults. Throws {@link BalancerError} `config-invalid` that lists each problem; `what` names the
  * input in the message: `createBalancer`.
  */
-export function parseOptions<S extends z.ZodType>(schema: S, input: unknown, what: string): z.output<S> {
-  const parsed = schema.safeParse(input)
-  if (parsed.success) return parsed.data
-  const names = 'shape' in schema ? Object.keys(schema.shape as object) : []
-  const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, [], input, names))
-  const list = problems.map(({ path, message }) => `\n  ${path}: ${message}`).join('')
-  throw new BalancerError('config-invalid', `${what} has ${count(problems.length)}${list}`, { problems })
+export const parseOptions = <S extends z.ZodType>(schema: S, input: unknown, what: string): z.output<S> =>
+  read(schema, input, what).take()
+
+const told = new WeakMap<object, string>()
+
+/** The text of a fault, or of one problem, as lines have it: of what was given nothing but kind and length. Never throws. */
+export const recordedOf = (fault: unknown): string => told.get(Object(fault)) ?? reasonOf(fault)
+
+interface Fault {
+  readonly problem: Problem
+  /** The same as lines tell it. */
+  readonly recorded: string
+  readonly refused: Place | undefined
+}
+
+function errorOf(faults: readonly Fault[], what: string): BalancerError {
+  const headed = (list: string): string => `${what} has ${count(faults.length)}${list}`
+  const listed = (wordOf: (fault: Fault) => string): string =>
+    headed(faults.map((fault) => `\n  ${fault.problem.path}: ${wordOf(fault)}`).join(''))
+  const problems = faults.map(({ problem }) => problem)
+  const error = new BalancerError(
+    'config-invalid',
+    listed(({ problem }) => problem.message),
+    { problems },
+  )
+  told.set(
+    error,
+    new BalancerError(
+      'config-invalid',
+      listed(({ recorded }) => recorded),
+    ).message,
+  )
+  for (const { problem, recorded } of faults) told.set(problem, recorded)
+  return error
 }
 
 const count = (n: number): string => (n === 1 ? '1 problem' : `${n} problems`)
 
 /** `names` are the options that the input itself can have. */
-function problemsOf(issue: Issue, prefix: readonly PropertyKey[], input: unknown, names: readonly string[]): Problem[] {
+function faultsOf(issue: Issue, prefix: readonly PropertyKey[], input: unknown, names: readonly string[]): Fault[] {
   const path = [...prefix, ...issue.path]
   if (issue.code === 'invalid_union') {
     const meant = meantOf(issue.errors)
-    if (meant !== undefined) return meant.flatMap((inner) => problemsOf(inner, path, input, names))
+    if (meant !== undefined) return meant.flatMap((inner) => faultsOf(inner, path, input, names))
   }
   if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => ({
-      path: place([...path, key]),
-      message: unknown(key, path.length > 0 ? [] : names),
-    }))
+    return issue.keys.map((key) => {
+      const at = [...path, key]
+      const message = unknown(key, path.length > 0 ? [] : names)
+      return { problem: { path: place(at), message }, recorded: message, refused: at }
+    })
+  let found: unknown = input
+  for (const part of path) found = (found as Record<PropertyKey, unknown> | null | undefined)?.[part]
   const message = own(issue.message) ? issue.message : expectation(issue)
   const complete = !message.startsWith('expected ') || message.includes(', got ')
-  return [{ path: place(path), message: complete ? message : `${message}, got ${got(input, path, issue)}` }]
+  const worded = (got: string): string => (complete ? message : `${message}, got ${got}`)
+  return [
+    {
+      problem: { path: place(path), message: worded(shownAs(found, path, issue)) },
+      recorded: worded(recordedAs(found, issue)),
+      refused: isOutOfRange(found, issue) ? undefined : isUnread(issue) ? path.slice(0, -1) : path,
+    },
+  ]
 }
 
 /** The nearest name is told where the other can be a slip of it: one letter of three at most. */
@@ -100,26 +178,48 @@ function bound(which: string, limit: number, origin: string): string {
   return origin === 'array' ? `${which} ${limit} entries` : `${which} ${limit}`
 }
 
-/** Members below which nothing is shown. */
-const secretPlaces: ReadonlySet<PropertyKey> = new Set(['secret', 'tls'])
+/** Whether what was found is of the right kind, and no more than too small or too large. */
+const isOutOfRange = (found: unknown, { code }: Issue): boolean =>
+  (code === 'too_small' || code === 'too_big' || code === 'invalid_type') &&
+  typeof found === 'number' &&
+  (code !== 'invalid_type' || !Number.isSafeInteger(found))
 
-/** What stands at this place. Text is shown only where one of a kind was expected: elsewhere it may be a secret. */
-function got(input: unknown, path: readonly PropertyKey[], issue: Issue): string {
-  let at: unknown = input
-  for (const part of path) at = (at as Record<PropertyKey, unknown> | null | undefined)?.[part]
-  if (at === undefined) return 'nothing'
-  // Here even what is of the wrong kind may be a key or a passphrase.
-  if (path.some((part) => secretPlaces.has(part)) && typeof at !== 'object') return `a ${typeof at}`
-  if (at === null || typeof at === 'number' || typeof at === 'boolean') return String(at)
-  if (typeof at === 'string') {
-    if (issue.code === 'too_big') return String(at.length)
-    const secret = issue.code === 'invalid_union' || issue.code === 'custom'
-    if (at === '' || secret) return at === '' ? 'empty text' : 'text'
-    const shown = shownOf(at)
-    return JSON.stringify(shown.length > 64 ? `${shown.slice(0, 64)}…` : shown)
-  }
-  if (typeof at === 'function') return 'a function'
-  return Array.isArray(at) ? 'a list' : typeof at === 'object' ? 'an object' : `a ${typeof at}`
+/** Whether nothing else of the object was read, for it is not known what it is. */
+const isUnread = (issue: Issue): boolean =>
+  issue.code === 'custom' ? issue.params?.unread === true : issue.code === 'invalid_union' && 'discriminator' in issue
+
+/** How a line tells what was found: what was not accepted may be a secret that stands in a wrong place. */
+function recordedAs(found: unknown, issue: Issue): string {
+  return isOutOfRange(found, issue) || isTooLong(found, issue) ? lengthOrValue(found) : kindOf(found)
+}
+
+/** How an error shows it: a text only where one of a kind was expected, for elsewhere it may be a secret. */
+function shownAs(found: unknown, path: readonly PropertyKey[], issue: Issue): string {
+  if (isTooLong(found, issue)) return lengthOrValue(found)
+  if (isSecretPlace(path)) return kindOf(found)
+  if (typeof found === 'number') return String(found)
+  if (issue.code === 'custom' && typeof issue.params?.got === 'string') return issue.params.got
+  return typeof found === 'string' && expectsText(issue) ? quoted(found) : kindOf(found)
+}
+
+const isTooLong = (found: unknown, { code }: Issue): boolean =>
+  typeof found === 'string' && found !== '' && (code === 'too_big' || code === 'too_small')
+
+const lengthOrValue = (found: unknown): string => String(typeof found === 'string' ? found.length : found)
+
+const expectsText = (issue: Issue): boolean =>
+  issue.code === 'invalid_format' ||
+  (issue.code === 'invalid_value' && issue.values.some((value) => typeof value === 'string'))
+
+/** Where even what is of the wrong kind may be a key, a passphrase or the value of a header. */
+function isSecretPlace(path: readonly PropertyKey[]): boolean {
+  const last = path.at(-1)
+  return (
+    path.some((part) => part === 'tls' || (typeof part === 'string' && isSecretName(part))) ||
+    last === 'key' ||
+    path.at(-2) === 'headers' ||
+    (path.includes('headers') && (last === 'to' || last === 'match' || last === 'with'))
+  )
 }
 
 function place(path: readonly PropertyKey[]): string {

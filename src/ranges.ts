@@ -1,11 +1,16 @@
 // Ranges of addresses: a list of them, and whether an address is in it.
 import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
+import { quoted } from './shown.ts'
 
 /** An IP address or a CIDR range. */
 export const rangeSchema = z.string().superRefine((text, context) => {
   if (parseRange(text) === undefined) {
-    context.addIssue({ code: 'custom', message: `expected an IP address or a CIDR range, got ${JSON.stringify(text)}` })
+    context.addIssue({
+      code: 'custom',
+      message: 'expected an IP address or a CIDR range',
+      params: { got: quoted(text) },
+    })
   }
 })
 

@@ -103,6 +103,10 @@ export function secretsDigest(record: Json): string {
   return made
 }
 
+/** Members whose values are secrets, also where no option of ours has such a name. */
+export const isSecretName = (name: string): boolean =>
+  /secret|passw|passphrase|token|api_?-?key|authorization|credential|private/i.test(name)
+
 /** What stands for what is public, such as a certificate: equal for equal text. */
 export const fingerprint = (text: string): string => `sha256:${hash('sha256', text, 'hex').slice(0, 32)}`
 
@@ -124,12 +128,4 @@ const openUserinfo = /(?::|%(?:25)*3a)(?:[/\\]|%(?:25)*(?:2f|5c)){2}(?:(?!%(?:25
 export function beginning(cut: string): string {
   const end = cut.search(openUserinfo)
   return end === -1 ? cut : cut.slice(0, end)
-}
-
-/** What a fault may show of a text: of a URL or a path neither the query nor the fragment. */
-export function shownOf(text: string): string {
-  const open = withoutUserinfo(text)
-  if (!open.startsWith('/') && !open.includes('://')) return open
-  const end = open.search(/[?#]/)
-  return end === -1 ? open : `${open.slice(0, end + 1)}[${open.length - end - 1}]`
 }

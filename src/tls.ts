@@ -5,6 +5,7 @@ import { inspect } from 'node:util'
 import { z } from 'zod'
 import type { Json } from './canonical.ts'
 import { reasonOf } from './errors.ts'
+import { Told } from './refused.ts'
 import { fingerprint, type Telling, withoutKey } from './secret.ts'
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 'expected a Buffer')
@@ -143,6 +144,7 @@ function certificate(given: string | Uint8Array, telling: Telling): Json {
 
 function hidden(value: unknown, tell: (given: string | Uint8Array) => Json): Json {
   if (value === null) return null
+  if (value instanceof Told) return value.json
   if (typeof value === 'string' || value instanceof Uint8Array) return tell(value)
   return Array.isArray(value) ? value.slice(0, 64).map((one) => hidden(one, tell)) : `[${typeof value}]`
 }

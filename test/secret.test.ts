@@ -3,9 +3,13 @@ import { createHmac } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { createAudit } from '../src/audit/create.ts'
 import { createBalancer } from '../src/balancer.ts'
 import type { BalancerOptions, PoolChanges } from '../src/config.ts'
 import { withoutUserinfo } from '../src/secret.ts'
+import { fileSink } from '../src/sinks/file.ts'
+import { httpSink } from '../src/sinks/http.ts'
+import { createWitness } from '../src/witness/index.ts'
 import { tempFolder } from './support/folder.ts'
 import { collect, keepLogger } from './support/sinks.ts'
 import { authority } from './support/tls.ts'
@@ -66,6 +70,16 @@ const wrong: Readonly<Record<string, object>> = {
   'a passphrase that does not fit': { tls: { ...identity, passphrase: [secret] } },
   'a key that is none': { tls: { key: secret, cert: identity.cert } },
   'a key in the place of the settings': { tls: secret },
+  'a text in the place of a cookie': { affinity: { cookie: secret } },
+  'a text in the place of an affinity': { affinity: secret },
+  'a misspelt secret': { affinity: { cookie: { secrt: secret } } },
+  'a list under a misspelt secret': { affinity: { cookie: { sercet: [secret] } } },
+  'headers under a misspelt name': { health: { active: { heders: { 'x-vault': secret } } } },
+  'a text in the place of headers': { health: { active: { headers: secret } } },
+  'a query of what is no path': { health: { active: { path: `healthz?token=${secret}` } } },
+  'a strategy that there is none of': { strategy: { name: 'none', header: secret } },
+  'a source that there is none of': { discovery: [{ type: 'none', servers: [secret] }] },
+  'a version of TLS that is none': { tls: { minVersion: secret } },
   'an api key of nothing': { apiKey: secret, password: secret, token: [secret], authorization: { of: secret } },
 }
 
@@ -137,9 +151,99 @@ describe('the hash of a configuration', () => {
   })
 })
 
+it('what an operator says beside a configuration is told likewise', async () => {
+  const { ops, lines, kept } = balanced()
+  const refusals = [
+    ops.setWeight(`http://u:${secret}@127.0.0.1:1`, 1),
+    ops.setWeight('127.0.0.1:1', secret as never),
+    ops.drain('127.0.0.1:1', { deadlineMs: secret as never }),
+    ops.drain('127.0.0.1:1', { mesage: secret } as never),
+    ops.disable(`${secret} ` as never),
+    ops.remove({ id: secret } as never),
+    ops.addBackend({ id: `${secret} `, url: 'http://127.0.0.1:2' }),
+    ops.update(secret as never),
+  ]
+  for (const refusal of refusals) {
+    const error = await refusal.then(
+      () => undefined,
+      (error: unknown) => error as Error,
+    )
+    expect(error).toBeInstanceOf(Error)
+    if (refusal !== refusals[6]) expectNone(error!.message)
+  }
+  expectNone(await lines())
+  const rejected = kept.events('config.rejected').map(({ config }) => config.attempted)
+  expect(rejected).toHaveLength(refusals.length)
+  expect(rejected[0]).toEqual({ type: 'set-weight', arguments: { id: { length: 42 }, weight: 1 } })
+  expect(rejected[1]).toEqual({
+    type: 'set-weight',
+    backend: '127.0.0.1:1',
+    arguments: { id: '127.0.0.1:1', weight: { length: 21 } },
+  })
+})
+
+it('a change that is refused though it is valid is told whole', async () => {
+  const { ops, kept, lines } = balanced({ control: { authorize: () => false } })
+  await expect(ops.update({ strategy: 'first', timeouts: { headerMs: 5 } })).rejects.toThrow()
+  await lines()
+  const [{ config }] = kept.events('config.rejected')
+  expect(config.attempted.arguments).toEqual({ strategy: 'first', timeouts: { headerMs: 5 } })
+})
+
+it('a number out of its range is told, and a text that is no number is not', async () => {
+  const { ops, kept, lines } = balanced()
+  await ops.setWeight('127.0.0.1:1', -1).catch(() => undefined)
+  await ops.update({ strategy: 'fastest', access: { deny: ['10.0.0.0/99'] } } as never).catch(() => undefined)
+  await lines()
+  const [weighed, updated] = kept.events('config.rejected')
+  expect(weighed.config).toMatchObject({ attempted: { arguments: { weight: -1 } } })
+  expect(weighed.config.detail).toContain('expected at least 0, got -1')
+  expect(updated.config.attempted.arguments).toEqual({ strategy: { length: 7 }, access: { deny: [{ length: 11 }] } })
+  expect(updated.config.detail).toContain('a strategy object, got a text of 7 characters')
+  expect(updated.config.detail).toContain('a CIDR range, got a text of 11 characters')
+})
+
+const faulty: Readonly<Record<string, () => unknown>> = {
+  'a key in the place of the options of one': () => fileSink({ dir: 'd', key: identity.key as never }),
+  'a key in the place of its path': () => fileSink({ dir: 'd', key: { file: identity.key } }),
+  'a key of a trail in the place of its path': () => createAudit({ key: { file: identity.key } }),
+  'a key of a witness in the place of its path': () =>
+    createWitness({ dir: 'd', tokens: ['t'.repeat(16)], key: { file: identity.key } }),
+  'a token in the place of a list': () => createWitness({ dir: 'd', tokens: secret as never }),
+  'a text in the place of headers': () => httpSink({ url: 'http://h', headers: secret as never }),
+  'a text in the place of a header of probes': () =>
+    createBalancer({ backends: [], health: { active: { headers: secret as never } } }),
+  'a text in the place of redaction': () => createAudit({ redact: secret as never }),
+  'a short key of redaction': () => createAudit({ redact: { key: secret.slice(0, 15) } }),
+  'a number as a secret': () => createBalancer({ backends: [], affinity: { cookie: { secret: 12_345_678 as never } } }),
+}
+it.each(Object.entries(faulty))('%s is in no message', (_, make) => {
+  const faultOf = (): Error => {
+    try {
+      make()
+    } catch (error) {
+      return error as Error
+    }
+    throw new Error('expected a refusal')
+  }
+  const { message } = faultOf()
+  expect(message).toContain('the configuration is not valid')
+  expectNone(message)
+  expect(message).not.toContain('12345678')
+})
+
 it('what discovery reads tells no password', async () => {
   const path = join(tempFolder(), 'backends.json')
-  writeFileSync(path, JSON.stringify([`http://u:${secret}@127.0.0.1:1`, { url: `http://u:${secret}@a b` }, 5]))
+  writeFileSync(
+    path,
+    JSON.stringify([
+      `http://u:${secret}@127.0.0.1:1`,
+      { url: `http://u:${secret}@a b` },
+      { url: secret },
+      { tls: secret },
+      5,
+    ]),
+  )
   const { lines, kept } = balanced({ discovery: { type: 'file', path } })
   await until(() => kept.events('discovery.failed').length > 0)
   expectNone(await lines())

@@ -1,6 +1,7 @@
 // Trust: which proxies in front of us are believed when they say who the client is.
 import { z } from 'zod'
 import { contains, listOf, parseRange } from '../ranges.ts'
+import { quoted } from '../shown.ts'
 
 /** Ranges that have a name (RFC 1122, RFC 3927, RFC 1918, RFC 4193, RFC 4291), as Express has them. */
 const named: Readonly<Record<string, readonly string[]>> = {
@@ -22,7 +23,8 @@ const entry = z.string().superRefine((text, context) => {
   if (!Object.hasOwn(named, text) && parseRange(text) === undefined)
     context.addIssue({
       code: 'custom',
-      message: `expected an IP address, a CIDR range, or ${Object.keys(named).join(', ')}, got ${JSON.stringify(text)}`,
+      message: `expected an IP address, a CIDR range, or ${Object.keys(named).join(', ')}`,
+      params: { got: quoted(text) },
     })
 })
 

@@ -13,7 +13,7 @@ import type { TlsOptions } from 'node:tls'
 import type { Balancer } from '../face.ts'
 import type { AnyRequest, AnyResponse } from '../proxy/ports.ts'
 import { type AnyServer, watchConnections } from './shared/connections.ts'
-import { mustBeBalancer } from './shared/given.ts'
+import { mustBeBalancer, mustBeServer } from './shared/given.ts'
 import { type Mounts, mountsOf, placeOf, takeUpgrades } from './shared/mounts.ts'
 import { mustBeAuditOnly, observed, watchRequests } from './shared/requests.ts'
 
@@ -119,9 +119,10 @@ function serverOf(
  * the server's own limits, CONNECT, and sessions of HTTP/2 that end by an error or a flood. Takes over upgrades to other
  * protocols: all of them, or with balancers by path those below these paths, which are stripped. With `auditOnly` nobody is cut
  * off, no upgrade is taken, and every request of the server is recorded as one that the host answers, or with balancers by path
- * those below these paths. Returns the server.
+ * those below these paths. Returns the server. Throws `config-invalid` for what is no server, and no balancer.
  */
 export function attach<S extends AnyServer>(server: S, target: Balancer | Mounts, options?: AuditOnly): S {
+  mustBeServer(server)
   const mounts = mountsOf(target)
   if (options !== undefined) mustBeAuditOnly(options, 'attach')
   const balancers = mounts.map(({ balancer }) => balancer)

@@ -13,10 +13,13 @@ export interface AuditClosed {
 
 /**
  * The audit trail: a bus to listen to, sinks to deliver to, and a door for the host's own events. None of its functions
- * makes a request fail or wait, but that `record` throws for what is a mistake in the program that calls it.
+ * makes a request fail or wait, but that `on` and `record` throw for what is a mistake in the program that calls it.
  */
 export interface Audit {
-  /** Calls `listener` with every event of this name, `*` with all. It gets the redacted, frozen event. */
+  /**
+   * Calls `listener` with every event of this name, `*` with all. It gets the redacted, frozen event. Throws `config-invalid` for a
+   * name that no event has, and for what is no function.
+   */
   on<N extends EventName>(name: N | '*', listener: Listener<N>): void
   off<N extends EventName>(name: N | '*', listener: Listener<N>): void
   /** Delivers every line from now on to this sink too. Throws `config-invalid` for a name that is taken. */

@@ -1,7 +1,7 @@
 // The options of an audit trail.
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
-import { instanceSchema } from '../log/options.ts'
+import { instanceSchema, keyFileSchema } from '../log/options.ts'
 import type { Random } from '../random.ts'
 import type { Logger } from '../runtime.ts'
 import { isStore, type Sink } from '../sink.ts'
@@ -26,7 +26,7 @@ export const auditSchema = z
      * Who signs the checkpoints where there is no file sink, which has its own: a private Ed25519 key, PKCS #8 PEM, read at the
      * start. Default one that lives as long as the process.
      */
-    key: z.strictObject({ file: z.string().min(1) }).optional(),
+    key: z.strictObject({ file: keyFileSchema }).optional(),
     redact: redactSchema.prefault({}),
     /** How much of each request is recorded. Default: headers and query of all, as `redact` says. */
     policy: policySchema.optional(),

@@ -8,7 +8,7 @@ import { contains, listOf, rangeSchema } from '../ranges.ts'
 const oneOrMore = <S extends z.ZodType>(one: S) => z.union([one, z.array(one).min(1)])
 
 const path = z.string().regex(/^(\/[^*?#]*\*?|\*)$/, 'expected a path, or the beginning of one with * behind it')
-const status = z.union([z.int().min(100).max(999), z.string().regex(/^[1-9]xx$/)], {
+const status = z.union([z.int().min(100).max(999), z.string().regex(/^[1-5]xx$/)], {
   error: 'expected a status such as 404, or a class such as 5xx',
 })
 

@@ -2,9 +2,11 @@
 
 import { type Clock, type CloseOptions, deadlineOf, systemClock, timeLeft, within } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
+import { mustBeHeard } from '../event-name.ts'
 import type { EventFields, EventName, Ticket } from '../events.ts'
 import { systemRandom } from '../random.ts'
 import { onExit, stderrLogger } from '../runtime.ts'
+import { kindOf } from '../shown.ts'
 import {
   type ActNote,
   isStore,
@@ -127,6 +129,9 @@ export class Trail implements Audit {
   }
 
   on<N extends EventName>(name: N | '*', listener: Listener<N>): void {
+    mustBeHeard(name)
+    if (typeof listener !== 'function')
+      throw new BalancerError('config-invalid', `a listener is a function (event) => …, got ${kindOf(listener)}`)
     this.#bus.on(name, listener)
   }
 

@@ -1,11 +1,13 @@
 // The operator: the changes that an actor can ask for.
 import { types } from 'node:util'
 import { z } from 'zod'
-import { type Backend, type BackendOptions, backendSchema, backendTraits } from '../backend.ts'
+import { type Backend, type BackendOptions, backendSchema, backendTraits, nameSchema } from '../backend.ts'
 import type { Json } from '../canonical.ts'
 import { BalancerError } from '../errors.ts'
 import type { Actor } from '../event-parts.ts'
-import { parseOptions } from '../parse.ts'
+import { parseOptions, type Reading, read } from '../parse.ts'
+import type { Place } from '../refused.ts'
+import { kindOf } from '../shown.ts'
 import type { ChangeRequest } from './authorize.ts'
 import type { ChangeNote, Revision, Revisions } from './revisions.ts'
 import { adminOf, disabled, drained, type PoolPart, readied } from './standing.ts'
@@ -60,10 +62,10 @@ export interface Operator<U> {
 export interface OperatorOptions<C extends PoolPart, U> {
   readonly actor: Actor
   readonly revisions: Revisions<C>
-  /** The configuration with these changes in it. Throws `config-invalid`. */
-  readonly merge: (config: C, changes: U) => C
-  /** Arguments as records hold them. */
-  readonly describe: (value: unknown) => Json
+  /** Changes, checked, as what puts them into a configuration. */
+  readonly read: (changes: U) => Reading<(config: C) => C>
+  /** Arguments as records hold them; what stands at `refused` by kind and length only. */
+  readonly describe: (value: unknown, refused: readonly Place[]) => Json
   /** A wait for the backend that has this id now: it resolves when nothing is in flight there. */
   readonly emptied: (id: string) => () => Promise<void>
   /** Where discovery found the backend that has this id now; undefined if it did not. */
@@ -72,26 +74,36 @@ export interface OperatorOptions<C extends PoolPart, U> {
   readonly deadlineOver: (id: string) => Promise<void> | undefined
 }
 
+/** What a change is about. */
+interface About {
+  readonly backend?: unknown
+  readonly attempted: unknown
+  /** Where `attempted` holds what is not valid. */
+  readonly refused?: readonly Place[]
+}
+
 export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C, U>): Operator<U> {
-  const { actor, revisions, merge, describe, emptied, discoveredBy, deadlineOver } = options
+  const { actor, revisions, describe, emptied, discoveredBy, deadlineOver } = options
   const requireKnown = (config: C, id: string): void => {
-    if (config.backends.some((backend) => backend.id === id) || discoveredBy(id) !== undefined) return
-    throw new BalancerError('backend-unknown', String(id))
+    if (!config.backends.some((backend) => backend.id === id) && discoveredBy(id) === undefined) throw unknown(id)
   }
   const change = async (
     type: ChangeRequest['type'],
-    about: { backend?: string; attempted: unknown },
+    about: About,
     note: LeaveNote | undefined,
     edit: (config: C) => C,
   ): Promise<Revision<C>> => {
     const given = asItIs(note)
-    const backend = typeof about.backend === 'string' ? { backend: about.backend.slice(0, 128).toWellFormed() } : {}
-    const request = { type, ...backend, attempted: describe(about.attempted) }
-    const schema = type === 'drain' ? drainSchema : noteSchema
-    const parsed = schema.safeParse(given ?? {})
-    if (parsed.success) return revisions.change(actor, request, parsed.data as ChangeNote, edit)
+    const said = read(type === 'drain' ? drainSchema : noteSchema, given ?? {}, `the note of ${type}`)
+    const { attempted, backend, refused = [] } = about
+    const id = isName(backend) ? { backend } : {}
+    // Of a note `attempted` holds the deadline alone.
+    const noted = said.refused.filter(([option]) => option === 'deadlineMs')
+    const nameless = isName(Object(attempted).id) ? [] : [['id']]
+    const request = { type, ...id, attempted: describe(attempted, [...refused, ...noted, ...nameless]) }
+    if (said.valid) return revisions.change(actor, request, said.take() as ChangeNote, edit)
     // A note that is not valid refuses the change, which is then recorded like any other that is refused.
-    return revisions.change(actor, request, {}, () => parseOptions(schema, given, `the note of ${type}`) as never)
+    return revisions.change(actor, request, {}, () => said.take() as never)
   }
   const leave = async (
     type: 'drain' | 'disable' | 'remove',
@@ -112,12 +124,18 @@ export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C
     async addBackend(given, note) {
       const backend = asItIs(given)
       const id = typeof backend === 'object' && backend !== null ? backend.id : undefined
-      const about = { ...(id === undefined ? {} : { backend: id }), attempted: { backend } }
-      const { number } = await change('add-backend', about, note, (config) => {
-        const added = parseOptions(addedSchema, { backend }, 'addBackend').backend
-        if (config.backends.some((known) => known.id === added.id)) throw new BalancerError('backend-exists', added.id)
-        return { ...config, backends: [...config.backends, added] }
-      })
+      const { refused, take } = read(addedSchema, { backend }, 'addBackend')
+      const { number } = await change(
+        'add-backend',
+        { backend: id, attempted: { backend }, refused },
+        note,
+        (config) => {
+          const added = take().backend
+          if (config.backends.some((known) => known.id === added.id))
+            throw new BalancerError('backend-exists', added.id)
+          return { ...config, backends: [...config.backends, added] }
+        },
+      )
       return number
     },
     remove: (id, note) =>
@@ -146,22 +164,21 @@ export function createOperator<C extends PoolPart, U>(options: OperatorOptions<C
       return number
     },
     async setWeight(id, weight, note) {
-      const { number } = await change('set-weight', { backend: id, attempted: { id, weight } }, note, (config) => {
-        if (discoveredBy(id) !== undefined)
-          return {
-            ...config,
-            weights: { ...config.weights, [id]: parseOptions(weighedSchema, { weight }, 'setWeight').weight },
-          }
+      const { refused, take } = read(weighedSchema, { weight }, 'setWeight')
+      const about = { backend: id, attempted: { id, weight }, refused }
+      const { number } = await change('set-weight', about, note, (config) => {
+        if (discoveredBy(id) !== undefined) return { ...config, weights: { ...config.weights, [id]: take().weight } }
         const known = requireBackend(config, id)
         const { id: _, address, port, ...rest } = known
-        const changed = parseOptions(backendSchema, { ...rest, id, weight }, 'setWeight')
+        const changed = parseOptions(backendSchema, { ...rest, id, weight: take().weight }, 'setWeight')
         return { ...config, backends: config.backends.map((backend) => (backend === known ? changed : backend)) }
       })
       return number
     },
     async update(given, note) {
       const changes = asItIs(given)
-      const { number } = await change('update', { attempted: changes }, note, (config) => merge(config, changes))
+      const { refused, take } = options.read(changes)
+      const { number } = await change('update', { attempted: changes, refused }, note, (config) => take()(config))
       return number
     },
   }
@@ -191,6 +208,11 @@ function requireBackend(config: PoolPart, id: string, source?: string): Backend 
       'backend-discovered',
       `${id} comes from ${source}: it leaves when that has it no more; drain it`,
     )
-  if (known === undefined) throw new BalancerError('backend-unknown', String(id))
+  if (known === undefined) throw unknown(id)
   return known
 }
+
+const isName = (id: unknown): id is string => nameSchema.safeParse(id).success
+
+/** What is no id of any backend may be a secret. */
+const unknown = (id: unknown): BalancerError => new BalancerError('backend-unknown', isName(id) ? id : kindOf(id))

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts'
 import { BalancerError, reasonOf } from '../errors.ts'
 import type { Actor } from '../event-parts.ts'
 import type { Emit, EventFields, Ticket } from '../events.ts'
+import { recordedOf } from '../parse.ts'
 import { secretsDigest } from '../secret.ts'
 import { type Authorize, type ChangeRequest, requireRight } from './authorize.ts'
 import { difference } from './diff.ts'
@@ -125,7 +126,7 @@ export class Revisions<C> {
 
   #rejected(actor: Actor, request: ChangeRequest, said: Said, error: unknown): unknown {
     const code = error instanceof BalancerError ? error.code : 'internal'
-    const detail = reasonOf(error).slice(0, mostDetail).toWellFormed()
+    const detail = recordedOf(error).slice(0, mostDetail).toWellFormed()
     const attempted = {
       type: request.type,
       ...(request.backend === undefined ? {} : { backend: request.backend }),

@@ -1,8 +1,8 @@
 // A set of backends as a source got it, checked: it is taken whole, or not at all.
 import { backendsSchema } from '../backend.ts'
 import type { SourceFailure, SourceReport } from '../discovery.ts'
-import { BalancerError, reasonOf } from '../errors.ts'
-import { parseOptions } from '../parse.ts'
+import { BalancerError } from '../errors.ts'
+import { parseOptions, recordedOf } from '../parse.ts'
 
 /** How many problems of one set are told. */
 const mostProblems = 32
@@ -24,11 +24,11 @@ export function invalid(error: unknown, at = ''): SourceFailure {
   const place = (path: string): string => (at === '' ? path : path === '(the whole)' ? at : `${at}${path}`)
   const problems = all
     .slice(0, mostProblems)
-    .map(({ path, message }) => ({ path: short(place(path)), message: short(message) }))
+    .map((problem) => ({ path: short(place(problem.path)), message: short(recordedOf(problem)) }))
   return { cause: 'invalid', detail: all.length === 1 ? '1 problem' : `${all.length} problems`, problems }
 }
 
 /** The text of a fault as events have it. */
-export const detailOf = (error: unknown): string => short(reasonOf(error))
+export const detailOf = (error: unknown): string => short(recordedOf(error))
 
 const short = (text: string): string => text.slice(0, mostText).toWellFormed()

@@ -69,7 +69,7 @@ export const logFilterSchema = z.strictObject({
   /** `503`, or a class: `5xx`. */
   status: z
     .string()
-    .regex(/^[1-9](\d\d|xx)$/, expected('a status such as 503, or a class such as 5xx'))
+    .regex(/^([1-9]\d\d|[1-5]xx)$/, expected('a status such as 503, or a class such as 5xx'))
     .optional(),
   /** Address, or network in CIDR form, as records have them; or a pseudonym (`redact.client`). */
   client: z

@@ -27,10 +27,16 @@ const keySchema = z
 
 type Sign = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
 
+/** What lies in such a file is told by no error. */
+export const keyFileSchema = z
+  .string()
+  .min(1)
+  .refine((path) => !path.includes('-----BEGIN '), 'expected the path of a file, not the key itself')
+
 const signerSchema = z
   .strictObject({
     /** Path of a private Ed25519 key in PKCS #8 PEM. It is read at the start, and by `rotateKey()`. */
-    file: z.string().min(1).optional(),
+    file: keyFileSchema.optional(),
     /** The public key that `sign` signs for: PEM, a KeyObject, or its 32 bytes. Ed25519. */
     publicKey: keySchema.optional(),
     /**

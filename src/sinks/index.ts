@@ -10,6 +10,7 @@ export {
   type LokiOptions,
   type MapOptions,
   type Mapping,
+  type OtlpOptions,
   type Payload,
   type SplunkOptions,
   toEcs,

@@ -1,6 +1,7 @@
 // The strategies that configuration can name, and how it names them.
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
+import { quoted } from '../shown.ts'
 import type { Strategy, StrategyDefinition, StrategyTools } from '../strategy.ts'
 import { consistentHash } from './consistent-hash.ts'
 import { first } from './first.ts'
@@ -59,11 +60,11 @@ export const strategySchema = z.unknown().transform((value, context): NamedStrat
   const definition = definitionOf(name)
   if (definition === undefined) {
     const known = strategies.map((one) => one.name).join(', ')
-    const got = JSON.stringify(name) ?? 'nothing'
     context.addIssue({
       code: 'custom',
       path: isObject ? ['name'] : [],
-      message: `expected one of ${known}, or a strategy object, got ${got}`,
+      message: `expected one of ${known}, or a strategy object`,
+      params: { ...(typeof name === 'string' ? { got: quoted(name) } : {}), unread: isObject },
     })
     return z.NEVER
   }

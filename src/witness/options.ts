@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import { parseWitnessKey } from '../log/cosignature.ts'
 import { parseVkey } from '../log/note.ts'
+import { keyFileSchema } from '../log/options.ts'
 import type { Logger } from '../runtime.ts'
 import type { Authorize } from './guard.ts'
 import type { Accept } from './keys.ts'
@@ -52,7 +53,7 @@ export const witnessSchema = z
       .union([
         z.strictObject({
           /** Path of a private Ed25519 key in PKCS #8 PEM. */
-          file: z.string().min(1),
+          file: keyFileSchema,
         }),
         z.strictObject({
           /** The public key that `sign` signs for: PEM or a KeyObject. Ed25519. */

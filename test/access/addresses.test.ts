@@ -72,7 +72,7 @@ it('rejects what is no range, with its place', () => {
     expect(problems).toEqual([
       ...bad.map((range, i) => ({
         path: `access.deny[${i + 1}]`,
-        message: `expected an IP address or a CIDR range, got ${JSON.stringify(range)}`,
+        message: `expected an IP address or a CIDR range, got ${range === '' ? 'empty text' : JSON.stringify(range)}`,
       })),
       { path: `access.deny[${bad.length + 1}]`, message: 'expected text, got 5' },
     ])

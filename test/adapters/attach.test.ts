@@ -37,6 +37,19 @@ const line = (rule: string, detail?: unknown) => ({
   outcome: 'failure',
 })
 
+it('attach takes a server and a balancer', () => {
+  const { balancer } = recorded({ backends: [] })
+  const refused = (...given: unknown[]) =>
+    expect(() => attach(...(given as Parameters<typeof attach>))).toThrow(
+      expect.objectContaining({ code: 'config-invalid', message: expect.stringContaining('attach takes a ') }),
+    )
+  refused(balancer)
+  refused(undefined, balancer)
+  refused({ on() {} }, balancer)
+  refused(createHttpServer(), undefined)
+  refused(createHttpServer(), { '/a': 5 })
+})
+
 describe('attach records', () => {
   it('a request that is not HTTP, once, however much of it there is', async () => {
     const { port, denied, backend } = await attached()

@@ -81,6 +81,7 @@ describe('a rule', () => {
     [{ rules: [{ level: 'full', when: { path: 'a' } }] }, 'rules.0.when.path'],
     [{ rules: [{ level: 'full', when: { path: '/a*b' } }] }, 'rules.0.when.path'],
     [{ rules: [{ level: 'full', when: { status: '5x' } }] }, 'rules.0.when.status'],
+    [{ rules: [{ level: 'full', when: { status: '6xx' } }] }, 'rules.0.when.status'],
     [{ rules: [{ level: 'full', when: { client: 'localhost' } }] }, 'rules.0.when.client'],
     [{ rules: [{ level: 'full', when: { result: 'fine' } }] }, 'rules.0.when.result'],
     [{ rules: [{ level: 'full', when: { event: 'config.changed' } }] }, 'rules.0.when'],

@@ -184,7 +184,7 @@ it('what was attempted is recorded without passwords, live objects and endless s
   expect(w.of('config.rejected')[1].config.attempted.arguments).toMatchObject({
     strategy: { custom: true, name: 'x' },
     y: '[object Map]',
-    z: '\ufffd',
+    z: { length: 1 },
     f: '[function f]',
   })
 })

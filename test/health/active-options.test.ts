@@ -45,15 +45,15 @@ it.each<[unknown, Record<string, string>]>([
     { type: 'tcp', path: 'x', foo: 1, intervalMs: 'soon' },
     {
       foo: 'unknown option',
-      intervalMs: 'expected a number, got "soon"',
+      intervalMs: 'expected a number, got a text of 4 characters',
       path: expect.any(String),
     },
   ],
   [{ type: 'grpc' }, { type: 'expected "http" or "tcp", got "grpc"' }],
-  [{ probe: '/healthz' }, { probe: 'expected a function (backend, signal) => …, got text' }],
+  [{ probe: '/healthz' }, { probe: 'expected a function (backend, signal) => …, got a text of 8 characters' }],
   [{ body: '' }, { body: 'expected text that is not empty, got empty text' }],
   [{ host: 'a/b' }, { host: 'expected a host, and a port if there is one, got "a/b"' }],
-  [{ headers: { 'x-a': 'b\r\nx-c: d' } }, { 'headers.x-a': 'expected a header value, got text' }],
+  [{ headers: { 'x-a': 'b\r\nx-c: d' } }, { 'headers.x-a': 'expected a header value, got a text of 9 characters' }],
   [{ headers: { Host: 'a' } }, { 'headers.Host': 'the option `host` sets it' }],
   [
     { headers: { TE: 'a', 'a b': 'c' } },

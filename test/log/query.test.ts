@@ -123,7 +123,7 @@ describe('filters that are not valid', () => {
   it('are all named', async () => {
     const filters = {
       since: 'yesterday',
-      status: '6',
+      status: '6xx',
       client: '1.2.3.4/33',
       limit: 0,
       revision: -1,

@@ -290,9 +290,9 @@ it('says which options are wrong', () => {
   expect(() => httpSink(wrong as never)).toThrow(
     new RegExp(
       [
-        'url: expected an http:// or https:// URL, got text',
-        'format: expected ndjson or json .*, or a function, got text',
-        'map: expected line or ecs or ocsf or otel, or a function, got text',
+        'url: expected an http:// or https:// URL, got a text of 7 characters',
+        'format: expected ndjson or json .*, or a function, got a text of 3 characters',
+        'map: expected line or ecs or ocsf or otel, or a function, got a text of 3 characters',
         'headers: expected an object of texts, or a function that returns one, got 5',
         'compress: expected "none" or "gzip", got "br"',
         'filter.logs: expected at least 1 entries, got a list',

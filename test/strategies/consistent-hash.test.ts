@@ -354,7 +354,7 @@ describe('as configuration', () => {
   it.each<[object | string, string[]]>([
     ['consistent-hash', [`strategy.key: ${keys}, got nothing`]],
     [{}, [`strategy.key: ${keys}, got nothing`]],
-    [{ key: 'host' }, [`strategy.key: ${keys}, got text`]],
+    [{ key: 'host' }, [`strategy.key: ${keys}, got a text of 4 characters`]],
     [{ key: { header: 'a b' } }, ['strategy.key.header: expected a name of token characters, got "a b"']],
     [
       { key: 'path', algorithm: 'jump' },

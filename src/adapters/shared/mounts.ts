@@ -20,12 +20,12 @@ export interface Mount {
 /** The mounts, the longest first. Throws `config-invalid` if they are none. */
 export function mountsOf(given: Balancer | Mounts): Mount[] {
   if (isBalancer(given)) return [{ path: '', balancer: given }]
-  const mounts = Object.entries(given).map(([path, balancer]) => {
+  const mounts = Object.entries(Object(given) as Mounts).map(([path, balancer]) => {
     if (!path.startsWith('/') || /[?#]/.test(path) || !isBalancer(balancer))
       throw new BalancerError('config-invalid', 'attach takes a balancer, or balancers by path: { "/api": balancer }')
     return { path: path.replace(/\/+$/, ''), balancer }
   })
-  if (mounts.length === 0) throw new BalancerError('config-invalid', 'attach got no balancer')
+  if (mounts.length === 0) throw new BalancerError('config-invalid', 'attach takes a balancer, and got none')
   return mounts.sort((a, b) => b.path.length - a.path.length)
 }
 

@@ -5,13 +5,17 @@ import { Refusal } from '../shared/refusal.ts'
 import { intAt, uidOf } from './facts.ts'
 import type { Format } from './format.ts'
 import { byLine } from './in-turns.ts'
-import { type MapOptions, mapper } from './mapping.ts'
+import { type MapOptions, mapper, mapSchema } from './mapping.ts'
+import { checkOptions } from './options.ts'
 
 /**
  * Posted to the URL as it is given: `https://…/<index or data stream>/_bulk`. The id of a document is origin and index of
- * its line, and it is only ever created: one that comes twice is refused as a conflict, which counts as accepted.
+ * its line, and it is only ever created: one that comes twice is refused as a conflict, which counts as accepted. Throws `config-invalid`
+ * for options that are not valid.
  */
-export function elasticsearch({ map = 'ecs' }: MapOptions = {}): Format {
+export function elasticsearch(options: MapOptions = {}): Format {
+  checkOptions({ map: mapSchema }, options, 'elasticsearch')
+  const { map = 'ecs' } = options
   const text = mapper(map)
   return byLine({
     each(line) {

@@ -15,6 +15,7 @@ export type { LokiOptions } from './loki.ts'
 export type { LineMap, MapOptions, Mapping } from './mapping.ts'
 export { toOcsf } from './ocsf.ts'
 export { toOtel } from './otel.ts'
+export type { OtlpOptions } from './otlp.ts'
 export type { SplunkOptions } from './splunk-hec.ts'
 
 /** Each makes a format, for `httpSink` or for a sink of your own. */
@@ -35,7 +36,7 @@ interface Named {
 export const named: Readonly<Record<FormatName, Named>> = {
   ndjson: { make: ndjson },
   json: { make: json },
-  otlp: { make: otlp },
+  otlp: { make: () => otlp() },
   // An answer has an item of some hundred bytes for each line, and so much of one is read.
   elasticsearch: { make: elasticsearch, mostLines: 5000 },
   loki: { make: loki },

@@ -1,12 +1,11 @@
 // The push API of Grafana Loki, in JSON.
-
 import { z } from 'zod'
-import { parseOptions } from '../../parse.ts'
 import type { LineEvent } from '../../sink.ts'
 import { logOf, textAt, timeOf } from './facts.ts'
 import type { Format } from './format.ts'
 import { byLine } from './in-turns.ts'
-import { type MapOptions, mapper } from './mapping.ts'
+import { type MapOptions, mapper, mapSchema } from './mapping.ts'
+import { checkOptions } from './options.ts'
 
 const labelsSchema = z.record(
   z.string().regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/, 'expected a name of the characters A-Z a-z 0-9 _'),
@@ -20,10 +19,13 @@ export interface LokiOptions extends MapOptions {
 
 /**
  * Posted to the URL as it is given: `https://…/loki/api/v1/push`. A stream for each service and log, and no label that grows with
- * traffic. A line that comes twice has the same time and text, and is kept once. Throws `config-invalid` for labels that are none.
+ * traffic. A line that comes twice has the same time and text, and is kept once. Throws `config-invalid` for options that are not valid.
  */
-export function loki({ map = 'line', labels = {} }: LokiOptions = {}): Format {
-  const fixed = parseOptions(labelsSchema, labels, 'labels of loki')
+export function loki(options: LokiOptions = {}): Format {
+  checkOptions({ map: mapSchema, labels: labelsSchema.optional() }, options, 'loki')
+  const { map = 'line', labels } = options
+  // What the host changes later must not change the streams.
+  const fixed = { ...labels }
   const text = mapper(map)
   return byLine({
     each(line) {

@@ -1,4 +1,6 @@
 // Mappings: the vocabulary in which a format carries a line.
+
+import { z } from 'zod'
 import type { LineEvent } from '../../sink.ts'
 import { toEcs } from './ecs.ts'
 import { toOcsf } from './ocsf.ts'
@@ -20,6 +22,14 @@ export interface MapOptions {
   /** In whose words the events are told: `line` as they are in the log, `ecs`, `ocsf`, `otel`, or by a function. */
   readonly map?: Mapping | undefined
 }
+
+const names = Object.keys(mappings) as (keyof typeof mappings)[]
+
+export const mapSchema = z
+  .union([z.enum(names), z.custom<LineMap>((value) => typeof value === 'function')], {
+    error: `expected ${names.join(' or ')}, or a function`,
+  })
+  .optional()
 
 /** A function from a line to the JSON text of what it is mapped to. */
 export function mapper(mapping: Mapping): (line: string) => string {

@@ -1,4 +1,5 @@
 // OTLP/HTTP in JSON: an ExportLogsServiceRequest of the OpenTelemetry protocol 1.x.
+import { z } from 'zod'
 import { member, parseLine } from '../../log/envelope.ts'
 import { printable } from '../../log/summary.ts'
 import type { LineEvent } from '../../sink.ts'
@@ -6,11 +7,21 @@ import { Refusal } from '../shared/refusal.ts'
 import { intAt } from './facts.ts'
 import type { Format } from './format.ts'
 import { byLine } from './in-turns.ts'
+import { checkOptions } from './options.ts'
 import { type KeyValue, recordOf, resourceLogs, resourceOf } from './otel.ts'
 
-/** Posted to the URL as it is given, which for most collectors ends with `/v1/logs`. */
-export const otlp = (): Format =>
-  byLine({
+export interface OtlpOptions {
+  /** The words are always those of OpenTelemetry. */
+  readonly map?: 'otel' | undefined
+}
+
+/**
+ * Posted to the URL as it is given, which for most collectors ends with `/v1/logs`. Throws `config-invalid` for options that are not
+ * valid.
+ */
+export function otlp(options: OtlpOptions = {}): Format {
+  checkOptions({ map: z.literal('otel').optional() }, options, 'otlp')
+  return byLine({
     each(line) {
       const event = JSON.parse(line) as LineEvent
       const attributes = resourceOf(event)
@@ -38,6 +49,7 @@ export const otlp = (): Format =>
       }
     },
   })
+}
 
 /** In the text of JSON it stands nowhere else: within a text its quotes are escaped. */
 const noRecords = '"logRecords":[]'

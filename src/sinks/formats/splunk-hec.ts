@@ -1,9 +1,11 @@
 // The HTTP Event Collector of Splunk: its event endpoint.
+import { z } from 'zod'
 import type { LineEvent } from '../../sink.ts'
 import { textAt, timeOf } from './facts.ts'
 import type { Format } from './format.ts'
 import { byLine } from './in-turns.ts'
-import { type MapOptions, mapper } from './mapping.ts'
+import { type MapOptions, mapper, mapSchema } from './mapping.ts'
+import { checkOptions } from './options.ts'
 
 export interface SplunkOptions extends MapOptions {
   /** The source type, by which Splunk chooses how to read an event. Default `auditlb`. */
@@ -15,8 +17,15 @@ export interface SplunkOptions extends MapOptions {
 /**
  * Posted to the URL as it is given: `https://…:8088/services/collector/event`, with `authorization: Splunk <token>` from
  * `headers`. Acceptance is the answer 200, not an acknowledgement of the indexer: those are not asked for.
+ * Throws `config-invalid` for options that are not valid.
  */
-export function splunkHec({ map = 'line', sourcetype = 'auditlb', index }: SplunkOptions = {}): Format {
+export function splunkHec(options: SplunkOptions = {}): Format {
+  checkOptions(
+    { map: mapSchema, sourcetype: z.string().optional(), index: z.string().optional() },
+    options,
+    'splunkHec',
+  )
+  const { map = 'line', sourcetype = 'auditlb', index } = options
   const text = mapper(map)
   return byLine({
     each(line, { origin }) {

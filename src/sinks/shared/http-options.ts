@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { tlsSchema } from '../../tls.ts'
 import { type Format, type FormatName, formatNames, named } from '../formats/index.ts'
-import { type Mapping, mappings } from '../formats/mapping.ts'
+import { mapSchema } from '../formats/mapping.ts'
 import { feedShape, nameSchema } from './options.ts'
 
 type Headers = Readonly<Record<string, string>>
@@ -71,11 +71,7 @@ export const httpSinkSchema = z
      * In whose words events are told: `line` as they are in the log, `ecs`, `ocsf`, `otel`, or by a function `(event, line) => JSON`.
      * Default `ecs` for `elasticsearch`, `otel` for `otlp`, which takes no other, and `line` for the rest.
      */
-    map: z
-      .union([z.enum(Object.keys(mappings) as (keyof typeof mappings)[]), z.custom<Mapping>(isFunction)], {
-        error: `expected ${Object.keys(mappings).join(' or ')}, or a function`,
-      })
-      .optional(),
+    map: mapSchema,
     ...posted,
     ...feedShape,
   })

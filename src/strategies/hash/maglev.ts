@@ -9,8 +9,7 @@ export const tableSizeSchema = z
   .min(2)
   .max(mostSlots)
   .superRefine((size, context) => {
-    if (size <= mostSlots && !isPrime(size))
-      context.addIssue({ code: 'custom', message: `expected a prime number, got ${size}` })
+    if (size <= mostSlots && !isPrime(size)) context.addIssue({ code: 'custom', message: 'expected a prime number' })
   })
 
 function isPrime(n: number): boolean {

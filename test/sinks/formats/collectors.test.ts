@@ -22,6 +22,26 @@ it('loki refuses labels that are none', () => {
   expect(() => formats.loki({ labels: { 'a-b': 'x', ok: 5 as never } })).toThrow(/a-b: .*\n.*ok: expected text, got 5/)
 })
 
+it.each<[string, () => unknown, string]>([
+  [
+    'splunkHec',
+    () => formats.splunkHec({ soucetype: 'x' } as never),
+    'soucetype: unknown option; the nearest is `sourcetype`',
+  ],
+  ['splunkHec', () => formats.splunkHec({ index: 5 as never }), 'index: expected text, got 5'],
+  ['loki', () => formats.loki({ lables: {} } as never), 'lables: unknown option; the nearest is `labels`'],
+  ['datadog', () => formats.datadog({ tag: 'x' } as never), 'tag: unknown option; the nearest is `tags`'],
+  ['elasticsearch', () => formats.elasticsearch({ mp: 'ecs' } as never), 'mp: unknown option; the nearest is `map`'],
+  ['ndjson', () => formats.ndjson({ map: 'esc' as never }), 'map: expected line or ecs or ocsf or otel, or a function'],
+  ['json', () => formats.json({ amp: 'ecs' } as never), 'amp: unknown option; the nearest is `map`'],
+  ['json', () => formats.json('ecs' as never), '(the whole): expected an object, got a text of 3 characters'],
+  ['otlp', () => formats.otlp({ mapp: 'otel' } as never), 'mapp: unknown option; the nearest is `map`'],
+  ['otlp', () => formats.otlp({ map: 'ecs' as never }), 'map: expected "otel", got "ecs"'],
+])('%s refuses what is no option of it', (name, make, problem) => {
+  const message = expect.stringContaining(`formats.${name} has 1 problem\n  ${problem}`)
+  expect(make).toThrow(expect.objectContaining({ code: 'config-invalid', message }))
+})
+
 it('splunk gets an event for each line, with its time, host, source and type', () => {
   const { body } = formats.splunkHec({ index: 'audit' })(all)
   const sent = body.split('\n').map((row) => JSON.parse(row))
