@@ -43,7 +43,7 @@ it('an input that throws when it is read is refused', () => {
       throw new Error('mine')
     },
   }
-  expect(() => parseOptions(shape, input, 'here')).toThrow('the configuration is not valid: here cannot be read: mine')
+  expect(() => parseOptions(shape, input, 'here')).toThrow('what was given is not valid: here cannot be read: mine')
 })
 
 it('lines have of what was found kind and length only', () => {
@@ -56,7 +56,7 @@ it('lines have of what was found kind and length only', () => {
     }
   })() as BalancerError
   expect(fault.message).toBe(
-    'the configuration is not valid: here has 3 problems\n  mode: expected "a" or "b", got "c"\n  n: expected at least 1, got 0\n  x: unknown option',
+    'what was given is not valid: here has 3 problems\n  mode: expected "a" or "b", got "c"\n  n: expected at least 1, got 0\n  x: unknown option',
   )
   expect(recordedOf(fault)).toBe(fault.message.replace('"c"', 'a text of 1 character'))
   expect(fault.problems.map(recordedOf)).toEqual([

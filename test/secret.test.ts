@@ -227,7 +227,7 @@ it.each(Object.entries(faulty))('%s is in no message', (_, make) => {
     throw new Error('expected a refusal')
   }
   const { message } = faultOf()
-  expect(message).toContain('the configuration is not valid')
+  expect(message).toContain('what was given is not valid')
   expectNone(message)
   expect(message).not.toContain('12345678')
 })

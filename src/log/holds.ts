@@ -120,10 +120,13 @@ export async function listHolds(dir: string): Promise<Hold[]> {
 
 /** As listHolds, for who knows the folder. */
 export async function holdsIn(dir: string): Promise<Hold[]> {
+  const folder = holdsDir(dir)
   const holds: Hold[] = []
-  for (const file of await holdFiles(holdsDir(dir))) {
-    const text = await orMissing(readFile(join(holdsDir(dir), file), 'utf8'), undefined)
-    if (text !== undefined) holds.push(readHold(nameOf(file), text))
+  for (const file of await holdFiles(folder)) {
+    const text = await orMissing(readFile(join(folder, file), 'utf8'), undefined)
+    // A call that lifts it gives it another name first, and until the end of that call it is in force.
+    if (text === undefined && !(await holdFiles(folder)).includes(file)) return holdsIn(dir)
+    holds.push(readHold(nameOf(file), text ?? ''))
   }
   return holds
 }

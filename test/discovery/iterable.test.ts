@@ -141,7 +141,7 @@ it('skips what is no set, says so once with each problem, and takes the next', a
     { cause: 'invalid', problems: [{ path: '(the whole)' }] },
     { cause: 'invalid', problems: [{ path: '[0].url' }, { path: '[1].url' }] },
     { cause: 'empty' },
-    { cause: 'invalid', detail: 'the configuration is not valid: a set cannot be read: boo' },
+    { cause: 'invalid', detail: 'what was given is not valid: a set cannot be read: boo' },
   ])
   expect(w.of('discovery.recovered')).toMatchObject([{ discovery: { failures: 5, found: 1 } }])
 })

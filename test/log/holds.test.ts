@@ -1,5 +1,5 @@
 // Holds keep what retention would delete, in every instance of a folder, as long as they are there.
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { liftHold, listHolds, placeHold } from '../../src/log/holds.ts'
@@ -58,6 +58,31 @@ it('is asked for only in a folder that is there, and not in that of a single ins
   }
   expect(readdirSync(dir)).toEqual(['a'])
   expect(readdirSync(join(dir, 'a'))).not.toContain('holds')
+})
+
+it('is in force under whatever name its file has while it is being lifted', async () => {
+  const dir = tempFolder()
+  await placeHold(dir, hold)
+  const names = [join(dir, 'holds/case-12.json'), join(dir, 'holds/case-12~01234567.json')]
+  const seen = new Set<string>()
+  let lists = 300
+  const list = async () => {
+    while (lists-- > 0) seen.add((await listHolds(dir)).map(({ name }) => name).join())
+  }
+  const listing = list()
+  for (let turn = 0; lists > 0; turn++) {
+    renameSync(names[turn % 2]!, names[(turn + 1) % 2]!)
+    await new Promise(setImmediate)
+  }
+  await listing
+  expect([...seen]).toEqual(['case-12'])
+})
+
+it('that points to nothing counts as one of all logs', async () => {
+  const dir = tempFolder()
+  mkdirSync(join(dir, 'holds'))
+  symlinkSync('nowhere', join(dir, 'holds/dangling.json'))
+  expect(await listHolds(dir)).toMatchObject([{ name: 'dangling', logs: ['traffic', 'security', 'control'] }])
 })
 
 it('leaves a file when it is lifted, with who has placed and who has lifted it', async () => {
