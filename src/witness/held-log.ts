@@ -12,7 +12,7 @@ import { orMissing, type Segment, segmentsDir, syncDir } from '../log/segments.t
 import { formatStatement, type LineRange, statementPath } from '../log/statement.ts'
 import type { TileWriter } from '../log/tile-writer.ts'
 import { readTile, tileWidth } from '../log/tiles.ts'
-import { type HeldOptions, type Loaded, loadLog } from './load-log.ts'
+import { closingOnFault, type HeldOptions, type Loaded, loadLog } from './load-log.ts'
 
 /** Opens a log again that was closed in order, without reading its lines. Undefined if its hashes are not as they were left. */
 export type Suspended = () => Promise<HeldLog | undefined>
@@ -68,9 +68,11 @@ export class HeldLog {
   static async open(dir: string, origin: string, options: HeldOptions): Promise<HeldLog> {
     const loaded = await loadLog(dir, options)
     const log = new HeldLog(dir, origin, options, loaded)
-    await loaded.tiles.save()
-    await log.state()
-    return log
+    return closingOnFault(loaded.file, async () => {
+      await loaded.tiles.save()
+      await log.state()
+      return log
+    })
   }
 
   /** How many lines are accounted for: those that are here, were here, or are known by their hashes. */

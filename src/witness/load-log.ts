@@ -85,10 +85,22 @@ async function load(dir: string, options: HeldOptions): Promise<Loaded | { reado
   if (end < last.bytes) await cut(last.path, end)
   const { birthtimeMs, mtimeMs } = await stat(last.path)
   const file = await SegmentFile.resume({ ...last, bytes: end }, birthtimeMs || mtimeMs)
-  // The system may have kept lines in memory whose fsync was not reached.
-  await file.sync()
   const closed = segments.slice(0, -1)
-  return { tiles, file, closed, changes, ...(await stated(dir, tiles.size, options.own)), checkpointText }
+  return closingOnFault(file, async () => {
+    // The system may have kept lines in memory whose fsync was not reached.
+    await file.sync()
+    return { tiles, file, closed, changes, ...(await stated(dir, tiles.size, options.own)), checkpointText }
+  })
+}
+
+/** A log that cannot be opened is tried again with each call: each time would else leave a file open. */
+export async function closingOnFault<T>(file: SegmentFile, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    await file.close().catch(() => undefined)
+    throw error
+  }
 }
 
 /** Tells each whole line until told to stop; returns where the last one ends, or undefined if it was stopped. */

@@ -269,6 +269,11 @@ describe('a statement', () => {
     expect(again.vkey).toBe(vkey)
     log.url = again.url
     expect(await log.send(1999, 2000)).toMatchObject({ status: 503 })
+    // Each try opens the segment, and closes it again.
+    const descriptors = () => readdirSync('/proc/self/fd').length
+    const before = descriptors()
+    for (let i = 0; i < 20; i++) await log.send(1999, 2000)
+    expect(descriptors()).toBeLessThan(before + 10)
     expect(faults.join()).toContain(`${path} is none of this witness, nor of its formerKeys`)
     await again.close()
     expect(readFileSync(path, 'utf8')).toBe(edited)
