@@ -132,7 +132,7 @@ async function replayFromTiles(
 
 async function goOn(
   dir: string,
-  { checkpoint, standing, unpublished }: Signed,
+  { checkpoint, standing, unpublished, owed }: Signed,
   segments: readonly Segment[],
   { tiles, torn }: Replayed,
   { mode, now }: RecoveryOptions,
@@ -142,6 +142,7 @@ async function goOn(
   if (unsigned > 0) facts.unsigned_lines = unsigned
   if (torn !== undefined) Object.assign(facts, await tear(segments, torn, tiles.size, mode))
   if (unpublished !== undefined) await publishCheckpoint(dir, unpublished, mode)
+  if (owed) await takeOver(dir, checkpoint, standing, mode)
   const closed = await listSegments(dir)
   const last = closed.at(-1)
   let file: SegmentFile
@@ -161,6 +162,15 @@ async function goOn(
     signedSize: checkpoint.size,
     ...(Object.keys(facts).length > 0 ? { facts } : {}),
   }
+}
+
+/**
+ * The next key signs what the old one has signed last, before that one is deleted: no key at hand would else have signed the log. A
+ * function that does not sign now tells so itself; the keys that it takes over from are not the writer's to delete.
+ */
+async function takeOver(dir: string, checkpoint: Checkpoint, { signing }: Standing, mode: number): Promise<void> {
+  const note = await Promise.resolve(signing?.sign(formatCheckpoint(checkpoint))).catch(() => undefined)
+  if (note !== undefined) await publishCheckpoint(dir, note, mode)
 }
 
 async function setAside(dir: string, reason: string, options: RecoveryOptions): Promise<Recovered> {

@@ -11,6 +11,8 @@ export interface Signed {
   readonly standing: Standing
   /** The note of the checkpoint, if a crash has kept it from being published. */
   readonly unpublished: Buffer | undefined
+  /** Whether the key that the log has gone over to has not signed anything of it yet. */
+  readonly owed: boolean
 }
 
 type Fault = { readonly fault: string }
@@ -47,19 +49,23 @@ export async function signedOf(
   const taken = handOver !== undefined && handOver.size <= published.checkpoint.size && !handOver.note.equals(note)
   if (handOver === undefined || kept === undefined || taken) {
     const by = kept === undefined || 'fault' in kept ? undefined : kept.vkey
-    return stand(published.checkpoint, published.vkey, by, undefined)
+    return stand(published.checkpoint, published.vkey, { by })
   }
   if ('fault' in kept) return kept
   const unpublished = handOver.size > published.checkpoint.size ? handOver.note : undefined
   const to = await next()
   if (to === undefined) return { fault: 'the line that names the next key is missing' }
-  return stand(kept.checkpoint, to, kept.vkey, unpublished)
+  return stand(kept.checkpoint, to, { by: kept.vkey, unpublished, owed: true })
 
-  function stand(checkpoint: Checkpoint, vkey: string, by: string | undefined, late: Buffer | undefined) {
+  function stand(
+    checkpoint: Checkpoint,
+    vkey: string,
+    { by, unpublished, owed = false }: { by: string | undefined; unpublished?: Buffer | undefined; owed?: boolean },
+  ) {
     const standing = keys.standing(vkey, by)
     if (standing === undefined)
       return { fault: `another key is in use: ${shortName(vkey)} has signed the log, and is not here to name it` }
-    return { checkpoint, standing, unpublished: late }
+    return { checkpoint, standing, unpublished, owed }
   }
 }
 

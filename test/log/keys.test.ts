@@ -460,7 +460,8 @@ describe('a crash while one key hands on to the next', () => {
       (to) => renameSync(join(to, 'a', 'key.next'), join(to, 'a', 'key')),
       (to) => writeFileSync(join(to, 'a', 'vkey'), newVkey),
     ]
-    for (let done = 0; done <= steps.length; done++) {
+    for (let n = 0; n <= 2 * steps.length + 1; n++) {
+      const [done, more] = [n >> 1, n & 1]
       const crashed = tempFolder()
       cpSync(join(before, 'a'), join(crashed, 'a'), { recursive: true })
       expect(readFileSync(join(crashed, 'a', 'key'))).toEqual(oldKey)
@@ -469,10 +470,14 @@ describe('a crash while one key hands on to the next', () => {
       const told = again.notices.filter(({ event }) => event === 'audit.recovered').map(({ facts }) => facts)
       expect(told.filter((facts) => 'aside' in facts)).toEqual([])
       if (done > 0) await until(() => vkeyOf(crashed) === newVkey.toString().trim())
-      for (const name of logs) again.write(name as 'traffic', 1)
+      // Where no line comes the next key must have signed too, for the old one is gone.
+      for (const name of logs) again.write(name as 'traffic', more)
       await again.close()
       const last = done > 0 ? newVkey.toString().trim() : first
-      for (const name of logs) expect(follow(crashed, name, first).vkey).toBe(last)
+      for (const name of logs) {
+        expect(follow(crashed, name, first).vkey).toBe(last)
+        expect(openNote(readFileSync(join(crashed, 'a', name, 'checkpoint')), [parseVkey(last)])).toHaveProperty('text')
+      }
       expect(existsSync(join(crashed, 'a', 'key.next'))).toBe(false)
     }
   })
