@@ -284,7 +284,11 @@ for (const fault of chosen) {
     await say(`emit ${rounds}`)
     await fault.act({ dir, pid: child.pid!, say, fare })
     await say(`emit ${rounds}`)
-    const own = (name: string): string => readFileSync(join(out, `${name}.jsonl`), 'utf8')
+    // What has not taken anything yet has no file.
+    const own = (name: string): string => {
+      const path = join(out, `${name}.jsonl`)
+      return existsSync(path) ? readFileSync(path, 'utf8') : ''
+    }
     const has = (text: string): boolean => text.includes('"app.last"')
     // A gap that is found when the log is closed cannot be told any more. Where there is little room the last one may be in a gap too.
     do {
