@@ -55,26 +55,31 @@ export class Compressor {
     }
   }
 
-  /** The plain file goes only when the other is on the disk under its name, and can be unpacked: a crash leaves both, or one. */
+  /**
+   * The plain file goes only when the other is on the disk under its name, and can be unpacked: a crash leaves both, or one. Where it
+   * cannot be deleted the segment is plain as before, and it is tried again.
+   */
   private async pack(segment: Segment, closed: Segment[]): Promise<void> {
     const { path } = segment
     const packed = compressedPath(path)
     const fresh = `${packed}.tmp`
     try {
       await this.write(path, fresh)
+      await rename(fresh, packed)
+      await syncDir(dirname(path))
+      const { size: bytes } = await stat(packed)
+      await orMissing(unlink(path), undefined)
+      const place = closed.indexOf(segment)
+      if (place !== -1) {
+        closed[place] = { ...segment, path: packed, bytes, compressed: true }
+        return
+      }
     } catch (error) {
       await unlink(fresh).catch(() => {})
-      // Retention has deleted it meanwhile.
-      if (!closed.includes(segment)) return
-      throw error
+      if (closed.includes(segment)) throw error
     }
-    await rename(fresh, packed)
-    await syncDir(dirname(path))
-    const { size: bytes } = await stat(packed)
-    const place = closed.indexOf(segment)
-    if (place === -1) await unlink(packed)
-    else closed[place] = { ...segment, path: packed, bytes, compressed: true }
-    await orMissing(unlink(path), undefined)
+    // Retention has deleted it meanwhile.
+    await orMissing(unlink(packed), undefined)
   }
 
   private async write(from: string, to: string): Promise<void> {

@@ -46,7 +46,7 @@ export async function placeHold(dir: string, options: HoldOptions, clock: Clock 
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     throw new BalancerError('config-invalid', `placeHold: there is a hold named ${JSON.stringify(hold.name)}`)
   } finally {
-    await unlink(fresh)
+    await unlink(fresh).catch(() => undefined)
   }
   await syncDir(folder)
   return hold

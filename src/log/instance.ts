@@ -65,11 +65,12 @@ async function claim(place: string): Promise<{ release: () => Promise<void> } | 
         continue
       }
       if (end.next !== lock) await rename(end.next, lock)
-      for (const path of end.dead) await orMissing(unlink(path), undefined)
+      for (const path of end.dead) await unlink(path).catch(() => undefined)
       return { release: () => orMissing(unlink(lock), undefined) }
     }
   } finally {
-    await orMissing(unlink(fresh), undefined)
+    // What is left of it counts for nobody, and the name is held.
+    await unlink(fresh).catch(() => undefined)
   }
 }
 

@@ -1,12 +1,11 @@
 // Deletes what need not be kept any more: whole segments, the oldest first.
-import { unlink } from 'node:fs/promises'
 import { type Clock, type Timer, within } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import type { Logger } from '../runtime.ts'
 import type { LogName } from '../sink.ts'
 import type { RetentionPolicy } from './options.ts'
 import { type Deletion, nextDeletion } from './retention-order.ts'
-import { orMissing } from './segments.ts'
+import { deleteSegment } from './segments.ts'
 import { agesCountFrom } from './steady-time.ts'
 import type { LogWriter } from './writer.ts'
 
@@ -171,7 +170,7 @@ export class Retention {
     while (closed[0] !== undefined && closed[0].first <= through) {
       const segment = closed.shift()!
       try {
-        await orMissing(unlink(segment.path), undefined)
+        await deleteSegment(segment)
       } catch (error) {
         closed.unshift(segment)
         throw error

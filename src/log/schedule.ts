@@ -214,7 +214,8 @@ export class Schedule {
     const { segments, checkpoints, tiles } = this
     const begun = segments.file.bytes > 0
     if (begun) await this.sync()
-    if (begun && checkpoints.possible) await this.publish('all')
+    // No line waits for one that cannot be published: that is tried again behind it.
+    if (begun && checkpoints.possible) await this.publish('all').catch(() => this.signing.raise())
     const closed = begun ? await segments.rotate(checkpoints.size === tiles.size) : undefined
     // Not before: one that fails is done again.
     this.rotations.resolveBelow(1)

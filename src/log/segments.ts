@@ -1,6 +1,6 @@
 // The files that hold the lines of a log, each named by the index of its first line.
 import type { Stats } from 'node:fs'
-import { open, readdir, stat } from 'node:fs/promises'
+import { open, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Lines `first` and up to the next segment. */
@@ -22,6 +22,13 @@ export const segmentsDir = (logDir: string): string => join(logDir, 'segments')
 
 /** The name of a segment once it is compressed. */
 export const compressedPath = (path: string): string => `${path}.gz`
+
+/** Deletes a segment, in both forms: one that could not be deleted when the other was made would come back in its place. */
+export async function deleteSegment({ path, compressed }: Pick<Segment, 'path' | 'compressed'>): Promise<void> {
+  const other = compressed ? path.slice(0, -'.gz'.length) : compressedPath(path)
+  await orMissing(unlink(other), undefined)
+  await orMissing(unlink(path), undefined)
+}
 
 /**
  * The segments of a log in order; none if it has no folder. One that vanishes meanwhile was pruned, and is left out. Of one that is

@@ -1,6 +1,7 @@
 // The tree of a log that is being written, and the tiles that keep its hashes.
 import { mkdir, readFile, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { reasonOf } from '../errors.ts'
 import { type Hash, hashBytes, Tree, toHash } from './merkle.ts'
 import { writeFile } from './replace-file.ts'
 import { isMissing, orMissing, syncDir } from './segments.ts'
@@ -11,6 +12,9 @@ import { together } from './together.ts'
 export type Extent = 'all' | 'full-tiles'
 
 const lowOf = (extent: Extent): number => (extent === 'all' ? 0 : Math.log2(tileWidth))
+
+/** How many partial tiles that could not be deleted are tried again. */
+const mostObsolete = 64
 
 /** A tile that is filled. */
 interface Edge {
@@ -50,6 +54,8 @@ export class TileWriter {
   private readonly folders = new Set<string>()
   /** Folders of partial tiles that were deleted. */
   private readonly emptied = new Set<string>()
+  /** Why a partial tile could not be deleted when that was last tried. Written by tidy. */
+  stuck: string | undefined
 
   private constructor(
     private readonly logDir: string,
@@ -150,23 +156,30 @@ export class TileWriter {
   }
 
   /**
-   * Deletes partial tiles that others replaced. Must not be called before the checkpoint of the last save is published. On a disk
-   * that fails now and then each call gets further than the last one, here as in `sync`.
+   * Deletes partial tiles that others replaced. Must not be called before the checkpoint of the last save is published. One that cannot
+   * be deleted is in nobody's way: it is told of by `stuck`, and tried again with the next ones, unless those are too many.
    */
   async tidy(): Promise<void> {
     for (const path of [...this.kept, ...this.partials]) this.obsolete.delete(path)
+    this.stuck = undefined
     await together(this.obsolete, async (path) => {
       this.unsynced.delete(path)
       this.doubtful.delete(path)
-      await orMissing(unlink(join(this.logDir, path)), undefined)
-      this.obsolete.delete(path)
-      this.emptied.add(dirname(path))
+      try {
+        await orMissing(unlink(join(this.logDir, path)), undefined)
+        this.obsolete.delete(path)
+        this.emptied.add(dirname(path))
+      } catch (error) {
+        this.stuck = reasonOf(error)
+      }
     })
+    const tooMany = [...this.obsolete].slice(0, -mostObsolete)
+    for (const path of tooMany) this.obsolete.delete(path)
   }
 
   /**
-   * Makes all that was saved durable: what lines are deleted for must not be lost with them. Tidies up only if the checkpoint of
-   * the last save is published.
+   * Makes all that was saved durable: what lines are deleted for must not be lost with them. On a disk that fails now and then each
+   * call gets further than the last one. Tidies up only if the checkpoint of the last save is published.
    */
   async sync(published: boolean): Promise<void> {
     await together(this.unsynced, (path) => this.syncTile(path))

@@ -24,6 +24,8 @@ export class Watch {
   private looks = 0
   private stopped = false
   private wide: Promise<void> | undefined
+  /** Those of which it was told that something of them cannot be deleted. */
+  private readonly cluttered = new Set<LogWriter>()
 
   constructor(private readonly options: WatchOptions) {}
 
@@ -44,7 +46,10 @@ export class Watch {
   private lookWide(): void {
     const { logger, writers, eachMinute } = this.options
     const look = async () => {
-      for (const writer of writers) await this.lookAtClosed(writer)
+      for (const writer of writers) {
+        this.lookAtClutter(writer)
+        await this.lookAtClosed(writer)
+      }
       await eachMinute()
     }
     this.wide ??= look()
@@ -54,6 +59,17 @@ export class Watch {
       .finally(() => {
         this.wide = undefined
       })
+  }
+
+  /** Tells when hash tiles cannot be deleted: the log goes on, and its disk fails, or denies it. */
+  private lookAtClutter(writer: LogWriter): void {
+    const { cluttered } = this
+    const { clutter: error, origin: log } = writer
+    if (error === undefined) cluttered.delete(writer)
+    else if (!cluttered.has(writer)) {
+      cluttered.add(writer)
+      this.options.logger.warn({ log, error }, 'hash tiles that wider ones have replaced cannot be deleted')
+    }
   }
 
   /** Tells of closed segments that neither retention nor compression has taken away. */

@@ -48,6 +48,11 @@ export class LogWriter {
     return this.schedule.fault
   }
 
+  /** Why something that is of no use any more could not be deleted when that was last tried; undefined if nothing is left. */
+  get clutter(): string | undefined {
+    return this.schedule.tiles.stuck
+  }
+
   /** The index that the next line gets. */
   get nextIndex(): number {
     return this.next

@@ -8,6 +8,7 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -151,4 +152,21 @@ it('is pruned as plain ones are', async () => {
   await log.close()
   expect(await verifyLog(dir)).toMatchObject({ ok: true })
   expect(existsSync(join(dir, 'a/traffic/tile/0/000'))).toBe(true)
+})
+
+it('is pruned in both forms, where the plain one could not be deleted', async () => {
+  const dir = await compressed()
+  const twins = packed(dir)
+  for (const name of twins) {
+    const path = join(folder(dir), name)
+    const [bytes, { mtime }] = [gunzipSync(readFileSync(path)), statSync(path)]
+    writeFileSync(path.slice(0, -3), bytes)
+    utimesSync(path.slice(0, -3), mtime, mtime)
+  }
+  const log = await openLog({ dir, instance: 'a', maxBytes: 20_000, segment: { maxBytes: 5_000, compress: 'none' } })
+  await until(() => Number(names(dir)[0]!.slice(0, 16)) > 100)
+  await log.close()
+  const left = new Set(plain(dir))
+  expect(packed(dir).filter((name) => !left.has(name.slice(0, -3)))).toEqual([])
+  expect(await verifyLog(dir)).toMatchObject({ ok: true })
 })

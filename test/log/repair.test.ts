@@ -1,6 +1,7 @@
 // What others do to the segment that is being written is noticed within a second, put right, and told.
 import {
   copyFileSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -191,6 +192,36 @@ it('a closed segment that is deleted is told within a minute', async () => {
     },
   ])
   await log.close()
+})
+
+it('a hash tile that cannot be deleted holds up no line, and is told within a minute', async () => {
+  const { dir, clock, log } = await writing()
+  const signed = async () => {
+    const index = log.write('traffic', 10)
+    await log.sink.durable('traffic', index)
+    await until(() => {
+      clock.advance(100)
+      const size = log.sink.source.checkpoint('traffic')?.note.split('\n')[1]
+      return size === String(index + 1)
+    })
+  }
+  await signed()
+  const partial = join(dir, 'a/traffic/tile/0/000.p')
+  for (const width of readdirSync(partial)) {
+    rmSync(join(partial, width))
+    // Nothing that can be unlinked.
+    mkdirSync(join(partial, width))
+  }
+  await signed()
+  await signed()
+  expect(log.sink.fault('traffic')).toBeUndefined()
+  await until(() => {
+    clock.advance(1000)
+    return log.told.length > 0
+  })
+  expect(log.told).toEqual(['hash tiles that wider ones have replaced cannot be deleted'])
+  expect(await log.close()).toEqual({ unwritten: 0 })
+  expect(log.told).toHaveLength(1)
 })
 
 it('a checkpoint and a verifier key that are deleted are published again', async () => {

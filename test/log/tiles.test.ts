@@ -1,5 +1,5 @@
 // Tiles lie where C2SP tlog-tiles says, and a tree goes on from them.
-import { appendFileSync, existsSync, readdirSync, statSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readdirSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
@@ -106,6 +106,30 @@ describe('TileWriter', () => {
     expect(there(5)).toBe(true)
     await writer.sync(true)
     expect(existsSync(join(dir, 'tile/0/000.p'))).toBe(false)
+  })
+
+  it('goes on where a partial tile cannot be deleted, and tries it again', async () => {
+    const dir = tempFolder()
+    const writer = (await TileWriter.load(dir, 0o640, 0))!
+    const add = async (count: number) => {
+      for (let i = 0; i < count; i++) writer.push(leaf(writer.size))
+      await writer.save()
+      await writer.tidy()
+    }
+    await add(5)
+    const path = join(dir, 'tile/0/000.p/5')
+    rmSync(path)
+    // Nothing that can be unlinked.
+    mkdirSync(path)
+    await add(5)
+    expect(writer.stuck).toContain('unlink')
+    await writer.sync(true)
+    expect(writer.stuck).toContain('unlink')
+    rmdirSync(path)
+    writeFileSync(path, '')
+    await add(5)
+    expect(writer.stuck).toBeUndefined()
+    expect(existsSync(path)).toBe(false)
   })
 
   it('cannot go on when a tile is missing', async () => {

@@ -1,5 +1,5 @@
 // Lines reach the disk in order, survive write errors, and are signed in time.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
@@ -273,6 +273,32 @@ describe('a write that fails', () => {
     await closing
     sync.mockRestore()
     write.mockRestore()
+  })
+
+  it('of a checkpoint is tried again, and segments end and begin all the same', async () => {
+    const { dir, clock, log } = await open1({ segment: { maxBytes: 5000 } })
+    // Nothing that a file can be renamed to.
+    const note = join(dir, 'a/traffic/checkpoint')
+    const last = readFileSync(note)
+    rmSync(note)
+    mkdirSync(note)
+    let durable = false
+    void log.sink.durable('traffic', log.write('traffic', 200)).then(() => {
+      durable = true
+    })
+    await until(() => {
+      clock.advance(1000)
+      return durable && log.sink.fault('traffic') !== undefined
+    })
+    expect(readdirSync(join(dir, 'a/traffic/segments')).length).toBeGreaterThan(3)
+    rmdirSync(note)
+    writeFileSync(note, last)
+    await until(() => {
+      clock.advance(1000)
+      return log.sink.fault('traffic') === undefined
+    })
+    expect(await log.close()).toEqual({ unwritten: 0 })
+    expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 200, unsigned: 0, problemCount: 0 })
   })
 
   it('has bounded memory: then lines are refused, not forgotten', async () => {
