@@ -228,7 +228,7 @@ export interface LogStore {
   readonly source: LineFeed
   open(context: Omit<SinkContext, 'instance'>, hooks: StoreHooks): Promise<OpenedStore>
   append(log: LogName, index: number, line: string): boolean
-  /** Why lines of this log cannot be written: from a failed write until one succeeds, and before it is open. A key that does not sign is no reason. */
+  /** Why lines of this log cannot be written: from a failed write until one succeeds, and before it is open. A checkpoint that cannot be signed or kept is no reason. */
   fault(log: LogName): string | undefined
   durable(log: LogName, index: number): Promise<void>
   /**

@@ -1,5 +1,6 @@
 // Signs and publishes the tree of one log, and hands it from one key to the next. A key that is slow holds up no line.
 import type { Clock, Timer } from '../clock.ts'
+import { reasonOf } from '../errors.ts'
 import type { SignedCheckpoint } from '../sink.ts'
 import { formatCheckpoint } from './checkpoint.ts'
 import { publishCheckpoint } from './checkpoint-file.ts'
@@ -11,6 +12,8 @@ import type { Extent, TileWriter } from './tile-writer.ts'
 
 const firstPauseMs = 250
 const lastPauseMs = 5_000
+/** While the log closes nothing is tried again after a longer pause. */
+const lastClosingPauseMs = 1_000
 
 /** A checkpoint that is to be signed, of the tree as it was then. */
 interface Draft {
@@ -44,8 +47,12 @@ export interface CheckpointsOptions {
   readonly size: number
   /** The checkpoints by which keys handed over before, the oldest first. */
   readonly handOvers?: readonly string[] | undefined
-  /** A signature came, or a pause after a failed one is over: `publish` has something to do. */
+  /** A signature came, or a pause after a failure is over: `publish` has something to do. */
   readonly onReady: () => void
+  /** Whether what the disk did not take can be tried again at once. */
+  readonly rescue: (error: unknown) => Promise<boolean>
+  /** Called with each failure of the disk, and with undefined when it has taken a checkpoint. */
+  readonly changed: (fault: string | undefined) => void
 }
 
 /** A sink that has fallen behind further than so many changes of the key needs the keys in between from elsewhere. */
@@ -57,7 +64,7 @@ export class Checkpoints {
   /** The one that was published last by this process. Written by publish. */
   last: SignedCheckpoint | undefined
   /** Whether a signature is under way. */
-  pending = false
+  private pending = false
   private handOvers: readonly string[]
   /** Those that this process has published. */
   private handed: readonly SignedCheckpoint[] = []
@@ -89,9 +96,14 @@ export class Checkpoints {
     this.handing!.draft = { ...this.format('all'), ...(before && { edgeBefore: inBase64(before) }) }
   }
 
+  /** Whether a signature is under way, or a pause after a failure. */
+  get waits(): boolean {
+    return this.pending || this.pause !== undefined
+  }
+
   /** Whether `publish` has something to do that does not wait for its time. */
   get urgent(): boolean {
-    return this.ready !== undefined || (this.handing?.draft !== undefined && this.free)
+    return this.free && (this.ready !== undefined || this.handing?.draft !== undefined)
   }
 
   /** Whether `publish` would sign or publish a checkpoint now. */
@@ -114,10 +126,22 @@ export class Checkpoints {
   /**
    * Signs the tree as it is, as far as `wanted`, and publishes it, or what was signed before. All its lines must be fsynced: a power
    * loss would else leave a signature over lines that are gone. With a key that takes its time the signature comes later, by
-   * `onReady`.
+   * `onReady`; and what the disk does not take is tried again after a pause. Lines go on meanwhile.
    */
   async publish(wanted: Extent): Promise<void> {
-    const { tiles, dir, mode } = this.options
+    const { rescue, changed } = this.options
+    try {
+      await this.signAndKeep(wanted)
+    } catch (error) {
+      if (await rescue(error)) return this.publish(wanted)
+      this.givenUp = this.closing && this.pauseMs > lastClosingPauseMs
+      this.rest()
+      changed(reasonOf(error))
+    }
+  }
+
+  private async signAndKeep(wanted: Extent): Promise<void> {
+    const { tiles, dir, mode, changed } = this.options
     if (this.ready === undefined) {
       const extent = this.handing === undefined ? wanted : 'all'
       await tiles.save(extent)
@@ -142,19 +166,27 @@ export class Checkpoints {
       this.handing.resolve()
       this.handing = undefined
     }
-    await tiles.tidy()
+    this.pauseMs = firstPauseMs
+    changed(undefined)
+    if (tiles.savedSize === size) await tiles.tidy()
   }
 
-  /** From the call on a key is asked once more, and not again when it fails. */
+  /** From the call on a key is asked once more, and not again when it fails; the disk for about two seconds. */
   close(): void {
     this.closing = true
-    this.pause?.cancel()
-    this.pause = undefined
+    this.cancelPause()
+    this.pauseMs = firstPauseMs
   }
 
-  /** Tells who waits for a hand-over that there will be none. */
+  /** Tries nothing again, and tells who waits for a hand-over that there will be none. */
   abandon(error: Error): void {
+    this.cancelPause()
     this.handing?.reject(error)
+  }
+
+  private cancelPause(): void {
+    this.pause?.cancel()
+    this.pause = undefined
   }
 
   private get free(): boolean {
@@ -193,11 +225,16 @@ export class Checkpoints {
 
   private failed(): void {
     this.givenUp = this.closing
-    if (this.closing) return
-    this.pause = this.options.clock.after(this.pauseMs, () => {
+    this.rest()
+  }
+
+  private rest(): void {
+    if (this.givenUp) return
+    const over = () => {
       this.pause = undefined
       this.options.onReady()
-    })
+    }
+    this.pause = this.options.clock.after(this.pauseMs, over, this.closing)
     this.pauseMs = Math.min(2 * this.pauseMs, lastPauseMs)
   }
 }

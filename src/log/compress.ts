@@ -15,6 +15,8 @@ export class Compressor {
   private again = false
   private readonly abort = new AbortController()
   private told = false
+  /** Plain files that are there in compressed form as well, and could not be deleted. */
+  private readonly twins = new Set<string>()
 
   constructor(
     private readonly writers: readonly LogWriter[],
@@ -39,36 +41,48 @@ export class Compressor {
   }
 
   private async compress(): Promise<void> {
+    let fault: unknown
     try {
       for (const writer of this.writers) {
         for (const segment of [...writer.closed]) {
           if (this.abort.signal.aborted) return
           const next = writer.closed[writer.closed.indexOf(segment) + 1]?.first ?? writer.current.first
-          if (!segment.compressed && next <= writer.signedSize) await this.pack(segment, writer.closed)
+          if (segment.compressed || next > writer.signedSize) continue
+          await this.pack(segment, writer.closed).catch((error: unknown) => {
+            // One that stays keeps no other from its turn.
+            if (!this.twins.has(segment.path)) throw error
+            fault = error
+          })
         }
       }
-      this.told = false
     } catch (error) {
-      if (this.abort.signal.aborted) return
-      if (!this.told) this.logger.error({ error: reasonOf(error) }, 'a closed segment cannot be compressed')
-      this.told = true
+      fault = error
     }
+    if (this.abort.signal.aborted) return
+    if (fault !== undefined && !this.told)
+      this.logger.error({ error: reasonOf(fault) }, 'a closed segment cannot be compressed')
+    this.told = fault !== undefined
   }
 
   /**
    * The plain file goes only when the other is on the disk under its name, and can be unpacked: a crash leaves both, or one. Where it
-   * cannot be deleted the segment is plain as before, and it is tried again.
+   * cannot be deleted the segment is plain as before, and only that is tried again.
    */
   private async pack(segment: Segment, closed: Segment[]): Promise<void> {
     const { path } = segment
     const packed = compressedPath(path)
     const fresh = `${packed}.tmp`
     try {
-      await this.write(path, fresh)
-      await rename(fresh, packed)
-      await syncDir(dirname(path))
+      if (!this.twins.delete(path)) {
+        await this.write(path, fresh)
+        await rename(fresh, packed)
+        await syncDir(dirname(path))
+      }
       const { size: bytes } = await stat(packed)
-      await orMissing(unlink(path), undefined)
+      await orMissing(unlink(path), undefined).catch((error: unknown) => {
+        this.twins.add(path)
+        throw error
+      })
       const place = closed.indexOf(segment)
       if (place !== -1) {
         closed[place] = { ...segment, path: packed, bytes, compressed: true }
@@ -79,6 +93,7 @@ export class Compressor {
       if (closed.includes(segment)) throw error
     }
     // Retention has deleted it meanwhile.
+    this.twins.delete(path)
     await orMissing(unlink(packed), undefined)
   }
 

@@ -69,7 +69,7 @@ async function claim(place: string): Promise<{ release: () => Promise<void> } | 
       return { release: () => orMissing(unlink(lock), undefined) }
     }
   } finally {
-    // What is left of it counts for nobody, and the name is held.
+    // Where it stays it counts for nobody.
     await unlink(fresh).catch(() => undefined)
   }
 }

@@ -1,5 +1,5 @@
 // How the log on disk fares, told as the state of a sink: `failing` while one of the logs cannot be written, `unsigned` while the
-// key does not sign.
+// key does not sign, or the disk does not take what it signs.
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../runtime.ts'
 import type { LogName, StoreNotice } from '../sink.ts'
@@ -16,6 +16,8 @@ export interface LogHealthOptions {
 
 export class LogHealth {
   private readonly failing = new Set<LogName>()
+  /** The logs whose checkpoints cannot be published, and the key while it does not sign. */
+  private readonly unsigned = new Set<LogName | 'key'>()
   /** Of the outage that lasts. */
   private failures = 0
   private since = ''
@@ -48,13 +50,27 @@ export class LogHealth {
 
   /** The key has not signed, or does again. */
   readonly signed = (fault: string | undefined): void => {
-    const { name: key, logger } = this.options
+    this.covered('key', fault, { key: this.options.name }, 'signed')
+  }
+
+  /** The disk has not taken a checkpoint of a log, or does again. */
+  readonly published = (log: LogName, fault: string | undefined): void => {
+    this.covered(log, fault, { log: `${this.options.name}/${log}` }, 'published')
+  }
+
+  /** Each cause is told to the logger; one event tells when the first begins, and one when all are over. */
+  private covered(cause: LogName | 'key', fault: string | undefined, facts: object, what: string): void {
+    const { unsigned } = this
+    const { logger } = this.options
+    if ((fault !== undefined) === unsigned.has(cause)) return
     if (fault === undefined) {
-      logger.warn({ key }, 'checkpoints can be signed again')
-      this.tell('unsigned', 'ok', 0)
+      unsigned.delete(cause)
+      logger.warn(facts, `checkpoints can be ${what} again`)
+      if (unsigned.size === 0) this.tell('unsigned', 'ok', 0)
     } else {
-      logger.error({ key, error: fault }, 'checkpoints cannot be signed, and lines go on without')
-      this.tell('ok', 'unsigned', 1, { last_error: fault })
+      unsigned.add(cause)
+      logger.error({ ...facts, error: fault }, `checkpoints cannot be ${what}, and lines go on without`)
+      if (unsigned.size === 1) this.tell('ok', 'unsigned', 1, { last_error: fault })
     }
   }
 

@@ -125,6 +125,8 @@ async function replayFromTiles(
   mode: number,
 ): Promise<Replayed | string> {
   const last = segments.findLastIndex((one) => one.first <= checkpoint.size)
+  // Retention may have deleted all that was signed, and more, while nothing could be: the tiles tell of it.
+  if (last < 0 && segments.length > 0) return replay(dir, segments, checkpoint, mode)
   if (last < 0) return 'lines that the checkpoint covers are missing'
   const replayed = await replay(dir, segments.slice(last), checkpoint, mode)
   return typeof replayed === 'string' && last > 0 ? replay(dir, segments, checkpoint, mode) : replayed

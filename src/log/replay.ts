@@ -1,9 +1,11 @@
 // Reads the lines of a log again to rebuild its tree, and holds them against the checkpoint.
 import { canonical, type Json } from '../canonical.ts'
+import { BalancerError } from '../errors.ts'
 import { maxLineBytes } from '../sink.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { parseLine, placeFault } from './envelope.ts'
 import { LineReader, lineStart } from './lines.ts'
+import { rootAt } from './log-proof.ts'
 import { leafHashIn } from './merkle.ts'
 import type { Segment } from './segments.ts'
 import { TileWriter } from './tile-writer.ts'
@@ -51,6 +53,11 @@ function isOurs(line: Buffer, origin: string, index: number): boolean {
   }
 }
 
+/** For tiles that are missing or not whole. */
+function unread(error: unknown): undefined {
+  if (!(error instanceof BalancerError)) throw error
+}
+
 async function replayLines(
   dir: string,
   segments: readonly Segment[],
@@ -61,6 +68,8 @@ async function replayLines(
   const altered = 'the lines do not match the checkpoint'
   const tiles = await TileWriter.load(dir, mode, segments[0]!.first)
   if (tiles === undefined) return 'the hashes of deleted lines are missing'
+  if (tiles.size > checkpoint.size && (await rootAt(dir, checkpoint.size).catch(unread)) !== checkpoint.root)
+    return altered
   // Reached when exactly the signed lines are read: before the next one, or at the end.
   const fits = (): boolean => {
     tiles.assumeSaved()

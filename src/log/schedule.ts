@@ -60,12 +60,13 @@ export class Schedule {
     const { dir, origin, standing, tiles, signedSize, handOvers, file, closed } = recovered
     const { clock, now, logger, reserve } = context
     const { mode, segment } = options
+    const rescue = (error: unknown) => reserve.release(log, error)
     this.jobs = new Jobs({
       name: origin,
       clock,
       logger,
       next: () => this.job(),
-      rescue: (error) => reserve.release(log, error),
+      rescue,
       changed: (fault) => context.wrote(log, fault),
       idle: () => this.idle(),
     })
@@ -74,7 +75,8 @@ export class Schedule {
     this.segments = new SegmentWriter({ dir, tiles, mode, ...segment, now }, file, closed)
     const { signing } = standing
     const facts = { dir, origin, tiles, mode, clock, signing, size: signedSize, handOvers }
-    this.checkpoints = new Checkpoints({ ...facts, onReady: this.kick })
+    const changed = (fault: string | undefined) => context.published(log, fault)
+    this.checkpoints = new Checkpoints({ ...facts, onReady: this.kick, rescue, changed })
     this.durableSize = signedSize
     // It holds the process: one that ends by itself still writes its last lines.
     this.flushing = new Alarm(clock, coalesceMs, this.kick, true)
@@ -141,7 +143,7 @@ export class Schedule {
 
   private idle(): void {
     if (this.stopped) void this.closeFile()
-    else if (!this.checkpoints.pending) this.onIdle()
+    else if (!this.checkpoints.waits) this.onIdle()
   }
 
   /** What is to be done next. */
@@ -201,8 +203,8 @@ export class Schedule {
   private async publish(extent = this.extent): Promise<void> {
     const { checkpoints, tiles } = this
     await checkpoints.publish(extent)
-    // The key takes its time: what it signs is published when it has.
-    if (checkpoints.pending) return
+    // The key takes its time, or the disk: what is signed is published when they have.
+    if (checkpoints.waits) return
     // Lines that are left out wait no longer than others: their time is on.
     if (extent === 'all' || checkpoints.size === tiles.size) this.signing.clear()
     this.signers.resolveBelow(checkpoints.size)
@@ -214,8 +216,7 @@ export class Schedule {
     const { segments, checkpoints, tiles } = this
     const begun = segments.file.bytes > 0
     if (begun) await this.sync()
-    // No line waits for one that cannot be published: that is tried again behind it.
-    if (begun && checkpoints.possible) await this.publish('all').catch(() => this.signing.raise())
+    if (begun && checkpoints.possible) await this.publish('all')
     const closed = begun ? await segments.rotate(checkpoints.size === tiles.size) : undefined
     // Not before: one that fails is done again.
     this.rotations.resolveBelow(1)

@@ -146,7 +146,7 @@ export class Store {
         log,
         { ...recovered, handOvers: await readHandOvers(recovered.dir) },
         { ...options, segment: limits },
-        { clock, now, logger, reserve, notify: tell, grown, wrote: health.wrote },
+        { clock, now, logger, reserve, notify: tell, grown, wrote: health.wrote, published: health.published },
       )
       writers.push(writer)
       due.set(writer, recovered.standing.handOvers)

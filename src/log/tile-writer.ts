@@ -55,7 +55,9 @@ export class TileWriter {
   /** Folders of partial tiles that were deleted. */
   private readonly emptied = new Set<string>()
   /** Why a partial tile could not be deleted when that was last tried. Written by tidy. */
-  stuck: string | undefined
+  clutter: string | undefined
+  /** Of how many lines the hashes were saved last. Written by save. */
+  savedSize: number
 
   private constructor(
     private readonly logDir: string,
@@ -64,6 +66,7 @@ export class TileWriter {
     edges: Edge[],
   ) {
     this.edges = edges
+    this.savedSize = size
     this.tree = Tree.resume(
       size,
       (level) => (edges[level] === undefined ? [] : hashesOf(edges[level])),
@@ -143,6 +146,7 @@ export class TileWriter {
     const fresh = partials.filter(({ path }) => !this.partials.includes(path))
     await together([...this.full, ...fresh], ({ path, bytes }) => this.write(path, bytes))
     this.full.length = 0
+    this.savedSize = this.sizeOf(extent)
     const current = partials.map(({ path }) => path)
     for (const path of this.partials) if (!current.includes(path)) this.obsolete.add(path)
     this.partials = current
@@ -157,11 +161,11 @@ export class TileWriter {
 
   /**
    * Deletes partial tiles that others replaced. Must not be called before the checkpoint of the last save is published. One that cannot
-   * be deleted is in nobody's way: it is told of by `stuck`, and tried again with the next ones, unless those are too many.
+   * be deleted is in nobody's way: it is told of by `clutter`, and tried again with the next ones, unless those are too many.
    */
   async tidy(): Promise<void> {
+    let clutter: string | undefined
     for (const path of [...this.kept, ...this.partials]) this.obsolete.delete(path)
-    this.stuck = undefined
     await together(this.obsolete, async (path) => {
       this.unsynced.delete(path)
       this.doubtful.delete(path)
@@ -170,9 +174,10 @@ export class TileWriter {
         this.obsolete.delete(path)
         this.emptied.add(dirname(path))
       } catch (error) {
-        this.stuck = reasonOf(error)
+        clutter = reasonOf(error)
       }
     })
+    this.clutter = clutter
     const tooMany = [...this.obsolete].slice(0, -mostObsolete)
     for (const path of tooMany) this.obsolete.delete(path)
   }

@@ -22,4 +22,6 @@ export interface WriterContext {
   readonly grown: (log: LogName) => void
   /** A job has failed, and why; undefined once what failed last is done. */
   readonly wrote: (log: LogName, fault: string | undefined) => void
+  /** The disk has not taken a checkpoint, and why; undefined when it has. */
+  readonly published: (log: LogName, fault: string | undefined) => void
 }

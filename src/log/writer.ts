@@ -48,9 +48,9 @@ export class LogWriter {
     return this.schedule.fault
   }
 
-  /** Why something that is of no use any more could not be deleted when that was last tried; undefined if nothing is left. */
+  /** Why a hash tile that is of no use any more could not be deleted when that was last tried. */
   get clutter(): string | undefined {
-    return this.schedule.tiles.stuck
+    return this.schedule.tiles.clutter
   }
 
   /** The index that the next line gets. */

@@ -164,7 +164,6 @@ export class HeldLog {
     await replaceFile(checkpointPath(this.dir), note, this.options.mode)
     await syncDir(this.dir)
     this.checkpointText = note.slice(0, note.lastIndexOf('\n\n') + 1)
-    await this.tiles.tidy()
   }
 
   /** Closes the segment that is being written, so that it can be dropped. */
@@ -233,6 +232,7 @@ export class HeldLog {
     this.savedSize = this.size
     this.recent = []
     await this.tiles.tidy()
+    if (this.tiles.clutter !== undefined) this.options.onFault(this.tiles.clutter)
   }
 
   private async state(): Promise<void> {

@@ -24,6 +24,8 @@ export interface HeldOptions {
   readonly own: readonly Verifier[]
   /** See KeepingTime. */
   readonly now: () => number
+  /** Is told of what holds up nothing. */
+  readonly onFault: (error: unknown) => void
 }
 
 export interface Loaded {

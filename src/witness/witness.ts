@@ -123,7 +123,7 @@ async function openWitness(config: WitnessConfig, reports: Reports, policy: KeyP
     await roster.load()
     const time = new KeepingTime(clock)
     const own = [cosigner.vkey, ...config.formerKeys].map((vkey) => parseWitnessKey(vkey).notes)
-    const logs = new Logs(limits.openLogs, { mode, segment, cosigner, own, now: () => time.now() })
+    const logs = new Logs(limits.openLogs, { mode, segment, cosigner, own, now: () => time.now(), onFault })
     const keeping = new Keeping(catalogue, logs, {
       maxBytes: config.maxBytes,
       retention: config.retention,

@@ -11,9 +11,11 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import promises from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { queryLog } from '../../src/log/query.ts'
 import { listSegments } from '../../src/log/segments.ts'
 import { verifyLog } from '../../src/log/verify.ts'
@@ -169,4 +171,38 @@ it('is pruned in both forms, where the plain one could not be deleted', async ()
   const left = new Set(plain(dir))
   expect(packed(dir).filter((name) => !left.has(name.slice(0, -3)))).toEqual([])
   expect(await verifyLog(dir)).toMatchObject({ ok: true })
+})
+
+it('one whose plain form cannot be deleted keeps no other from its turn, and is not compressed anew', async () => {
+  const dir = tempFolder()
+  const log = await openLog({ dir, instance: 'a', segment })
+  const first = join(folder(dir), names(dir)[0]!)
+  const original = promises.unlink
+  const stuck = vi.spyOn(promises, 'unlink').mockImplementation(async (path) => {
+    if (path === first) throw Object.assign(new Error(`EIO: i/o error, unlink '${first}'`), { code: 'EIO' })
+    await original(path)
+  })
+  syncBuiltinESMExports()
+  onTestFinished(() => {
+    stuck.mockRestore()
+    syncBuiltinESMExports()
+  })
+  const tries = () => stuck.mock.calls.filter(([path]) => path === first).length
+  await log.sink.durable('traffic', log.write('traffic', 300))
+  await until(() => packed(dir).length > 2 && plain(dir).length === 2 && tries() > 0)
+  const { ino } = statSync(`${first}.gz`)
+  const before = tries()
+  // The next segments ask for another look.
+  await log.sink.durable('traffic', log.write('traffic', 100))
+  await until(() => tries() > before)
+  expect(existsSync(first)).toBe(true)
+  expect(statSync(`${first}.gz`).ino).toBe(ino)
+  expect(log.told).toEqual(['a closed segment cannot be compressed'])
+  stuck.mockRestore()
+  syncBuiltinESMExports()
+  await log.sink.durable('traffic', log.write('traffic', 100))
+  await until(() => plain(dir).length === 1)
+  await log.close()
+  expect(await verifyLog(dir)).toMatchObject({ ok: true })
+  expect(await events(dir)).toEqual(all)
 })

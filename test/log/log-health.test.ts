@@ -4,8 +4,11 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeAll, expect, it, vi } from 'vitest'
 import { createAudit } from '../../src/audit/create.ts'
+import { LogHealth } from '../../src/log/log-health.ts'
 import { verifyLog } from '../../src/log/verify.ts'
+import type { StoreNotice } from '../../src/sink.ts'
 import { fileSink } from '../../src/sinks/file.ts'
+import { fakeClock } from '../support/fake-clock.ts'
 import { tempFolder } from '../support/folder.ts'
 import { schemaFaults } from '../support/schemas.ts'
 import { keepLogger } from '../support/sinks.ts'
@@ -111,4 +114,32 @@ it('of one log is told by another while it lasts', async () => {
   await until(() => toldSoFar().length > 1)
   await t.audit.close()
   expect(toldSoFar()).toEqual(['failing', 'ok'])
+})
+
+it('no checkpoint for several causes at once: one event when the first begins, and one when the last is over', () => {
+  const notices: StoreNotice[] = []
+  const logger = keepLogger()
+  const health = new LogHealth({
+    name: 'shop/a',
+    writers: [],
+    clock: fakeClock(),
+    logger,
+    notify: (one) => notices.push(one),
+  })
+  const states = () => notices.map(({ facts }) => [facts.from, facts.to])
+  health.published('traffic', undefined)
+  health.signed('the key is away')
+  health.published('traffic', 'EIO')
+  health.published('traffic', 'EIO')
+  health.published('control', 'EIO')
+  health.signed(undefined)
+  health.published('traffic', undefined)
+  expect(states()).toEqual([['ok', 'unsigned']])
+  health.published('control', undefined)
+  health.published('control', undefined)
+  expect(states()).toEqual([
+    ['ok', 'unsigned'],
+    ['unsigned', 'ok'],
+  ])
+  expect(logger.told).toHaveLength(6)
 })

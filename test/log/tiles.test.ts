@@ -122,13 +122,13 @@ describe('TileWriter', () => {
     // Nothing that can be unlinked.
     mkdirSync(path)
     await add(5)
-    expect(writer.stuck).toContain('unlink')
+    expect(writer.clutter).toContain('unlink')
     await writer.sync(true)
-    expect(writer.stuck).toContain('unlink')
+    expect(writer.clutter).toContain('unlink')
     rmdirSync(path)
     writeFileSync(path, '')
     await add(5)
-    expect(writer.stuck).toBeUndefined()
+    expect(writer.clutter).toBeUndefined()
     expect(existsSync(path)).toBe(false)
   })
 

@@ -1,5 +1,15 @@
 // Lines reach the disk in order, survive write errors, and are signed in time.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
@@ -275,30 +285,99 @@ describe('a write that fails', () => {
     write.mockRestore()
   })
 
-  it('of a checkpoint is tried again, and segments end and begin all the same', async () => {
-    const { dir, clock, log } = await open1({ segment: { maxBytes: 5000 } })
-    // Nothing that a file can be renamed to.
-    const note = join(dir, 'a/traffic/checkpoint')
-    const last = readFileSync(note)
-    rmSync(note)
-    mkdirSync(note)
-    let durable = false
-    void log.sink.durable('traffic', log.write('traffic', 200)).then(() => {
-      durable = true
+  describe('of a checkpoint', () => {
+    /** A log of which checkpoints cannot be published from its 20th line on: there is a folder in their place. */
+    async function obstructed(options: Partial<Parameters<typeof openLog>[0]> = {}) {
+      const { dir, clock, log } = await open1({ segment: { maxBytes: 5000 }, ...options })
+      const pass = (holds: () => boolean, ms = 250) =>
+        until(() => {
+          clock.advance(ms)
+          return holds()
+        })
+      // The disk takes its time, and what closes does not have it without end.
+      const close = async () => {
+        let closed: unknown
+        void log.close().then((result) => {
+          closed = result
+        })
+        await pass(() => closed !== undefined, 5)
+        return closed
+      }
+      const durable = async (count: number) => {
+        let done = false
+        void log.sink.durable('traffic', log.write('traffic', count)).then(() => {
+          done = true
+        })
+        await pass(() => done)
+      }
+      await durable(20)
+      await pass(() => signed(dir) === 20)
+      const note = join(dir, 'a/traffic/checkpoint')
+      const last = readFileSync(note)
+      rmSync(note)
+      mkdirSync(note)
+      const restore = () => {
+        rmdirSync(note)
+        writeFileSync(note, last)
+      }
+      const changes = () => log.notices.filter(({ event }) => event === 'audit.sink_changed').map(({ facts }) => facts)
+      return { dir, log, pass, durable, restore, changes, close }
+    }
+
+    it('is tried again, and lines and segments go on meanwhile', async () => {
+      const { dir, log, pass, durable, restore, changes } = await obstructed()
+      // What came before the first failure, and what came after.
+      for (let round = 0; round < 4; round++) await durable(50)
+      await pass(() => log.told.length > 0)
+      await durable(50)
+      expect(segments(dir).length).toBeGreaterThan(4)
+      expect(log.sink.fault('traffic')).toBeUndefined()
+      expect(log.told).toEqual(['checkpoints cannot be published, and lines go on without'])
+      restore()
+      await pass(() => log.told.length > 1)
+      expect(log.told[1]).toBe('checkpoints can be published again')
+      await pass(() => signed(dir) === 270)
+      expect(changes()).toMatchObject([
+        { from: 'ok', to: 'unsigned', waiting: expect.any(Number), last_error: expect.stringContaining('rename') },
+        { from: 'unsigned', to: 'ok' },
+      ])
+      expect(await log.close()).toEqual({ unwritten: 0 })
+      expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 270, unsigned: 0, problemCount: 0 })
     })
-    await until(() => {
-      clock.advance(1000)
-      return durable && log.sink.fault('traffic') !== undefined
+
+    it('at close is tried for two seconds, and the next start signs', async () => {
+      const { dir, log, durable, restore, close } = await obstructed()
+      await durable(100)
+      log.write('traffic', 10)
+      expect(await close()).toEqual({ unwritten: 0 })
+      restore()
+      const again = await openLog({ dir, instance: 'a' })
+      expect(again.notices.map(({ facts }) => facts)).toEqual([{ unsigned_lines: 110 }])
+      await again.close()
+      expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 130, unsigned: 0, problemCount: 0 })
     })
-    expect(readdirSync(join(dir, 'a/traffic/segments')).length).toBeGreaterThan(3)
-    rmdirSync(note)
-    writeFileSync(note, last)
-    await until(() => {
-      clock.advance(1000)
-      return log.sink.fault('traffic') === undefined
+
+    it('leaves a log that goes on, also where retention has deleted all that was signed', async () => {
+      const { dir, pass, durable, restore, close } = await obstructed({ maxBytes: 40_000 })
+      for (let round = 0; round < 10; round++) await durable(50)
+      await pass(() => Number.parseInt(segments(dir)[0]!, 10) > 100)
+      expect(await close()).toEqual({ unwritten: 0 })
+      restore()
+      const altered = tempFolder()
+      cpSync(dir, altered, { recursive: true })
+      const again = await openLog({ dir, instance: 'a' })
+      expect(again.notices.filter(({ facts }) => 'aside' in facts)).toEqual([])
+      await again.close()
+      expect(await verifyLog(dir)).toMatchObject({ ok: true })
+      // The hashes of what was signed must still be there.
+      const tile = join(altered, 'a/traffic/tile/0/000')
+      const bytes = readFileSync(tile)
+      bytes[3]! ^= 1
+      writeFileSync(tile, bytes)
+      const other = await openLog({ dir: altered, instance: 'a' })
+      expect(other.notices[0]!.facts.reason).toBe('the lines do not match the checkpoint')
+      await other.close()
     })
-    expect(await log.close()).toEqual({ unwritten: 0 })
-    expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 200, unsigned: 0, problemCount: 0 })
   })
 
   it('has bounded memory: then lines are refused, not forgotten', async () => {
