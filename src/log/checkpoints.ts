@@ -76,6 +76,7 @@ export class Checkpoints {
   private pauseMs = firstPauseMs
   private closing = false
   private givenUp = false
+  private stopped = false
 
   constructor(private readonly options: CheckpointsOptions) {
     this.size = options.size
@@ -86,6 +87,11 @@ export class Checkpoints {
   /** No line from here on may get into the tree before `grown` was called. */
   get limit(): number {
     return this.handing === undefined || this.handing.draft !== undefined ? Infinity : this.handing.size
+  }
+
+  /** Whether the next key has not signed yet. */
+  get handingOver(): boolean {
+    return this.handing !== undefined
   }
 
   /** Must be called when the tree has grown to `limit`. */
@@ -133,6 +139,7 @@ export class Checkpoints {
     try {
       await this.signAndKeep(wanted)
     } catch (error) {
+      if (this.stopped) return
       if (await rescue(error)) return this.publish(wanted)
       this.givenUp = this.closing && this.pauseMs > lastClosingPauseMs
       this.rest()
@@ -180,6 +187,7 @@ export class Checkpoints {
 
   /** Tries nothing again, and tells who waits for a hand-over that there will be none. */
   abandon(error: Error): void {
+    this.stopped = true
     this.cancelPause()
     this.handing?.reject(error)
   }

@@ -73,7 +73,8 @@ export class Compressor {
     const packed = compressedPath(path)
     const fresh = `${packed}.tmp`
     try {
-      if (!this.twins.delete(path)) {
+      const known = this.twins.delete(path) && (await orMissing(stat(packed), undefined)) !== undefined
+      if (!known) {
         await this.write(path, fresh)
         await rename(fresh, packed)
         await syncDir(dirname(path))

@@ -14,11 +14,14 @@ export interface LogHealthOptions {
   readonly notify: (notice: StoreNotice) => void
 }
 
+type State = 'ok' | 'unsigned' | 'failing'
+
 export class LogHealth {
   private readonly failing = new Set<LogName>()
-  /** The logs whose checkpoints cannot be published, and the key while it does not sign. */
+  /** The logs whose checkpoints the disk does not take, and the key while it does not sign. */
   private readonly unsigned = new Set<LogName | 'key'>()
-  /** Of the outage that lasts. */
+  private state: State = 'ok'
+  /** Of the outage of lines that lasts. */
   private failures = 0
   private since = ''
   private lastError = ''
@@ -31,21 +34,14 @@ export class LogHealth {
    */
   readonly wrote = (log: LogName, fault: string | undefined): void => {
     const { failing } = this
-    const lasted = failing.size > 0
-    if (fault === undefined) {
-      failing.delete(log)
-      if (!lasted || failing.size > 0) return
-      const { failures, since, lastError } = this
-      this.failures = 0
-      this.tell('failing', 'ok', failures, { since, last_error: lastError })
-    } else {
+    if (fault === undefined) failing.delete(log)
+    else {
+      if (failing.size === 0) this.since = new Date(this.options.clock.now()).toISOString()
       failing.add(log)
       this.failures++
       this.lastError = fault
-      if (lasted) return
-      this.since = new Date(this.options.clock.now()).toISOString()
-      this.tell('ok', 'failing', this.failures, { last_error: fault })
     }
+    this.settle(fault)
   }
 
   /** The key has not signed, or does again. */
@@ -58,7 +54,7 @@ export class LogHealth {
     this.covered(log, fault, { log: `${this.options.name}/${log}` }, 'published')
   }
 
-  /** Each cause is told to the logger; one event tells when the first begins, and one when all are over. */
+  /** Each cause is told to the logger. */
   private covered(cause: LogName | 'key', fault: string | undefined, facts: object, what: string): void {
     const { unsigned } = this
     const { logger } = this.options
@@ -66,18 +62,30 @@ export class LogHealth {
     if (fault === undefined) {
       unsigned.delete(cause)
       logger.warn(facts, `checkpoints can be ${what} again`)
-      if (unsigned.size === 0) this.tell('unsigned', 'ok', 0)
     } else {
       unsigned.add(cause)
       logger.error({ ...facts, error: fault }, `checkpoints cannot be ${what}, and lines go on without`)
-      if (unsigned.size === 1) this.tell('ok', 'unsigned', 1, { last_error: fault })
     }
+    this.settle(fault)
   }
 
-  private tell(from: string, to: string, failures: number, more: Readonly<Record<string, string>> = {}): void {
+  /** Tells that all is worse or better than before, by the worst that is. */
+  private settle(fault: string | undefined): void {
+    const { failing, unsigned, state: from } = this
+    const to: State = failing.size > 0 ? 'failing' : unsigned.size > 0 ? 'unsigned' : 'ok'
+    if (from === to) return
+    this.state = to
+    const { failures, since, lastError } = this
+    if (from === 'failing') {
+      this.failures = 0
+      this.tell(from, to, failures, { since, last_error: lastError })
+    } else this.tell(from, to, to === 'ok' ? 0 : 1, fault === undefined ? {} : { last_error: fault })
+  }
+
+  private tell(from: State, to: State, failures: number, more: Readonly<Record<string, string>>): void {
     const { writers, notify } = this.options
-    const waits = (one: LogWriter): number =>
-      [from, to].includes('unsigned') ? one.nextIndex - one.signedSize : one.unwritten
+    const meant = to === 'ok' ? from : to
+    const waits = (one: LogWriter): number => (meant === 'unsigned' ? one.nextIndex - one.signedSize : one.unwritten)
     const waiting = writers.reduce((sum, one) => sum + waits(one), 0)
     notify({
       event: 'audit.sink_changed',

@@ -47,7 +47,7 @@ export interface Recovered {
  * Always makes progress. What follows the last whole and valid line is moved beside its segment; whole lines that no
  * checkpoint covers yet are kept. When signed lines are found missing or altered, or the log is one of another service, or of a key that is not at
  * hand, the whole log is renamed and one of a new origin begins: a writer must never sign two histories of one origin. Only the last segment is read for that, unless the
- * tiles do not fit it.
+ * tiles do not fit it. Where retention has deleted all that was signed, the hashes of it must be there.
  */
 export async function recoverLog(dir: string, options: RecoveryOptions): Promise<Recovered> {
   const found = await inspect(dir, options)
@@ -125,7 +125,7 @@ async function replayFromTiles(
   mode: number,
 ): Promise<Replayed | string> {
   const last = segments.findLastIndex((one) => one.first <= checkpoint.size)
-  // Retention may have deleted all that was signed, and more, while nothing could be: the tiles tell of it.
+  // Retention has deleted all that was signed, and more, while nothing could be.
   if (last < 0 && segments.length > 0) return replay(dir, segments, checkpoint, mode)
   if (last < 0) return 'lines that the checkpoint covers are missing'
   const replayed = await replay(dir, segments.slice(last), checkpoint, mode)
@@ -140,7 +140,14 @@ async function goOn(
   { mode, now }: RecoveryOptions,
 ): Promise<Recovered> {
   const facts: Record<string, string | number> = {}
-  const unsigned = tiles.size - checkpoint.size
+  const first = segments[0]?.first ?? 0
+  if (first > checkpoint.size)
+    Object.assign(facts, {
+      reason: 'lines were deleted before they were signed',
+      first: checkpoint.size,
+      last: first - 1,
+    })
+  const unsigned = tiles.size - Math.max(checkpoint.size, first)
   if (unsigned > 0) facts.unsigned_lines = unsigned
   if (torn !== undefined) Object.assign(facts, await tear(segments, torn, tiles.size, mode))
   if (unpublished !== undefined) await publishCheckpoint(dir, unpublished, mode)

@@ -1,14 +1,13 @@
 // Reads the lines of a log again to rebuild its tree, and holds them against the checkpoint.
 import { canonical, type Json } from '../canonical.ts'
-import { BalancerError } from '../errors.ts'
 import { maxLineBytes } from '../sink.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { parseLine, placeFault } from './envelope.ts'
 import { LineReader, lineStart } from './lines.ts'
-import { rootAt } from './log-proof.ts'
 import { leafHashIn } from './merkle.ts'
 import type { Segment } from './segments.ts'
 import { TileWriter } from './tile-writer.ts'
+import { readTile, tileWidth } from './tiles.ts'
 
 /** Where the last whole and valid line ends: what follows there, and in later segments, is torn. */
 export interface Torn {
@@ -22,8 +21,8 @@ export interface Replayed {
 }
 
 /**
- * Reads `segments`, the last of the log; the tiles stand for what is before them. A string says what does not fit. A segment is
- * compressed only when it is whole and signed: one that is torn was altered.
+ * Reads `segments`, the last of the log; the tiles stand for what is before them, also for lines that were deleted before they were
+ * signed. A string says what does not fit. A segment is compressed only when it is whole and signed: one that is torn was altered.
  */
 export async function replay(
   dir: string,
@@ -53,9 +52,15 @@ function isOurs(line: Buffer, origin: string, index: number): boolean {
   }
 }
 
-/** For tiles that are missing or not whole. */
-function unread(error: unknown): undefined {
-  if (!(error instanceof BalancerError)) throw error
+/** Takes the lines from the size of the tree up to `end` from their hashes. Returns false if one is not there. */
+async function pushHashes(dir: string, tiles: TileWriter, end: number): Promise<boolean> {
+  while (tiles.size < end) {
+    const [index, from] = [Math.floor(tiles.size / tileWidth), tiles.size % tileWidth]
+    const hashes = await readTile(dir, 0, index, Math.min(tileWidth, end - index * tileWidth))
+    if (hashes === undefined) return false
+    for (const leaf of hashes.slice(from)) tiles.push(leaf)
+  }
+  return true
 }
 
 async function replayLines(
@@ -66,14 +71,19 @@ async function replayLines(
 ): Promise<Replayed | string> {
   const missing = 'lines that the checkpoint covers are missing'
   const altered = 'the lines do not match the checkpoint'
-  const tiles = await TileWriter.load(dir, mode, segments[0]!.first)
-  if (tiles === undefined) return 'the hashes of deleted lines are missing'
-  if (tiles.size > checkpoint.size && (await rootAt(dir, checkpoint.size).catch(unread)) !== checkpoint.root)
-    return altered
+  const noHashes = 'the hashes of deleted lines are missing'
+  const { first } = segments[0]!
+  const tiles = await TileWriter.load(dir, mode, Math.min(first, checkpoint.size))
+  if (tiles === undefined) return noHashes
   // Reached when exactly the signed lines are read: before the next one, or at the end.
   const fits = (): boolean => {
     tiles.assumeSaved()
     return tiles.root() === checkpoint.root
+  }
+  // Only a tree that is the signed one to begin with is gone on with: what is added to it cannot replace what was signed.
+  if (first > checkpoint.size) {
+    if (!fits()) return altered
+    if (!(await pushHashes(dir, tiles, first))) return noHashes
   }
   for (const segment of segments) {
     if (segment.first !== tiles.size) {

@@ -120,7 +120,8 @@ export class Retention {
         if (this.stopped) break
         since ??= this.now
         const now = since
-        const logs = this.logs.filter(({ log }) => !kept.has(log))
+        // Until the next key signs, a start must find the line that names it.
+        const logs = this.logs.filter(({ log, handingOver }) => !kept.has(log) && !handingOver)
         const old = logs.filter(
           ({ log, current }) => current.bytes > 0 && current.writtenAt < now - policy[log].maxAgeMs,
         )

@@ -23,11 +23,11 @@ export const segmentsDir = (logDir: string): string => join(logDir, 'segments')
 /** The name of a segment once it is compressed. */
 export const compressedPath = (path: string): string => `${path}.gz`
 
-/** Deletes a segment, in both forms: one that could not be deleted when the other was made would come back in its place. */
+/** Deletes a segment, in both forms: a plain one that could not be deleted when it was compressed would come back in its place. */
 export async function deleteSegment({ path, compressed }: Pick<Segment, 'path' | 'compressed'>): Promise<void> {
-  const other = compressed ? path.slice(0, -'.gz'.length) : compressedPath(path)
-  await orMissing(unlink(other), undefined)
-  await orMissing(unlink(path), undefined)
+  const plain = compressed ? path.slice(0, -'.gz'.length) : path
+  await orMissing(unlink(plain), undefined)
+  await orMissing(unlink(compressedPath(plain)), undefined)
 }
 
 /**

@@ -164,6 +164,10 @@ export class HeldLog {
     await replaceFile(checkpointPath(this.dir), note, this.options.mode)
     await syncDir(this.dir)
     this.checkpointText = note.slice(0, note.lastIndexOf('\n\n') + 1)
+    const { clutter: before } = this.tiles
+    await this.tiles.tidy()
+    const { clutter } = this.tiles
+    if (before === undefined && clutter !== undefined) this.options.onFault(clutter)
   }
 
   /** Closes the segment that is being written, so that it can be dropped. */
@@ -231,8 +235,6 @@ export class HeldLog {
     await this.tiles.save()
     this.savedSize = this.size
     this.recent = []
-    await this.tiles.tidy()
-    if (this.tiles.clutter !== undefined) this.options.onFault(this.tiles.clutter)
   }
 
   private async state(): Promise<void> {

@@ -143,3 +143,26 @@ it('no checkpoint for several causes at once: one event when the first begins, a
   ])
   expect(logger.told).toHaveLength(6)
 })
+
+it('the worst state is what counts: no line that says all is well while no checkpoint can be made', () => {
+  const notices: StoreNotice[] = []
+  const health = new LogHealth({
+    name: 'shop/a',
+    writers: [],
+    clock: fakeClock(),
+    logger: keepLogger(),
+    notify: (one) => notices.push(one),
+  })
+  health.published('traffic', 'EIO: rename')
+  health.wrote('traffic', 'EIO: write')
+  health.published('control', 'EIO: rename')
+  health.wrote('traffic', undefined)
+  health.published('control', undefined)
+  health.published('traffic', undefined)
+  expect(notices.map(({ facts: { from, to, last_error } }) => [from, to, last_error])).toEqual([
+    ['ok', 'unsigned', 'EIO: rename'],
+    ['unsigned', 'failing', 'EIO: write'],
+    ['failing', 'unsigned', 'EIO: write'],
+    ['unsigned', 'ok', undefined],
+  ])
+})

@@ -1,15 +1,5 @@
 // Lines reach the disk in order, survive write errors, and are signed in time.
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
@@ -321,7 +311,7 @@ describe('a write that fails', () => {
         writeFileSync(note, last)
       }
       const changes = () => log.notices.filter(({ event }) => event === 'audit.sink_changed').map(({ facts }) => facts)
-      return { dir, log, pass, durable, restore, changes, close }
+      return { dir, clock, log, pass, durable, restore, changes, close }
     }
 
     it('is tried again, and lines and segments go on meanwhile', async () => {
@@ -346,10 +336,12 @@ describe('a write that fails', () => {
     })
 
     it('at close is tried for two seconds, and the next start signs', async () => {
-      const { dir, log, durable, restore, close } = await obstructed()
+      const { dir, log, clock, durable, restore, close } = await obstructed()
       await durable(100)
       log.write('traffic', 10)
+      const before = clock.now()
       expect(await close()).toEqual({ unwritten: 0 })
+      expect(clock.now() - before).toBeGreaterThanOrEqual(1750)
       restore()
       const again = await openLog({ dir, instance: 'a' })
       expect(again.notices.map(({ facts }) => facts)).toEqual([{ unsigned_lines: 110 }])
@@ -357,26 +349,84 @@ describe('a write that fails', () => {
       expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 130, unsigned: 0, problemCount: 0 })
     })
 
-    it('leaves a log that goes on, also where retention has deleted all that was signed', async () => {
-      const { dir, pass, durable, restore, close } = await obstructed({ maxBytes: 40_000 })
-      for (let round = 0; round < 10; round++) await durable(50)
-      await pass(() => Number.parseInt(segments(dir)[0]!, 10) > 100)
-      expect(await close()).toEqual({ unwritten: 0 })
+    it('at close is over as soon as the disk takes it', async () => {
+      const { dir, log, clock, durable, restore, close } = await obstructed()
+      await durable(100)
+      const before = clock.now()
+      const closing = close()
+      await until(() => clock.now() - before > 1000)
       restore()
-      const altered = tempFolder()
-      cpSync(dir, altered, { recursive: true })
-      const again = await openLog({ dir, instance: 'a' })
-      expect(again.notices.filter(({ facts }) => 'aside' in facts)).toEqual([])
-      await again.close()
+      expect(await closing).toEqual({ unwritten: 0 })
+      expect(log.told.at(-1)).toBe('checkpoints can be published again')
+      expect((await verifyLog(dir)).instances[0]?.logs[0]).toMatchObject({ lines: 120, unsigned: 0, problemCount: 0 })
+    })
+
+    it('has a change of keys wait, and nothing is deleted meanwhile', async () => {
+      const { dir, log, pass, durable, restore } = await obstructed({ maxBytes: 40_000 })
+      const old = readFileSync(join(dir, 'a/vkey'), 'utf8').trim()
+      let changed: { from: string } | undefined
+      void log.sink.rotateKey!().then((keys) => {
+        changed = keys
+      })
+      for (let round = 0; round < 10; round++) await durable(50)
+      expect(changed).toBeUndefined()
+      expect(segments(dir)[0]).toBe('0000000000000000.jsonl')
+      restore()
+      await pass(() => changed !== undefined && segments(dir)[0] !== '0000000000000000.jsonl')
+      expect(changed!.from).toBe(old)
+      await log.close()
       expect(await verifyLog(dir)).toMatchObject({ ok: true })
-      // The hashes of what was signed must still be there.
-      const tile = join(altered, 'a/traffic/tile/0/000')
-      const bytes = readFileSync(tile)
-      bytes[3]! ^= 1
-      writeFileSync(tile, bytes)
-      const other = await openLog({ dir: altered, instance: 'a' })
-      expect(other.notices[0]!.facts.reason).toBe('the lines do not match the checkpoint')
-      await other.close()
+    })
+
+    describe('leaves a log of which retention has deleted all that was signed', () => {
+      async function left() {
+        const { dir, pass, durable, restore, close } = await obstructed({ maxBytes: 40_000 })
+        for (let round = 0; round < 10; round++) await durable(50)
+        await pass(() => Number.parseInt(segments(dir)[0]!, 10) > 100)
+        expect(await close()).toEqual({ unwritten: 0 })
+        restore()
+        return dir
+      }
+
+      it('which goes on', async () => {
+        const dir = await left()
+        const first = Number.parseInt(segments(dir)[0]!, 10)
+        const log = await openLog({ dir, instance: 'a' })
+        const unsigned_lines = log.opened.heads.traffic.next - first
+        expect(log.notices.map(({ facts }) => facts)).toEqual([
+          { reason: 'lines were deleted before they were signed', first: 20, last: first - 1, unsigned_lines },
+        ])
+        await log.close()
+        expect(await verifyLog(dir)).toMatchObject({ ok: true })
+      })
+
+      it.each([
+        [
+          'of what was signed has changed',
+          'the lines do not match the checkpoint',
+          (dir: string) => {
+            const tile = join(dir, 'a/traffic/tile/0/000')
+            const bytes = readFileSync(tile)
+            bytes[3]! ^= 1
+            writeFileSync(tile, bytes)
+          },
+        ],
+        [
+          'of what was not is missing',
+          'the hashes of deleted lines are missing',
+          (dir: string) => {
+            for (const name of segments(dir)) rmSync(join(dir, 'a/traffic/segments', name))
+            writeFileSync(join(dir, 'a/traffic/segments/0281474976710656.jsonl'), '')
+            writeFileSync(join(dir, 'a/traffic/tile/1/000'), Buffer.alloc(8192))
+          },
+        ],
+      ])('but not where a hash %s', async (_, reason, change) => {
+        const dir = await left()
+        change(dir)
+        const log = await openLog({ dir, instance: 'a' })
+        expect(log.notices[0]!.facts).toMatchObject({ aside: expect.any(String), reason })
+        await log.close()
+      })
     })
   })
 

@@ -1,5 +1,5 @@
 // Lines at a witness: each is taken once, in order, and what is on disk holds.
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
@@ -191,6 +191,24 @@ describe('lines', () => {
     expect((await other.send(size)).status).toBe(200)
     expect(await other.checkpoint()).toMatchObject({ status: 409, json: { error: 'rewritten' } })
     expect(second.witness.roster().origins[log.origin]).toMatchObject({ state: 'shrunk', size: 400 })
+  })
+
+  it('and checkpoints are taken although a hash tile cannot be deleted, which is told once', async () => {
+    const { url, dir, told } = await startWitness({ dir: tempFolder() })
+    const log = new SentLog(url)
+    const partial = join(dir, 'shop', 'host.0', 'traffic', 'tile', '0', '000.p')
+    for (const end of [10, 20, 30, 40]) {
+      log.make(10)
+      expect((await log.send(end - 10, end)).json).toEqual({ size: end })
+      expect(await log.checkpoint()).toMatchObject({ status: 200 })
+      if (end > 10) continue
+      const [width] = readdirSync(partial)
+      rmSync(join(partial, width!))
+      // Nothing that can be unlinked.
+      mkdirSync(join(partial, width!))
+    }
+    expect(readdirSync(partial).sort()).toEqual(['10', '40'])
+    expect(told).toEqual(['the witness failed'])
   })
 
   it('of many logs need no more open files than allowed', async () => {

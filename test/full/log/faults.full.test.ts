@@ -123,6 +123,8 @@ describe.skipIf(noStrace)('system calls that fail', () => {
     'fdatasync:error=EIO:when=6+3',
     'fsync:error=EIO:when=20+4',
     'rename:error=EIO:when=12+3',
+    // From then on no checkpoint is taken.
+    'rename:error=EIO:when=12+1',
     'unlink:error=EIO',
     'unlink:error=EIO:when=2+2',
     'fdatasync:delay_enter=200000:when=5+5',
