@@ -89,11 +89,6 @@ export class Checkpoints {
     return this.handing === undefined || this.handing.draft !== undefined ? Infinity : this.handing.size
   }
 
-  /** Whether the next key has not signed yet. */
-  get handingOver(): boolean {
-    return this.handing !== undefined
-  }
-
   /** Must be called when the tree has grown to `limit`. */
   grown(): void {
     const { tiles } = this.options

@@ -15,8 +15,8 @@ export class Compressor {
   private again = false
   private readonly abort = new AbortController()
   private told = false
-  /** Plain files that are there in compressed form as well, and could not be deleted. */
-  private readonly twins = new Set<string>()
+  /** Plain files that could not be deleted, with the size of the compressed ones beside them. */
+  private readonly twins = new Map<string, number>()
 
   constructor(
     private readonly writers: readonly LogWriter[],
@@ -73,15 +73,16 @@ export class Compressor {
     const packed = compressedPath(path)
     const fresh = `${packed}.tmp`
     try {
-      const known = this.twins.delete(path) && (await orMissing(stat(packed), undefined)) !== undefined
-      if (!known) {
+      const known = this.twins.get(path)
+      this.twins.delete(path)
+      if (known === undefined || (await orMissing(stat(packed), undefined))?.size !== known) {
         await this.write(path, fresh)
         await rename(fresh, packed)
         await syncDir(dirname(path))
       }
       const { size: bytes } = await stat(packed)
       await orMissing(unlink(path), undefined).catch((error: unknown) => {
-        this.twins.add(path)
+        this.twins.set(path, bytes)
         throw error
       })
       const place = closed.indexOf(segment)

@@ -25,6 +25,7 @@ export class LogHealth {
   private failures = 0
   private since = ''
   private lastError = ''
+  private unsignedError = ''
 
   constructor(private readonly options: LogHealthOptions) {}
 
@@ -41,7 +42,7 @@ export class LogHealth {
       this.failures++
       this.lastError = fault
     }
-    this.settle(fault)
+    this.settle()
   }
 
   /** The key has not signed, or does again. */
@@ -64,22 +65,24 @@ export class LogHealth {
       logger.warn(facts, `checkpoints can be ${what} again`)
     } else {
       unsigned.add(cause)
+      this.unsignedError = fault
       logger.error({ ...facts, error: fault }, `checkpoints cannot be ${what}, and lines go on without`)
     }
-    this.settle(fault)
+    this.settle()
   }
 
   /** Tells that all is worse or better than before, by the worst that is. */
-  private settle(fault: string | undefined): void {
+  private settle(): void {
     const { failing, unsigned, state: from } = this
     const to: State = failing.size > 0 ? 'failing' : unsigned.size > 0 ? 'unsigned' : 'ok'
     if (from === to) return
     this.state = to
-    const { failures, since, lastError } = this
+    const { failures, since, lastError, unsignedError } = this
+    const last_error = to === 'unsigned' ? unsignedError : lastError
     if (from === 'failing') {
       this.failures = 0
-      this.tell(from, to, failures, { since, last_error: lastError })
-    } else this.tell(from, to, to === 'ok' ? 0 : 1, fault === undefined ? {} : { last_error: fault })
+      this.tell(from, to, failures, { since, last_error })
+    } else this.tell(from, to, to === 'ok' ? 0 : 1, to === 'ok' ? {} : { last_error })
   }
 
   private tell(from: State, to: State, failures: number, more: Readonly<Record<string, string>>): void {

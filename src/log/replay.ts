@@ -1,10 +1,12 @@
 // Reads the lines of a log again to rebuild its tree, and holds them against the checkpoint.
 import { canonical, type Json } from '../canonical.ts'
+import { BalancerError } from '../errors.ts'
 import { maxLineBytes } from '../sink.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { parseLine, placeFault } from './envelope.ts'
 import { LineReader, lineStart } from './lines.ts'
-import { leafHashIn } from './merkle.ts'
+import { edgeAt } from './log-proof.ts'
+import { leafHashIn, Tree } from './merkle.ts'
 import type { Segment } from './segments.ts'
 import { TileWriter } from './tile-writer.ts'
 import { readTile, tileWidth } from './tiles.ts'
@@ -52,15 +54,25 @@ function isOurs(line: Buffer, origin: string, index: number): boolean {
   }
 }
 
-/** Takes the lines from the size of the tree up to `end` from their hashes. Returns false if one is not there. */
-async function pushHashes(dir: string, tiles: TileWriter, end: number): Promise<boolean> {
-  while (tiles.size < end) {
-    const [index, from] = [Math.floor(tiles.size / tileWidth), tiles.size % tileWidth]
-    const hashes = await readTile(dir, 0, index, Math.min(tileWidth, end - index * tileWidth))
-    if (hashes === undefined) return false
-    for (const leaf of hashes.slice(from)) tiles.push(leaf)
+const missing = 'lines that the checkpoint covers are missing'
+const altered = 'the lines do not match the checkpoint'
+const noHashes = 'the hashes of deleted lines are missing'
+
+/** What is wrong with a tree that should be the signed one and what came behind it, of which all lines are deleted; undefined if nothing is. */
+async function faultBehind(dir: string, { size, root }: Checkpoint, tiles: TileWriter): Promise<string | undefined> {
+  const edge = await edgeAt(dir, size).catch((error: unknown) => {
+    if (!(error instanceof BalancerError)) throw error
+  })
+  const tree = edge && Tree.from(size, edge)
+  if (tree === undefined) return noHashes
+  if (tree.root() !== root) return altered
+  while (tree.size < tiles.size) {
+    const [index, from] = [Math.floor(tree.size / tileWidth), tree.size % tileWidth]
+    const leaves = await readTile(dir, 0, index, Math.min(tileWidth, tiles.size - index * tileWidth))
+    if (leaves === undefined) return noHashes
+    for (const leaf of leaves.slice(from)) tree.push(leaf)
   }
-  return true
+  return tree.root() === tiles.root() ? undefined : altered
 }
 
 async function replayLines(
@@ -69,21 +81,15 @@ async function replayLines(
   checkpoint: Checkpoint,
   mode: number,
 ): Promise<Replayed | string> {
-  const missing = 'lines that the checkpoint covers are missing'
-  const altered = 'the lines do not match the checkpoint'
-  const noHashes = 'the hashes of deleted lines are missing'
   const { first } = segments[0]!
-  const tiles = await TileWriter.load(dir, mode, Math.min(first, checkpoint.size))
+  const tiles = await TileWriter.load(dir, mode, first)
   if (tiles === undefined) return noHashes
+  const fault = first > checkpoint.size ? await faultBehind(dir, checkpoint, tiles) : undefined
+  if (fault !== undefined) return fault
   // Reached when exactly the signed lines are read: before the next one, or at the end.
   const fits = (): boolean => {
     tiles.assumeSaved()
     return tiles.root() === checkpoint.root
-  }
-  // Only a tree that is the signed one to begin with is gone on with: what is added to it cannot replace what was signed.
-  if (first > checkpoint.size) {
-    if (!fits()) return altered
-    if (!(await pushHashes(dir, tiles, first))) return noHashes
   }
   for (const segment of segments) {
     if (segment.first !== tiles.size) {

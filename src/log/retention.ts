@@ -120,8 +120,7 @@ export class Retention {
         if (this.stopped) break
         since ??= this.now
         const now = since
-        // Until the next key signs, a start must find the line that names it.
-        const logs = this.logs.filter(({ log, handingOver }) => !kept.has(log) && !handingOver)
+        const logs = this.logs.filter(({ log }) => !kept.has(log))
         const old = logs.filter(
           ({ log, current }) => current.bytes > 0 && current.writtenAt < now - policy[log].maxAgeMs,
         )

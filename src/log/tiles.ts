@@ -48,5 +48,5 @@ export async function readTile(
 
 /** What is no tile counts as none. */
 function unusable(error: unknown): undefined {
-  if (!(error instanceof UnusableFile) && (error as NodeJS.ErrnoException).code !== 'EISDIR') throw error
+  if (!(error instanceof UnusableFile)) throw error
 }

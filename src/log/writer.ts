@@ -83,11 +83,6 @@ export class LogWriter {
     return this.schedule.segments.unwritten
   }
 
-  /** Whether a key hands the log over, and the next one has not signed yet. */
-  get handingOver(): boolean {
-    return this.schedule.checkpoints.handingOver
-  }
-
   /** Closed segments, the oldest first. Rotation, repair, compression and retention write to it. */
   get closed(): Segment[] {
     return this.schedule.segments.closed

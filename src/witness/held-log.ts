@@ -30,6 +30,8 @@ export class HeldLog {
   private savedSize: number
   /** Leaf hashes of lines that were written, and are not known to be on disk. */
   private unsynced: readonly Hash[] = []
+  /** Whether it was told that hash tiles cannot be deleted. */
+  private cluttered = false
   /** Whether the hashes that came last are to be stated as those of missing lines. */
   private untold = false
   private stated: string | undefined
@@ -164,10 +166,10 @@ export class HeldLog {
     await replaceFile(checkpointPath(this.dir), note, this.options.mode)
     await syncDir(this.dir)
     this.checkpointText = note.slice(0, note.lastIndexOf('\n\n') + 1)
-    const { clutter: before } = this.tiles
     await this.tiles.tidy()
     const { clutter } = this.tiles
-    if (before === undefined && clutter !== undefined) this.options.onFault(clutter)
+    if (clutter !== undefined && !this.cluttered) this.options.onFault(clutter)
+    this.cluttered = clutter !== undefined
   }
 
   /** Closes the segment that is being written, so that it can be dropped. */

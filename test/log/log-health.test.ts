@@ -162,7 +162,7 @@ it('the worst state is what counts: no line that says all is well while no check
   expect(notices.map(({ facts: { from, to, last_error } }) => [from, to, last_error])).toEqual([
     ['ok', 'unsigned', 'EIO: rename'],
     ['unsigned', 'failing', 'EIO: write'],
-    ['failing', 'unsigned', 'EIO: write'],
+    ['failing', 'unsigned', 'EIO: rename'],
     ['unsigned', 'ok', undefined],
   ])
 })
