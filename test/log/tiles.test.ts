@@ -34,6 +34,18 @@ it('the edge of a level is its last, partial tile', () => {
   expect(tileEdge(70_000, 2)).toEqual({ index: 0, width: 1 })
 })
 
+/** A new tree, to which so many leaves are added as of a checkpoint each. */
+async function growing() {
+  const dir = tempFolder()
+  const writer = (await TileWriter.load(dir, 0o640, 0))!
+  const add = async (count: number) => {
+    for (let i = 0; i < count; i++) writer.push(leaf(writer.size))
+    await writer.save()
+    await writer.tidy()
+  }
+  return { dir, writer, add }
+}
+
 describe('TileWriter', () => {
   it('goes on from its tiles at any size', async () => {
     const dir = tempFolder()
@@ -88,13 +100,7 @@ describe('TileWriter', () => {
   })
 
   it('keeps one partial tile of a level besides that of the last sync', async () => {
-    const dir = tempFolder()
-    const writer = (await TileWriter.load(dir, 0o640, 0))!
-    const add = async (count: number) => {
-      for (let i = 0; i < count; i++) writer.push(leaf(writer.size))
-      await writer.save()
-      await writer.tidy()
-    }
+    const { dir, writer, add } = await growing()
     const there = (width: number) => existsSync(join(dir, `tile/0/000.p/${width}`))
     await add(5)
     await writer.sync(true)
@@ -109,13 +115,7 @@ describe('TileWriter', () => {
   })
 
   it('goes on where a partial tile cannot be deleted, and tries it again', async () => {
-    const dir = tempFolder()
-    const writer = (await TileWriter.load(dir, 0o640, 0))!
-    const add = async (count: number) => {
-      for (let i = 0; i < count; i++) writer.push(leaf(writer.size))
-      await writer.save()
-      await writer.tidy()
-    }
+    const { dir, writer, add } = await growing()
     await add(5)
     const path = join(dir, 'tile/0/000.p/5')
     rmSync(path)
