@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { SegmentFile } from '../../src/log/segment-file.ts'
 import { verifyLog } from '../../src/log/verify.ts'
@@ -279,18 +280,18 @@ describe('a write that fails', () => {
     /** A log of which checkpoints cannot be published from its 20th line on: there is a folder in their place. */
     async function obstructed(options: Partial<Parameters<typeof openLog>[0]> = {}) {
       const { dir, clock, log } = await open1({ segment: { maxBytes: 5000 }, ...options })
-      const pass = (holds: () => boolean, ms = 250) =>
+      const pass = (holds: () => boolean) =>
         until(() => {
-          clock.advance(ms)
+          clock.advance(250)
           return holds()
         })
-      // The disk takes its time, and what closes does not have it without end.
+      // What closes has a deadline, and the disk of a busy machine takes its time: here the clock waits for it.
       const close = async () => {
         let closed: unknown
         void log.close().then((result) => {
           closed = result
         })
-        await pass(() => closed !== undefined, 5)
+        for (; closed === undefined; await sleep(1)) clock.advance(5)
         return closed
       }
       const durable = async (count: number) => {
