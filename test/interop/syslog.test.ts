@@ -1,7 +1,9 @@
 // A real rsyslog, with a configuration of its own: every line arrives whole, the longest too.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
+import { setImmediate as immediate } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
 import { type SyslogSinkOptions, syslogSink } from '../../src/index.ts'
 import { fedInTime } from '../support/collector.ts'
@@ -39,6 +41,8 @@ action(type="omfile" file="${at('out')}" template="whole")
     () => (existsSync(at('port')) ? Number(readFileSync(at('port'), 'utf8')) : 0),
     () => said,
   )
+  // It writes the port down before it listens there.
+  while (!(await connects(port))) await immediate()
   const rows = (): string[] => (existsSync(at('out')) ? readFileSync(at('out'), 'utf8').split('\n').slice(0, -1) : [])
   return {
     port,
@@ -52,6 +56,15 @@ action(type="omfile" file="${at('out')}" template="whole")
     said: () => said,
   }
 }
+
+const connects = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.end()
+      resolve(true)
+    })
+    socket.on('error', () => resolve(false))
+  })
 
 async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null) return
