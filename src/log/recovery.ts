@@ -125,10 +125,9 @@ async function replayFromTiles(
   mode: number,
 ): Promise<Replayed | string> {
   const last = segments.findLastIndex((one) => one.first <= checkpoint.size)
-  // Retention has deleted all that was signed, and more, while nothing could be.
-  if (last < 0 && segments.length > 0) return replay(dir, segments, checkpoint, mode)
-  if (last < 0) return 'lines that the checkpoint covers are missing'
-  const replayed = await replay(dir, segments.slice(last), checkpoint, mode)
+  if (segments.length === 0) return 'lines that the checkpoint covers are missing'
+  // None is where retention has deleted all that was signed, and more, while nothing could be.
+  const replayed = await replay(dir, segments.slice(Math.max(0, last)), checkpoint, mode)
   return typeof replayed === 'string' && last > 0 ? replay(dir, segments, checkpoint, mode) : replayed
 }
 

@@ -23,9 +23,13 @@ export const segmentsDir = (logDir: string): string => join(logDir, 'segments')
 /** The name of a segment once it is compressed. */
 export const compressedPath = (path: string): string => `${path}.gz`
 
+/** The name of a segment before it is compressed. */
+export const plainPath = ({ path, compressed }: Segment): string =>
+  compressed ? path.slice(0, -compressedPath('').length) : path
+
 /** Deletes a segment, in both forms: a plain one that could not be deleted when it was compressed would come back in its place. */
-export async function deleteSegment({ path, compressed }: Pick<Segment, 'path' | 'compressed'>): Promise<void> {
-  const plain = compressed ? path.slice(0, -'.gz'.length) : path
+export async function deleteSegment(segment: Segment): Promise<void> {
+  const plain = plainPath(segment)
   await orMissing(unlink(plain), undefined)
   await orMissing(unlink(compressedPath(plain)), undefined)
 }

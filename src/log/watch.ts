@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import type { Clock, Timer } from '../clock.ts'
 import { reasonOf } from '../errors.ts'
 import type { Logger } from '../runtime.ts'
-import { compressedPath, orMissing } from './segments.ts'
+import { compressedPath, orMissing, plainPath } from './segments.ts'
 import type { LogWriter } from './writer.ts'
 
 const lookMs = 1000
@@ -76,7 +76,7 @@ export class Watch {
   private async lookAtClosed(writer: LogWriter): Promise<void> {
     const { closed, origin } = writer
     for (const segment of [...closed]) {
-      const plain = segment.compressed ? segment.path.slice(0, -compressedPath('').length) : segment.path
+      const plain = plainPath(segment)
       if ((await exists(plain)) || (await exists(compressedPath(plain))) || this.stopped) continue
       const place = closed.indexOf(segment)
       if (place === -1) continue
